@@ -24,7 +24,9 @@ impl SystemClock {
     /// A clock whose monotonic time starts at zero now.
     #[must_use]
     pub fn new() -> Self {
-        Self { started: Instant::now() }
+        Self {
+            started: Instant::now(),
+        }
     }
 }
 
@@ -35,9 +37,14 @@ impl Default for SystemClock {
 }
 
 impl Clock for SystemClock {
-    #[allow(clippy::disallowed_methods, reason = "this is the one place that asks the machine for the time")]
+    #[allow(
+        clippy::disallowed_methods,
+        reason = "this is the one place that asks the machine for the time"
+    )]
     fn now_ms(&self) -> TimestampMs {
-        let since_epoch = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+        let since_epoch = std::time::SystemTime::now()
+            .duration_since(std::time::UNIX_EPOCH)
+            .unwrap_or_default();
         TimestampMs::try_from(since_epoch.as_millis()).unwrap_or(TimestampMs::MAX)
     }
 
@@ -59,14 +66,20 @@ impl ManualClock {
     /// A clock that stands at the given wall-clock time.
     #[must_use]
     pub fn at(now_ms: TimestampMs) -> Self {
-        Self { now_ms: now_ms.into(), monotonic_ms: 0.into() }
+        Self {
+            now_ms: now_ms.into(),
+            monotonic_ms: 0.into(),
+        }
     }
 
     /// Moves both times forward.
     pub fn advance(&self, by: Duration) {
         let by_ms = u64::try_from(by.as_millis()).unwrap_or(u64::MAX);
         self.monotonic_ms.fetch_add(by_ms, std::sync::atomic::Ordering::SeqCst);
-        self.now_ms.fetch_add(i64::try_from(by_ms).unwrap_or(i64::MAX), std::sync::atomic::Ordering::SeqCst);
+        self.now_ms.fetch_add(
+            i64::try_from(by_ms).unwrap_or(i64::MAX),
+            std::sync::atomic::Ordering::SeqCst,
+        );
     }
 }
 

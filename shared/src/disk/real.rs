@@ -38,14 +38,20 @@ impl Disk for RealDisk {
                 options.write(true).create_new(true);
             }
         }
-        Ok(Arc::new(RealFile { file: options.open(path)?, path: path.to_owned() }))
+        Ok(Arc::new(RealFile {
+            file: options.open(path)?,
+            path: path.to_owned(),
+        }))
     }
 
     fn create_dir_all(&self, path: &Path) -> io::Result<()> {
         if path.as_os_str().is_empty() || path.is_dir() {
             return Ok(());
         }
-        let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let parent = path
+            .parent()
+            .filter(|parent| !parent.as_os_str().is_empty())
+            .unwrap_or(Path::new("."));
         self.create_dir_all(parent)?;
         match fs::create_dir(path) {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
@@ -70,7 +76,10 @@ impl Disk for RealDisk {
         fs::read_dir(dir)?
             .map(|entry| {
                 let entry = entry?;
-                Ok(DirEntry { name: entry.file_name(), kind: kind_of(entry.file_type()?) })
+                Ok(DirEntry {
+                    name: entry.file_name(),
+                    kind: kind_of(entry.file_type()?),
+                })
             })
             .collect()
     }
@@ -93,9 +102,16 @@ impl Disk for RealDisk {
     }
 
     fn lock(&self, path: &Path) -> io::Result<DiskLock> {
-        let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(path)?;
         rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive)?;
-        Ok(DiskLock { _held: Box::new(FileLock { _file: file }) })
+        Ok(DiskLock {
+            _held: Box::new(FileLock { _file: file }),
+        })
     }
 }
 
@@ -164,9 +180,15 @@ fn kind_of(kind: fs::FileType) -> FileKind {
 
 fn describe(metadata: &fs::Metadata) -> Metadata {
     Metadata {
-        id: FileId { device: metadata.dev(), inode: metadata.ino() },
+        id: FileId {
+            device: metadata.dev(),
+            inode: metadata.ino(),
+        },
         len: metadata.len(),
-        modified_ms: metadata.mtime().saturating_mul(1000).saturating_add(metadata.mtime_nsec() / 1_000_000),
+        modified_ms: metadata
+            .mtime()
+            .saturating_mul(1000)
+            .saturating_add(metadata.mtime_nsec() / 1_000_000),
         kind: kind_of(metadata.file_type()),
         links: metadata.nlink(),
     }
