@@ -1,0 +1,1 @@
+//! Sends what the spool holds, at most five unmarked batches per producer id and partition, and marks what was acknowledged.

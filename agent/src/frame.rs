@@ -1,0 +1,1 @@
+//! Cuts raw bytes into lines.

@@ -1,0 +1,2 @@
+//! The `tailrace-agent` binary.
+fn main() {}

@@ -1,0 +1,1 @@
+//! What the operator sees: metrics and the state of each file.

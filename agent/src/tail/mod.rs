@@ -1,0 +1,1 @@
+//! Reads raw bytes by offset from handles that it owns; drains rotated files; notices truncation.

@@ -1,0 +1,1 @@
+//! Hints that a file may have changed. Every hint may be missed or doubled: a slow scan reconciles.

@@ -1,0 +1,1 @@
+//! The collector's HTTP side: health, metrics, and what operators look at.

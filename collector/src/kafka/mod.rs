@@ -1,0 +1,1 @@
+//! The Kafka side: listener, connection, the API table, and one handler file per API.

@@ -1,0 +1,2 @@
+//! The `tailrace-collector` binary.
+fn main() {}

@@ -1,0 +1,1 @@
+//! One partition: sequencer, producer state, recent tail, reader, waiters, manifest and retention.

@@ -1,0 +1,1 @@
+//! The composition root: opens the broker, starts the listeners, and stops everything in order.
