@@ -4,23 +4,36 @@ use std::path::PathBuf;
 
 use tailrace_shared::disk::FileId;
 
+/// How many bytes at the start of a file its fingerprint covers, at each of its levels.
+pub const FINGERPRINT_LEVELS: [u32; 4] = [16, 64, 256, 1024];
+
+/// Checksums of a file's first bytes, at several lengths: a file that is shorter now than when it was fingerprinted can
+/// still be compared, at the longest level that it reaches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub struct Fingerprint {
+    /// How many bytes there were to cover, at most the last of [`FINGERPRINT_LEVELS`]: fewer while the file is short.
+    pub len: u32,
+    /// CRC32C of the first `min(len, FINGERPRINT_LEVELS[i])` bytes.
+    pub crcs: [u32; 4],
+}
+
 /// A file, told apart from one that took over its inode or its name.
+///
+/// The fingerprint grows with the file, so two keys of one file may differ: what is kept *per file* is kept by `id`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct FileKey {
     /// Device and inode.
     pub id: FileId,
-    /// CRC32C of the file's first bytes.
-    pub fingerprint: u32,
-    /// How many bytes the fingerprint covers: fewer while the file is short.
-    pub fingerprint_len: u32,
+    /// Of the file's first bytes.
+    pub fingerprint: Fingerprint,
 }
 
-/// How far a file was read.
+/// How far a file was read. A later position replaces an earlier one with the same `key.id`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FilePosition {
     /// Which file.
     pub key: FileKey,
-    /// Where it was last seen; only a hint, for operators and for a faster start.
+    /// Where it was last seen: the rest of a file that was renamed while the agent was down is looked for beside it.
     pub path: PathBuf,
     /// The topic its lines go to.
     pub topic: String,

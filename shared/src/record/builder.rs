@@ -1,0 +1,201 @@
+//! Builds batches, and is the agent's hot path: records go straight into one buffer that is kept from batch to batch,
+//! with no allocation per record, and the codec's tables are kept as well.
+
+use bytes::Bytes;
+
+use super::compression::Compressor;
+use super::header::{LENGTH_PREFIX, refresh_crc};
+use super::record_headers::{blob_len, put_blob};
+use super::varint::{self, signed};
+use super::{
+    Attributes, BatchError, BatchHeader, Compression, HEADER_LEN, NO_PRODUCER_EPOCH, NO_PRODUCER_ID, NO_SEQUENCE,
+    RecordHeaders,
+};
+
+/// The most that the records of one batch may take uncompressed. Length fields are signed 32-bit numbers, and
+/// incompressible data grows a little.
+const MAX_UNCOMPRESSED: usize = 1 << 30;
+
+/// Why a batch could not be built.
+#[derive(Debug, thiserror::Error)]
+pub enum BuildError {
+    /// There is no batch without a record.
+    #[error("a batch needs at least one record")]
+    Empty,
+    /// The record does not fit into any batch, or not into this one any more.
+    #[error("the records of one batch may take {max} bytes at most, and this record would make it {bytes}")]
+    TooLarge {
+        /// With the record that was refused.
+        bytes: usize,
+        /// The limit.
+        max: usize,
+    },
+    /// The codec's library refused.
+    #[error("cannot compress the batch with {codec}")]
+    Compress {
+        /// The builder's codec.
+        codec: Compression,
+        /// As the library puts it.
+        source: std::io::Error,
+    },
+    /// The header could not be completed.
+    #[error("cannot complete the batch header")]
+    Header(#[from] BatchError),
+}
+
+/// Gathers records and turns them into batches, one after the other.
+#[derive(Debug)]
+pub struct BatchBuilder {
+    compressor: Compressor,
+    /// The encoded records so far.
+    records: Vec<u8>,
+    record_count: i32,
+    base_timestamp: i64,
+    max_timestamp: i64,
+    /// Where a batch is put together before its exact size is known.
+    scratch: Vec<u8>,
+    /// Record bytes before and after compression in the last batch, to estimate the next one by.
+    last_ratio: (usize, usize),
+}
+
+impl BatchBuilder {
+    /// A builder of batches in one codec. For the level see [`Compression::default_level`].
+    pub fn new(codec: Compression, level: i32) -> Result<Self, BuildError> {
+        let compressor = Compressor::new(codec, level).map_err(|source| BuildError::Compress { codec, source })?;
+        Ok(Self {
+            compressor,
+            records: Vec::new(),
+            record_count: 0,
+            base_timestamp: 0,
+            max_timestamp: i64::MIN,
+            scratch: Vec::new(),
+            last_ratio: (1, 1),
+        })
+    }
+
+    /// Appends a record. An error leaves the batch as it was.
+    #[inline]
+    pub fn append(
+        &mut self,
+        timestamp_ms: i64,
+        key: Option<&[u8]>,
+        value: Option<&[u8]>,
+        headers: &RecordHeaders,
+    ) -> Result<(), BuildError> {
+        let base_timestamp = if self.record_count == 0 {
+            timestamp_ms
+        } else {
+            self.base_timestamp
+        };
+        let timestamp_delta = timestamp_ms.wrapping_sub(base_timestamp);
+        let offset_delta = i64::from(self.record_count);
+        let headers = headers.as_bytes();
+        let body_len = 1
+            + varint::len_i64(timestamp_delta)
+            + varint::len_i64(offset_delta)
+            + blob_len(key)
+            + blob_len(value)
+            + headers.len();
+        let needed = body_len + varint::len_i64(signed(body_len));
+        if self.records.len().saturating_add(needed) > MAX_UNCOMPRESSED {
+            return Err(BuildError::TooLarge {
+                bytes: self.records.len() + needed,
+                max: MAX_UNCOMPRESSED,
+            });
+        }
+
+        let out = &mut self.records;
+        out.reserve(needed);
+        varint::put_i64(out, signed(body_len));
+        out.push(0);
+        varint::put_i64(out, timestamp_delta);
+        varint::put_i64(out, offset_delta);
+        put_blob(out, key);
+        put_blob(out, value);
+        out.extend_from_slice(headers);
+
+        self.base_timestamp = base_timestamp;
+        self.max_timestamp = self.max_timestamp.max(timestamp_ms);
+        // At least seven bytes a record keep the count far below its limit.
+        self.record_count += 1;
+        Ok(())
+    }
+
+    /// Whether there is nothing to finish.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.record_count == 0
+    }
+
+    /// Records so far.
+    #[must_use]
+    pub fn record_count(&self) -> i32 {
+        self.record_count
+    }
+
+    /// Bytes of the records so far, before compression.
+    #[must_use]
+    pub fn uncompressed_len(&self) -> usize {
+        self.records.len()
+    }
+
+    /// About what [`Self::finish`] would give now, if the records compress as those of the last batch did.
+    #[must_use]
+    pub fn estimated_len(&self) -> usize {
+        let (before, after) = self.last_ratio;
+        HEADER_LEN + self.records.len().saturating_mul(after) / before.max(1)
+    }
+
+    /// Completes the batch: base offset 0, no producer identity (see [`super::restamp`]), CRC set. The builder is
+    /// empty again, and stays as it was on an error.
+    pub fn finish(&mut self) -> Result<Bytes, BuildError> {
+        if self.is_empty() {
+            return Err(BuildError::Empty);
+        }
+        let codec = self.compressor.codec();
+        self.scratch.clear();
+        self.scratch.resize(HEADER_LEN, 0);
+        self.compressor
+            .compress_into(&self.records, &mut self.scratch)
+            .map_err(|source| BuildError::Compress { codec, source })?;
+
+        let header = self.header(codec)?.encode();
+        if let Some(slot) = self.scratch.first_chunk_mut() {
+            *slot = header;
+        }
+        refresh_crc(&mut self.scratch)?;
+        self.last_ratio = (self.records.len(), self.scratch.len() - HEADER_LEN);
+        self.clear();
+        // The scratch buffer has room for the worst case: a copy of the exact size is what may wait in queues.
+        Ok(Bytes::copy_from_slice(&self.scratch))
+    }
+
+    /// Forgets the records so far.
+    pub fn clear(&mut self) {
+        self.records.clear();
+        self.record_count = 0;
+        self.max_timestamp = i64::MIN;
+    }
+
+    fn header(&self, codec: Compression) -> Result<BatchHeader, BuildError> {
+        let batch_length = i32::try_from(self.scratch.len() - LENGTH_PREFIX).map_err(|_| BuildError::TooLarge {
+            bytes: self.scratch.len(),
+            max: MAX_UNCOMPRESSED,
+        })?;
+        Ok(BatchHeader {
+            base_offset: 0,
+            batch_length,
+            partition_leader_epoch: -1,
+            magic: 2,
+            crc: 0,
+            attributes: Attributes(codec.code().into()),
+            last_offset_delta: self.record_count - 1,
+            base_timestamp: self.base_timestamp,
+            max_timestamp: self.max_timestamp,
+            producer_id: NO_PRODUCER_ID,
+            producer_epoch: NO_PRODUCER_EPOCH,
+            base_sequence: NO_SEQUENCE,
+            record_count: self.record_count,
+        })
+    }
+}
