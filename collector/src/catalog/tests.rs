@@ -127,13 +127,11 @@ async fn a_wiped_store_starts_elsewhere_in_the_producer_ids() {
 
 /// Every broker creates topics of its own, fights for a common one, and claims; nothing may be lost or given twice.
 async fn brokers_race(stores: Vec<Arc<dyn ObjectStore>>, truth: &Arc<InMemory>, rounds: usize) {
-    let brokers = stores.into_iter().enumerate().map(|(index, store)| async move {
-        let catalog = open_stubbornly(store, index as u64).await;
+    let brokers = (0_i32..).zip(stores).map(|(index, store)| async move {
+        let catalog = open_stubbornly(store, index.unsigned_abs().into()).await;
         let mut claims = (vec![], vec![], 0);
         for round in 0..rounds {
-            claims
-                .0
-                .push(stubbornly(|| catalog.claim_incarnation(index as i32)).await);
+            claims.0.push(stubbornly(|| catalog.claim_incarnation(index)).await);
             claims.1.push(stubbornly(|| catalog.claim_producer_ids()).await.start);
             create_stubbornly(&catalog, &format!("own-{index}-{round}")).await;
             claims.2 += usize::from(create_stubbornly(&catalog, &format!("common-{round}")).await);
