@@ -1,14 +1,22 @@
 //! A stretch: the unit that moves positions. It holds the batches of every lane that a contiguous piece of input went
 //! to, so that positions move over whole stretches and never over half of one.
+//!
+//! The reading thread sends stretches to the spool through a bounded `tokio::sync::mpsc` channel ([`QUEUE_DEPTH`]): a
+//! spool that cannot take more simply does not receive, and reading stops, while files are still looked for. A stretch
+//! that is never received is not lost, because the positions it would have moved are not moved either.
 
 use bytes::Bytes;
+use tailrace_shared::disk::FileId;
 
 use crate::position::FilePosition;
 
-/// How many lanes a topic has on one agent. Every file belongs to one lane for life, by the hash of its key, and a lane
-/// is bound to one partition the first time the topic's partitions are known: so a file's lines keep their order even
-/// when partitions are added later.
+/// How many lanes a topic has on one agent. Every file belongs to one lane for life, and a lane is bound to one
+/// partition the first time the topic's partitions are known: so a file's lines keep their order even when partitions
+/// are added later. A file that takes over the path of a rotated one takes over its lane too.
 pub const LANES: u16 = 32;
+
+/// How many finished stretches may wait for the spool.
+pub const QUEUE_DEPTH: usize = 2;
 
 /// Where a batch goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -17,6 +25,12 @@ pub enum Route {
     Lane(u16),
     /// The lane is bound: one batch for all lanes of the partition.
     Partition(i32),
+}
+
+/// Answers where the lines of a lane go at this moment. Asked once per topic, lane and stretch; a bound lane stays bound.
+pub trait Routes: Send + Sync {
+    /// The partition that the lane is bound to, or the lane itself.
+    fn route(&self, topic: &str, lane: u16) -> Route;
 }
 
 /// A finished batch without an identity yet: producer id, epoch and sequence are stamped when it is bound.
@@ -32,11 +46,15 @@ pub struct RoutedBatch {
     pub records: u32,
 }
 
-/// What is appended to the spool as one entry.
+/// What is appended to the spool as one entry. It may hold positions alone.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stretch {
-    /// At most one batch per topic and route, in no particular order.
+    /// Usually one batch per topic and route. There are several, one after the other, where lines turned out to compress
+    /// so badly that one batch would be larger than brokers accept: they go out in the order they stand here.
     pub batches: Vec<RoutedBatch>,
     /// Where each file that contributed stands after it.
     pub positions: Vec<FilePosition>,
+    /// Files that no longer exist and were read to their end: their positions need not be kept any longer. Taken out
+    /// before `positions` are put in, since a new file may have got the inode of one that is gone.
+    pub gone: Vec<FileId>,
 }

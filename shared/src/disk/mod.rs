@@ -8,7 +8,12 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+#[cfg(test)]
+mod conformance;
 mod real;
+#[cfg(any(test, feature = "sim"))]
+pub mod sim;
+mod stable;
 
 pub use real::RealDisk;
 

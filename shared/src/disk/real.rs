@@ -6,6 +6,10 @@ use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use rustix::fs::{CWD, FallocateFlags, RenameFlags, fallocate, renameat_with};
+use rustix::io::Errno;
+
+use super::stable;
 use super::{DirEntry, Disk, DiskFile, DiskLock, FileId, FileKind, LockGuard, Metadata, OpenMode};
 
 /// The machine's own file system.
@@ -15,7 +19,6 @@ pub struct RealDisk;
 #[derive(Debug)]
 struct RealFile {
     file: File,
-    path: PathBuf,
 }
 
 #[derive(Debug)]
@@ -28,34 +31,35 @@ impl LockGuard for FileLock {}
 impl Disk for RealDisk {
     fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Arc<dyn DiskFile>> {
         let mut options = OpenOptions::new();
-        options.read(true);
-        match mode {
-            OpenMode::Read => {}
-            OpenMode::ReadWrite => {
-                options.write(true);
-            }
-            OpenMode::CreateNew => {
-                options.write(true).create_new(true);
-            }
-        }
+        options
+            .read(true)
+            .write(mode != OpenMode::Read)
+            .create_new(mode == OpenMode::CreateNew);
         Ok(Arc::new(RealFile {
             file: options.open(path)?,
-            path: path.to_owned(),
         }))
     }
 
     fn create_dir_all(&self, path: &Path) -> io::Result<()> {
-        if path.as_os_str().is_empty() || path.is_dir() {
-            return Ok(());
-        }
-        let parent = path
-            .parent()
-            .filter(|parent| !parent.as_os_str().is_empty())
-            .unwrap_or(Path::new("."));
-        self.create_dir_all(parent)?;
+        let Some(parent) = path.parent() else { return Ok(()) };
+        let parent = if parent.as_os_str().is_empty() {
+            Path::new(".")
+        } else {
+            parent
+        };
         match fs::create_dir(path) {
-            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
-            _ => self.sync_dir(parent),
+            Ok(()) => self.sync_dir(parent),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                self.create_dir_all(parent)?;
+                fs::create_dir(path)?;
+                self.sync_dir(parent)
+            }
+            // It may have been made by a process that died before it could sync the name.
+            Err(_) if path.is_dir() => {
+                self.create_dir_all(parent)?;
+                sync_foreign_dir(parent)
+            }
+            Err(error) => Err(error),
         }
     }
 
@@ -64,8 +68,14 @@ impl Disk for RealDisk {
     }
 
     fn rename_new(&self, from: &Path, to: &Path) -> io::Result<()> {
-        fs::hard_link(from, to)?;
-        fs::remove_file(from)
+        match renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
+            // The file system does not know the flag.
+            Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => {
+                fs::hard_link(from, to)?;
+                fs::remove_file(from)
+            }
+            result => Ok(result?),
+        }
     }
 
     fn remove(&self, path: &Path) -> io::Result<()> {
@@ -126,12 +136,11 @@ impl DiskFile for RealFile {
     }
 
     fn read_stable(&self) -> io::Result<Vec<u8>> {
-        drop_cached(&self.file)?;
-        fs::read(&self.path)
+        stable::read(&self.file)
     }
 
     fn write_all_at(&self, buf: &[u8], offset: u64) -> io::Result<()> {
-        self.file.write_all_at(buf, offset)
+        self.file.write_all_at(buf, offset).map_err(quota_is_full)
     }
 
     fn sync_data(&self) -> io::Result<()> {
@@ -139,19 +148,20 @@ impl DiskFile for RealFile {
     }
 
     fn set_len(&self, len: u64) -> io::Result<()> {
-        self.file.set_len(len)
+        self.file.set_len(len).map_err(quota_is_full)
     }
 
     fn preallocate(&self, len: u64) -> io::Result<()> {
-        const ZEROS: [u8; 256 * 1024] = [0; 256 * 1024];
-        rustix::fs::fallocate(&self.file, rustix::fs::FallocateFlags::empty(), 0, len)?;
-        let mut offset = 0;
-        while offset < len {
-            let part = usize::try_from(len - offset).unwrap_or(usize::MAX).min(ZEROS.len());
-            self.file.write_all_at(ZEROS.get(..part).unwrap_or_default(), offset)?;
-            offset += part as u64;
-        }
-        Ok(())
+        let before = self.file.metadata()?.len();
+        allocate(&self.file, len).map_err(|error| {
+            if before < len && self.file.set_len(before).is_err() {
+                return io::Error::new(
+                    error.kind(),
+                    format!("{error}; the half-allocated file could not be cut back"),
+                );
+            }
+            quota_is_full(error)
+        })
     }
 
     fn metadata(&self) -> io::Result<Metadata> {
@@ -159,11 +169,47 @@ impl DiskFile for RealFile {
     }
 }
 
-/// Writes dirty pages out and drops the clean ones, so that the next read comes from the device.
-fn drop_cached(file: &File) -> io::Result<()> {
-    file.sync_data()?;
-    rustix::fs::fadvise(file, 0, None, rustix::fs::Advice::DontNeed)?;
+/// Reserves the blocks first, so that a lack of room shows before anything is written; then writes zeros, so that a
+/// later write need not convert unwritten extents.
+fn allocate(file: &File, len: u64) -> io::Result<()> {
+    static ZEROS: [u8; 256 * 1024] = [0; 256 * 1024];
+    match fallocate(file, FallocateFlags::empty(), 0, len) {
+        Ok(()) | Err(Errno::OPNOTSUPP | Errno::NOSYS) => {}
+        Err(Errno::INVAL) if len == 0 => {}
+        Err(error) => return Err(error.into()),
+    }
+    let mut offset = 0;
+    while offset < len {
+        let part = usize::try_from(len - offset).unwrap_or(usize::MAX).min(ZEROS.len());
+        file.write_all_at(ZEROS.get(..part).unwrap_or_default(), offset)?;
+        offset += part as u64;
+    }
     Ok(())
+}
+
+/// A used-up quota is a full disk to whoever must make room.
+fn quota_is_full(error: io::Error) -> io::Error {
+    if error.kind() == io::ErrorKind::QuotaExceeded {
+        io::Error::new(io::ErrorKind::StorageFull, error)
+    } else {
+        error
+    }
+}
+
+/// Syncs a directory that stood before; where this user may not open it, or its file system cannot sync it, somebody
+/// else made it and its names are theirs to keep.
+fn sync_foreign_dir(dir: &Path) -> io::Result<()> {
+    match File::open(dir).and_then(|dir| dir.sync_all()) {
+        Err(error)
+            if matches!(
+                error.kind(),
+                io::ErrorKind::PermissionDenied | io::ErrorKind::InvalidInput
+            ) =>
+        {
+            Ok(())
+        }
+        result => result,
+    }
 }
 
 fn kind_of(kind: fs::FileType) -> FileKind {
