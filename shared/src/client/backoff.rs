@@ -1,9 +1,13 @@
 //! How long to wait before the next attempt: twice as long each time, with jitter so that a thousand agents do not come
 //! back in step. A loop keeps one and resets it when things work again.
 
+use std::future::Future;
 use std::time::Duration;
 
 use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
+use tokio::time::Instant;
+
+use super::ClientError;
 
 /// A resumable series of delays.
 #[derive(Debug)]
@@ -44,6 +48,27 @@ impl Default for Backoff {
     /// From 100 ms to 10 s.
     fn default() -> Self {
         Self::new(Duration::from_millis(100), Duration::from_secs(10))
+    }
+}
+
+/// Tries again for as long as the failure is one that may pass and `limit` has not gone by; then gives the last failure.
+pub async fn retry_for<T, F>(limit: Duration, mut attempt: impl FnMut() -> F) -> Result<T, ClientError>
+where
+    F: Future<Output = Result<T, ClientError>>,
+{
+    let deadline = Instant::now() + limit;
+    let mut backoff = Backoff::default();
+    loop {
+        let error = match attempt().await {
+            Ok(value) => return Ok(value),
+            Err(error) => error,
+        };
+        let delay = backoff.next_delay();
+        if !error.is_retriable() || Instant::now() + delay > deadline {
+            return Err(error);
+        }
+        tracing::debug!(%error, ?delay, "trying again");
+        tokio::time::sleep(delay).await;
     }
 }
 

@@ -19,6 +19,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout_at};
 
+use crate::kafka::{ResponseHeader, Segments};
+
 /// What a connection runs over: TCP today; TLS wraps one stream into another.
 pub trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 
@@ -101,7 +103,7 @@ pub(super) struct Transport {
 
 #[derive(Debug)]
 struct Outgoing {
-    frame: Vec<Bytes>,
+    frame: Segments,
     waiter: Waiter,
 }
 
@@ -140,12 +142,12 @@ impl Transport {
         self.requests.is_closed()
     }
 
-    /// Queues a frame, waiting while too many are in flight, and gives a future of the response: what follows its
-    /// correlation id. Frames leave in the order in which calls of this return.
+    /// Queues a frame, waiting while too many are in flight, and gives a future of the response, correlation id
+    /// included. Frames leave in the order in which calls of this return.
     pub(super) async fn submit(
         &self,
         correlation_id: i32,
-        frame: Vec<Bytes>,
+        frame: Segments,
         deadline: Instant,
     ) -> Result<impl Future<Output = Result<Bytes, NoResponse>> + Send + use<>, NoResponse> {
         let permit = timeout_at(deadline, Arc::clone(&self.permits).acquire_owned()).await;
@@ -210,15 +212,15 @@ async fn write_requests(
         if queued.recv_many(&mut taken, announce.max_capacity()).await == 0 {
             return Lost::ClosedHere;
         }
-        let mut segments = Segments::default();
+        let mut burst = Burst::default();
         for outgoing in taken.drain(..) {
-            segments.extend(outgoing.frame);
+            burst.extend(&outgoing.frame);
             if announce.send(outgoing.waiter).await.is_err() {
                 return Lost::ClosedHere;
             }
         }
         let written = async {
-            writer.write_all_buf(&mut segments).await?;
+            writer.write_all_buf(&mut burst).await?;
             writer.flush().await
         };
         if let Err(error) = written.await {
@@ -263,11 +265,13 @@ async fn answer(
     let response = match timeout_at(waiter.deadline, read_frame(reader, response_bytes_max)).await {
         Err(_) => Err(Lost::NoAnswer),
         Ok(Err(cause)) => Err(cause),
-        Ok(Ok((got, _))) if got != waiter.correlation_id => Err(Lost::OutOfStep {
-            expected: waiter.correlation_id,
-            got,
-        }),
-        Ok(Ok((_, response))) => Ok(response),
+        Ok(Ok(frame)) => match ResponseHeader::peek_correlation_id(&frame) {
+            Some(got) if got != waiter.correlation_id => Err(Lost::OutOfStep {
+                expected: waiter.correlation_id,
+                got,
+            }),
+            _ => Ok(frame),
+        },
     };
     let outcome = response.as_ref().map(drop).map_err(Lost::clone);
     // A caller that gave up is not there any more; its response is read all the same.
@@ -275,11 +279,8 @@ async fn answer(
     outcome
 }
 
-/// A correlation id and what follows it.
-async fn read_frame(
-    reader: &mut BufReader<impl AsyncRead + Unpin>,
-    response_bytes_max: usize,
-) -> Result<(i32, Bytes), Lost> {
+/// A frame without its length.
+async fn read_frame(reader: &mut BufReader<impl AsyncRead + Unpin>, response_bytes_max: usize) -> Result<Bytes, Lost> {
     let declared = reader.read_i32().await?;
     let length = usize::try_from(declared)
         .ok()
@@ -290,8 +291,6 @@ async fn read_frame(
             max: response_bytes_max,
         });
     };
-    let correlation_id = reader.read_i32().await?;
-    let length = length - 4;
     let mut frame = BytesMut::new();
     let mut body = reader.take(length as u64);
     while frame.len() < length {
@@ -300,25 +299,24 @@ async fn read_frame(
             return Err(Lost::ClosedByBroker);
         }
     }
-    Ok((correlation_id, frame.freeze()))
+    Ok(frame.freeze())
 }
 
-/// The segments of one or more frames as one buffer, so that they leave in few vectored writes without being joined.
+/// The segments of several frames as one buffer, so that all that waits leaves in few vectored writes.
 #[derive(Debug, Default)]
-struct Segments {
+struct Burst {
     queue: VecDeque<Bytes>,
     remaining: usize,
 }
 
-impl Segments {
-    fn extend(&mut self, frame: Vec<Bytes>) {
-        let filled = frame.into_iter().filter(|segment| !segment.is_empty());
-        self.queue
-            .extend(filled.inspect(|segment| self.remaining += segment.len()));
+impl Burst {
+    fn extend(&mut self, frame: &Segments) {
+        self.queue.extend(frame.iter().cloned());
+        self.remaining += frame.len();
     }
 }
 
-impl Buf for Segments {
+impl Buf for Burst {
     fn remaining(&self) -> usize {
         self.remaining
     }
@@ -371,10 +369,11 @@ mod tests {
         Instant::now() + Duration::from_secs(60)
     }
 
-    /// A request that is nothing but its own correlation id, in two segments.
-    fn frame(id: i32) -> Vec<Bytes> {
-        let bytes = Bytes::copy_from_slice(&id.to_be_bytes());
-        vec![bytes.slice(..1), Bytes::new(), bytes.slice(1..)]
+    /// A request that is nothing but its own correlation id.
+    fn frame(id: i32) -> Segments {
+        let mut encoder = crate::kafka::Encoder::new();
+        encoder.put_slice(&id.to_be_bytes());
+        encoder.finish()
     }
 
     async fn expect(broker: &mut DuplexStream, id: i32) {
@@ -398,8 +397,8 @@ mod tests {
         );
         respond(&mut broker, 1, b"one").await;
         respond(&mut broker, 2, b"").await;
-        assert_eq!(second.await.unwrap(), b""[..]);
-        assert_eq!(first.await.unwrap(), b"one"[..]);
+        assert_eq!(second.await.unwrap(), b"\0\0\0\x02"[..]);
+        assert_eq!(first.await.unwrap(), b"\0\0\0\x01one"[..]);
     }
 
     #[tokio::test]
@@ -411,7 +410,7 @@ mod tests {
         respond(&mut broker, 1, b"nobody waits for this").await;
         expect(&mut broker, 2).await;
         respond(&mut broker, 2, b"two").await;
-        assert_eq!(second.await.unwrap(), b"two"[..]);
+        assert_eq!(second.await.unwrap(), b"\0\0\0\x02two"[..]);
     }
 
     #[tokio::test]
@@ -434,7 +433,7 @@ mod tests {
             expect(&mut broker, id).await;
             respond(&mut broker, id, b"x").await;
         }
-        assert_eq!(last.await.unwrap(), b"x"[..]);
+        assert_eq!(last.await.unwrap(), b"\0\0\0\x03x"[..]);
     }
 
     #[tokio::test]
