@@ -47,8 +47,11 @@ struct Shared {
     metadata: RwLock<Arc<Metadata>>,
     /// Held while metadata is asked for, so that many who miss ask once.
     refreshing: tokio::sync::Mutex<()>,
-    pool: Mutex<HashMap<(String, Lane), Arc<tokio::sync::Mutex<Slot>>>>,
+    pool: Mutex<HashMap<(String, Lane), SharedSlot>>,
 }
+
+/// Locked while its connection is being made.
+type SharedSlot = Arc<tokio::sync::Mutex<Slot>>;
 
 /// The place of one connection.
 #[derive(Debug, Default)]
