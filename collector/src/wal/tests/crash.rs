@@ -89,16 +89,16 @@ proptest! {
     }
 }
 
-/// A short life: several commits and files, a release, a clean stop, a restart, and more.
+/// A short life: commits, files that are rolled, released and recycled, a clean stop, a restart, and more.
 fn short_life(model: &mut Model) -> Result<(), WalOpenError> {
     model.open()?;
-    for round in 0..8 {
+    for round in 0..5 {
         model.submit(round % PARTITIONS, 3);
         model.submit((round + 1) % PARTITIONS, 2);
         model.settle();
+        model.roll();
+        model.release(usize::from(round == 2));
     }
-    model.roll();
-    model.release(1);
     model.submit(0, 3);
     model.settle();
     if model.disk.is_dead() {
