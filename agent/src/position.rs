@@ -48,3 +48,75 @@ pub struct FilePosition {
     /// True if the bytes just before `offset` were sent as a partial line (idle, or split for its length).
     pub mid_line: bool,
 }
+
+/// How many bytes before a position its checksum covers, once there are that many.
+pub const TAIL_CHECKSUM_LEN: usize = 256;
+
+/// CRC32C, as every checksum that Tailrace keeps.
+#[must_use]
+pub fn checksum(bytes: &[u8]) -> u32 {
+    crc_fast::crc32_iscsi(bytes)
+}
+
+impl Fingerprint {
+    /// How many bytes from the start of a file [`Self::of`] and [`Self::same_start`] look at.
+    pub const HEAD_LEN: usize = FINGERPRINT_LEVELS[3] as usize;
+
+    /// Of a file that starts with `head`: its first [`Self::HEAD_LEN`] bytes, or all there are.
+    #[must_use]
+    pub fn of(head: &[u8]) -> Self {
+        let head = head.get(..Self::HEAD_LEN).unwrap_or(head);
+        let len = u32::try_from(head.len()).unwrap_or(u32::MAX);
+        let covered = |level: u32| head.get(..level as usize).unwrap_or(head);
+        Self {
+            len,
+            crcs: FINGERPRINT_LEVELS.map(|level| checksum(covered(level))),
+        }
+    }
+
+    /// Whether a file that now starts with `head` still starts as it did; `None` if it is now too short to tell.
+    #[must_use]
+    pub fn same_start(&self, head: &[u8]) -> Option<bool> {
+        FINGERPRINT_LEVELS.iter().zip(self.crcs).rev().find_map(|(level, crc)| {
+            let covered = head.get(..self.len.min(*level) as usize)?;
+            Some(checksum(covered) == crc)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_grew_starts_the_same() {
+        let line = b"a line that is longer than sixteen bytes\n";
+        let young = Fingerprint::of(&line[..20]);
+        assert_eq!(young.len, 20);
+        assert_eq!(young.same_start(line), Some(true));
+        assert_eq!(
+            young.same_start(b"another line, longer than sixteen bytes\n"),
+            Some(false)
+        );
+    }
+
+    #[test]
+    fn a_file_cut_short_is_compared_at_the_longest_level_it_reaches() {
+        let content: Vec<u8> = (0..2000u32).flat_map(u32::to_le_bytes).collect();
+        let fingerprint = Fingerprint::of(&content);
+        assert_eq!(fingerprint.len, 1024);
+        assert_eq!(fingerprint.same_start(&content[..700]), Some(true));
+        let mut other = content[..700].to_vec();
+        other[255] ^= 1;
+        assert_eq!(fingerprint.same_start(&other), Some(false));
+        other[255] ^= 1;
+        other[256] ^= 1;
+        assert_eq!(fingerprint.same_start(&other), Some(true));
+        assert_eq!(fingerprint.same_start(&content[..15]), None);
+    }
+
+    #[test]
+    fn an_empty_file_starts_like_any_other() {
+        assert_eq!(Fingerprint::of(b"").same_start(b"anything"), Some(true));
+    }
+}

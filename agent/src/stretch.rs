@@ -1,9 +1,9 @@
 //! A stretch: the unit that moves positions. It holds the batches of every lane that a contiguous piece of input went
 //! to, so that positions move over whole stretches and never over half of one.
 //!
-//! The reading thread sends stretches to the spool through a bounded `tokio::sync::mpsc` channel ([`QUEUE_DEPTH`]) with
-//! `blocking_send`: a spool that cannot take more simply does not receive, and reading stops. A stretch that is never
-//! received is not lost, because the positions it would have moved are not moved either.
+//! The reading thread sends stretches to the spool through a bounded `tokio::sync::mpsc` channel ([`QUEUE_DEPTH`]): a
+//! spool that cannot take more simply does not receive, and reading stops, while files are still looked for. A stretch
+//! that is never received is not lost, because the positions it would have moved are not moved either.
 
 use bytes::Bytes;
 use tailrace_shared::disk::FileId;
@@ -49,7 +49,8 @@ pub struct RoutedBatch {
 /// What is appended to the spool as one entry. It may hold positions alone.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stretch {
-    /// At most one batch per topic and route, in no particular order.
+    /// Usually one batch per topic and route. There are several, one after the other, where lines turned out to compress
+    /// so badly that one batch would be larger than brokers accept: they go out in the order they stand here.
     pub batches: Vec<RoutedBatch>,
     /// Where each file that contributed stands after it.
     pub positions: Vec<FilePosition>,

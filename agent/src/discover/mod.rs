@@ -1,1 +1,18 @@
 //! Turns globs into files, each known by filesystem, inode and a fingerprint of its first bytes.
+//!
+//! [`Pattern`] is one glob, matched component by component, so that [`Walker`] only enters directories where it can
+//! still match. A walk, of everything or of one directory, gives a [`Scan`]; [`Known`] compares it with the files known
+//! so far and says what became of them. Files that a scan did not meet under any matching name are looked for beside
+//! where they were ([`locate`]), because a rotated file often leaves the glob with lines still unread.
+
+mod known;
+mod locate;
+mod pattern;
+#[cfg(test)]
+mod tests;
+mod walk;
+
+pub use known::{Event, FileNo, Known};
+pub use locate::{Whereabouts, locate};
+pub use pattern::{Pattern, PatternError, exclusions};
+pub use walk::{Found, Scan, Selection, Walker};
