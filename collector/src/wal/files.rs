@@ -1,0 +1,120 @@
+//! The files whose frames may still be read: the current one, and closed ones until they are released.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::ops::Range;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use parking_lot::Mutex;
+use tailrace_shared::disk::{DiskFile, read_exact_at};
+
+use super::codec::{FRAME_HEADER_BYTES, FrameHeader};
+use super::frame::FrameLocation;
+use super::position::WalPosition;
+
+/// A file that takes no more frames.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ClosedFile {
+    /// Which one.
+    pub position: WalPosition,
+    /// Bytes of commits in it.
+    pub bytes: u64,
+}
+
+#[derive(Debug)]
+pub(super) struct LiveFile {
+    pub(super) handle: Arc<dyn DiskFile>,
+    /// Bytes of commits in it; of the current file as far as it was when the file became current.
+    pub(super) bytes: u64,
+    /// Its length on the disk.
+    pub(super) len: u64,
+}
+
+/// All live files; the last is the current one.
+#[derive(Debug)]
+pub(super) struct LiveFiles {
+    dir: PathBuf,
+    files: Mutex<BTreeMap<WalPosition, LiveFile>>,
+}
+
+impl LiveFiles {
+    pub(super) fn new(dir: PathBuf, files: BTreeMap<WalPosition, LiveFile>) -> Self {
+        Self {
+            dir,
+            files: Mutex::new(files),
+        }
+    }
+
+    /// The current file is closed at `bytes`, and `next` is current.
+    pub(super) fn roll(&self, bytes: u64, position: WalPosition, next: LiveFile) {
+        let mut files = self.files.lock();
+        if let Some(mut current) = files.last_entry() {
+            current.get_mut().bytes = bytes;
+        }
+        files.insert(position, next);
+    }
+
+    pub(super) fn closed(&self) -> Vec<ClosedFile> {
+        let files = self.files.lock();
+        let closed = files.iter().rev().skip(1).rev();
+        closed
+            .map(|(position, file)| ClosedFile {
+                position: *position,
+                bytes: file.bytes,
+            })
+            .collect()
+    }
+
+    /// Takes out what lies before `position`; never the current file.
+    pub(super) fn take_before(&self, position: WalPosition) -> BTreeMap<WalPosition, LiveFile> {
+        let mut files = self.files.lock();
+        let current = files.last_key_value().map(|(current, _)| *current);
+        let kept = files.split_off(&current.map_or(position, |current| position.min(current)));
+        std::mem::replace(&mut *files, kept)
+    }
+
+    /// Reads a part of a payload. The checksum covers a frame as a whole, so it is checked when all is read; of a part,
+    /// the reader checks what it reads by the record batches' own checksums.
+    pub(super) fn read(&self, location: FrameLocation, range: Range<usize>) -> io::Result<Bytes> {
+        let position = WalPosition {
+            incarnation: location.incarnation,
+            file: location.file,
+        };
+        let handle = self.files.lock().get(&position).map(|file| Arc::clone(&file.handle));
+        let handle = handle.ok_or_else(|| {
+            io::Error::new(
+                io::ErrorKind::NotFound,
+                format!("{} was released from the WAL", position.path(&self.dir).display()),
+            )
+        })?;
+        if range != (0..location.len as usize) {
+            let mut part = vec![0; range.len()];
+            read_exact_at(&*handle, &mut part, location.offset + range.start as u64)?;
+            return Ok(part.into());
+        }
+        let mut frame = vec![0; FRAME_HEADER_BYTES + range.len()];
+        let frame_start = location.offset.saturating_sub(FRAME_HEADER_BYTES as u64);
+        read_exact_at(&*handle, &mut frame, frame_start)?;
+        match FrameHeader::decode(position, &frame) {
+            Ok(header) if header.payload_bytes == location.len => Ok(Bytes::from(frame).slice(FRAME_HEADER_BYTES..)),
+            Ok(_) => Err(damaged(
+                &position.path(&self.dir),
+                frame_start,
+                "a frame of another length",
+            )),
+            Err(fault) => Err(damaged(&position.path(&self.dir), frame_start, &fault.to_string())),
+        }
+    }
+}
+
+fn damaged(path: &std::path::Path, offset: u64, found: &str) -> io::Error {
+    io::Error::new(
+        io::ErrorKind::InvalidData,
+        format!(
+            "{} is damaged: at byte {offset}, where an acknowledged frame belongs, there is {found}",
+            path.display()
+        ),
+    )
+}

@@ -1,0 +1,1 @@
+//! A test per row of the table.
