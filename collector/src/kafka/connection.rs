@@ -13,7 +13,7 @@ use futures::StreamExt;
 use futures::stream::FuturesOrdered;
 use tailrace_shared::kafka::{RequestHeader, Segments};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use super::context::{Call, Context};
 use super::frame_reader::{Frame, FrameError, FrameReader};
@@ -44,6 +44,20 @@ pub(super) enum ConnectionError {
     Write(#[source] io::Error),
     #[error("the client has read nothing for {} s", .0.as_secs())]
     NotReading(Duration),
+}
+
+impl ConnectionError {
+    /// For a metric's label.
+    pub(super) fn reason(&self) -> &'static str {
+        match self {
+            Self::Frame(FrameError::Http) => "http",
+            Self::Frame(FrameError::Tls) => "tls",
+            Self::Frame(FrameError::TooLarge { .. } | FrameError::TooShort { .. }) => "frame_length",
+            Self::Frame(FrameError::Stalled(_)) | Self::NotReading(_) => "stalled",
+            Self::Frame(FrameError::Io(_) | FrameError::CutShort) | Self::Write(_) => "lost",
+            Self::Request(_) => "request",
+        }
+    }
 }
 
 /// Serves one client until it leaves, breaks the protocol, or is idle for too long.
@@ -91,6 +105,7 @@ async fn take_request(
     peer: SocketAddr,
     frame: Frame,
 ) -> Result<(Answer, bool), ConnectionError> {
+    let began = Instant::now();
     let mut body = frame.bytes;
     let header = RequestHeader::decode(&mut body).map_err(RequestError::Header)?;
     let correlation_id = header.correlation_id;
@@ -98,9 +113,10 @@ async fn take_request(
     let call =
         Call { api, version: header.api_version, client_id: header.client_id.unwrap_or_default(), peer };
     let started = table::start(Arc::clone(context), call, correlation_id, body).await?;
-    let memory = frame.memory;
+    let (memory, metrics) = (frame.memory, Arc::clone(&context.metrics));
     let answer = Box::pin(async move {
         let answer = started.answer.await;
+        metrics.request_seconds.with([api.name()]).observe(began.elapsed().as_secs_f64());
         drop(memory);
         answer
     });

@@ -4,11 +4,11 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bytestring::ByteString;
-use tailrace_shared::clock::Clock;
 use tailrace_shared::kafka::ApiKey;
 
 use crate::broker::Broker;
 use crate::group::Coordinator;
+use crate::metrics::CollectorMetrics;
 
 /// What handlers work on.
 pub struct Context {
@@ -16,8 +16,8 @@ pub struct Context {
     pub broker: Arc<Broker>,
     /// Consumer groups.
     pub groups: Arc<Coordinator>,
-    /// The time.
-    pub clock: Arc<dyn Clock>,
+    /// What is counted.
+    pub metrics: Arc<CollectorMetrics>,
     /// Where clients are told to connect.
     pub advertised_host: ByteString,
     /// Where clients are told to connect.

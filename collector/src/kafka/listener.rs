@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use tailrace_shared::config::ListenAddr;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -15,6 +16,7 @@ use super::connection::{self, ConnectionError, ConnectionLimits};
 use super::context::Context;
 use super::frame_reader::FrameError;
 use super::memory::RequestMemory;
+use crate::metrics::CollectorMetrics;
 
 /// What bounds the listener.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,8 +55,8 @@ impl Listener {
     ///
     /// # Errors
     /// When the port is taken or may not be used.
-    pub async fn bind(address: SocketAddr, options: ListenerOptions, memory: RequestMemory) -> io::Result<Self> {
-        let socket = TcpListener::bind(address).await?;
+    pub async fn bind(address: &ListenAddr, options: ListenerOptions, memory: RequestMemory) -> io::Result<Self> {
+        let socket = TcpListener::bind((address.host.as_str(), address.port)).await?;
         Ok(Self { socket, options, memory, open: Arc::default() })
     }
 
@@ -91,12 +93,12 @@ impl Listener {
                 },
             };
             let served = self.serve(Arc::clone(&context), stream, peer);
-            let (open, stop) = (Arc::clone(&self.open), stop.clone());
+            let (open, stop, metrics) = (Arc::clone(&self.open), stop.clone(), Arc::clone(&context.metrics));
             connections.spawn(async move {
                 open.fetch_add(1, Ordering::Relaxed);
                 tokio::select! {
                     () = stop.cancelled() => {}
-                    result = served => log_end(peer, result),
+                    result = served => report_end(&metrics, peer, result),
                 }
                 open.fetch_sub(1, Ordering::Relaxed);
                 drop(place);
@@ -128,12 +130,15 @@ impl Listener {
 }
 
 /// A client that just went away is nobody's concern; whatever else ended a connection is worth one line.
-fn log_end(peer: SocketAddr, result: Result<(), ConnectionError>) {
+fn report_end(metrics: &CollectorMetrics, peer: SocketAddr, result: Result<(), ConnectionError>) {
     match result {
         Ok(()) => {}
         Err(ConnectionError::Write(error) | ConnectionError::Frame(FrameError::Io(error))) => {
             tracing::debug!(%peer, %error, "connection lost");
         }
-        Err(error) => tracing::warn!(%peer, "closed a Kafka connection: {error}"),
+        Err(error) => {
+            metrics.closed_connections.with([error.reason()]).inc();
+            tracing::warn!(%peer, "closed a Kafka connection: {error}");
+        }
     }
 }

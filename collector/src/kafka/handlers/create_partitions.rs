@@ -34,14 +34,14 @@ async fn grow(
     validate_only: bool,
 ) -> Result<(), (ErrorCode, Option<ByteString>)> {
     let topic = find_topic(&context.broker, &asked.name, Uuid::nil()).map_err(|code| (code, None))?;
-    if asked.count <= topic.partitions {
-        let (current, requested) = (topic.partitions, asked.count);
+    if asked.count <= topic.meta.partitions {
+        let (current, requested) = (topic.meta.partitions, asked.count);
         let error = GrowTopicError::InvalidPartitions { current, requested };
         return Err((error.code(), error.message()));
     }
     if validate_only {
         return Ok(());
     }
-    let grown = context.broker.grow_topic(topic.id, asked.count).await;
+    let grown = context.broker.grow_topic(topic.meta.id, asked.count).await;
     grown.map(drop).map_err(|error| (error.code(), error.message()))
 }

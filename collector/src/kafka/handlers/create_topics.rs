@@ -7,7 +7,8 @@ use tailrace_shared::kafka::messages::create_topics::{CreatableTopic, CreatableT
 use tailrace_shared::kafka::messages::{CreateTopicsRequest, CreateTopicsResponse};
 
 use crate::catalog::topic_config::describe;
-use crate::catalog::{NewTopic, TopicMeta};
+use crate::broker::Topic;
+use crate::catalog::NewTopic;
 use crate::kafka::context::{Call, Context};
 use crate::kafka::errors::ToErrorCode;
 
@@ -40,8 +41,14 @@ async fn create(context: &Context, topic: CreatableTopic, validate_only: bool) -
         Ok(new) => new,
         Err((code, message)) => return refused(name, code, message),
     };
-    match context.broker.create_topic(new, validate_only).await {
-        Ok(topic) => created(context, &topic),
+    let partitions = new.partitions;
+    let result = if validate_only {
+        context.broker.check_create_topic(new).map(|()| would_create(name.clone(), partitions))
+    } else {
+        context.broker.create_topic(new).await.map(|topic| created(context, &topic))
+    };
+    match result {
+        Ok(result) => result,
         Err(error) => refused(name, error.code(), error.to_string().into()),
     }
 }
@@ -71,8 +78,8 @@ fn plan(context: &Context, topic: CreatableTopic) -> Result<NewTopic, (ErrorCode
     Ok(NewTopic { name: topic.name.to_string(), partitions, configs: configs.collect() })
 }
 
-fn created(context: &Context, topic: &TopicMeta) -> CreatableTopicResult {
-    let configs = describe(&topic.configs, context.broker.config_defaults()).into_iter();
+fn created(context: &Context, topic: &Topic) -> CreatableTopicResult {
+    let configs = describe(&topic.meta.configs, context.broker.topic_defaults()).into_iter();
     let configs = configs.map(|config| CreatableTopicConfigs {
         name: config.key.name.into(),
         value: Some(config.value.into()),
@@ -81,13 +88,17 @@ fn created(context: &Context, topic: &TopicMeta) -> CreatableTopicResult {
         is_sensitive: false,
     });
     CreatableTopicResult {
-        name: topic.name.as_str().into(),
-        topic_id: topic.id,
-        num_partitions: topic.partitions,
+        name: topic.meta.name.as_str().into(),
+        topic_id: topic.meta.id,
+        num_partitions: topic.meta.partitions,
         replication_factor: 1,
         configs: Some(configs.collect()),
         ..Default::default()
     }
+}
+
+fn would_create(name: ByteString, num_partitions: i32) -> CreatableTopicResult {
+    CreatableTopicResult { name, num_partitions, replication_factor: 1, ..Default::default() }
 }
 
 fn refused(name: ByteString, code: ErrorCode, message: ByteString) -> CreatableTopicResult {

@@ -9,7 +9,7 @@ use tailrace_shared::kafka::messages::{DeleteTopicsRequest, DeleteTopicsResponse
 use uuid::Uuid;
 
 use super::topic_ref::find_topic;
-use crate::catalog::TopicMeta;
+use crate::broker::Topic;
 use crate::group::OFFSETS_TOPIC;
 use crate::kafka::context::{Call, Context};
 use crate::kafka::errors::ToErrorCode;
@@ -37,8 +37,8 @@ async fn delete(context: &Context, asked: DeleteTopicState) -> DeletableTopicRes
             result.name = result.name.filter(|name| !name.is_empty());
         }
         Ok(topic) => {
-            result.name = Some(topic.name.as_str().into());
-            result.topic_id = topic.id;
+            result.name = Some(topic.meta.name.as_str().into());
+            result.topic_id = topic.meta.id;
             if let Err((code, message)) = delete_found(context, topic).await {
                 result.error_code = code.code();
                 result.error_message = Some(message);
@@ -48,13 +48,13 @@ async fn delete(context: &Context, asked: DeleteTopicState) -> DeletableTopicRes
     result
 }
 
-async fn delete_found(context: &Context, topic: Arc<TopicMeta>) -> Result<(), (ErrorCode, ByteString)> {
-    if topic.name == OFFSETS_TOPIC {
+async fn delete_found(context: &Context, topic: Arc<Topic>) -> Result<(), (ErrorCode, ByteString)> {
+    if topic.meta.name == OFFSETS_TOPIC {
         return Err((ErrorCode::InvalidTopicException, "the groups' own topic cannot be deleted".into()));
     }
-    context.broker.delete_topic(topic.id).await.map_err(|error| (error.code(), error.to_string().into()))?;
-    if let Err(error) = context.groups.forget_topic(&topic.name).await {
-        tracing::warn!(topic = topic.name, %error, "committed offsets of a deleted topic remain until they expire");
+    context.broker.delete_topic(topic.meta.id).await.map_err(|error| (error.code(), error.to_string().into()))?;
+    if let Err(error) = context.groups.forget_topic(&topic.meta.name).await {
+        tracing::warn!(topic = topic.meta.name, %error, "committed offsets of a deleted topic remain until they expire");
     }
     Ok(())
 }

@@ -57,7 +57,7 @@ type Described = Result<Vec<DescribeConfigsResourceResult>, (ErrorCode, ByteStri
 fn topic_configs(context: &Context, name: &str, asked: Asked) -> Described {
     let topic = context.broker.topic(name);
     let topic = topic.ok_or_else(|| (ErrorCode::UnknownTopicOrPartition, format!("there is no topic {name}").into()))?;
-    let configs = describe(&topic.configs, context.broker.config_defaults());
+    let configs = describe(&topic.meta.configs, context.broker.topic_defaults());
     Ok(configs.into_iter().map(|config| on_the_wire(config.key.name, config, false, asked)).collect())
 }
 
@@ -66,7 +66,7 @@ fn broker_configs(context: &Context, name: &str, asked: Asked) -> Described {
     if name.parse() != Ok(context.broker.node_id()) {
         return Err((ErrorCode::InvalidRequest, format!("there is no broker {name}").into()));
     }
-    let configs = describe(&TopicConfig::default(), context.broker.config_defaults());
+    let configs = describe(&TopicConfig::default(), context.broker.topic_defaults());
     Ok(configs.into_iter().map(|config| on_the_wire(config.key.broker_name, config, true, asked)).collect())
 }
 

@@ -19,7 +19,7 @@ pub(in crate::kafka) async fn describe_producers(
     for topic in request.topics {
         let found = find_topic(&context.broker, &topic.name, Uuid::nil());
         let answer = |&partition_index: &i32| {
-            let partition = find_partition(&context.broker, &found, partition_index);
+            let partition = find_partition(&found, partition_index);
             PartitionResponse {
                 partition_index,
                 error_code: partition.as_ref().err().map_or(ErrorCode::None, |code| *code).code(),

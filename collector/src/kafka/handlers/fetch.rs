@@ -16,6 +16,7 @@ use tokio::time::Instant;
 use super::topic_ref::{check_leader_epoch, find_partition, find_topic};
 use crate::kafka::context::{Call, Context};
 use crate::kafka::errors::ToErrorCode;
+use crate::metrics::CollectorMetrics;
 use crate::partition::{Awaited, Partition, ReadBatches, ReadLimits, any_beyond};
 
 /// Clients that speak less than this do not know zstd (KIP-110).
@@ -29,6 +30,26 @@ struct Round {
     /// Something that the client should know at once: an error, or that it diverged.
     urgent: bool,
     awaited: Vec<Awaited>,
+    /// Topic, bytes and records: what is counted once the round is answered.
+    counts: Vec<(String, u64, u64)>,
+}
+
+impl Round {
+    fn count(&mut self, topic: &str, read: &ReadBatches) {
+        if !read.batches.is_empty() {
+            let headers = read.batches.iter().flat_map(|piece| headers(piece));
+            let records = headers.map(|header| u64::try_from(header.record_count).unwrap_or(0)).sum();
+            let bytes = read.batches.iter().map(|piece| piece.len() as u64).sum();
+            self.counts.push((topic.to_owned(), bytes, records));
+        }
+    }
+
+    fn report(&self, metrics: &CollectorMetrics) {
+        for (topic, bytes, records) in &self.counts {
+            metrics.fetched_bytes.with([topic]).inc_by(*bytes);
+            metrics.fetched_records.with([topic]).inc_by(*records);
+        }
+    }
 }
 
 pub(in crate::kafka) async fn fetch(context: &Context, call: &Call, request: FetchRequest) -> FetchResponse {
@@ -42,6 +63,7 @@ pub(in crate::kafka) async fn fetch(context: &Context, call: &Call, request: Fet
     loop {
         let round = read_all(context, call, &request).await;
         if round.bytes >= enough || round.urgent || Instant::now() >= deadline {
+            round.report(&context.metrics);
             return FetchResponse { responses: round.responses, ..Default::default() };
         }
         // Either something new came or the time is over; the next round tells.
@@ -76,7 +98,7 @@ async fn read_partition(
     round: &mut Round,
 ) -> PartitionData {
     let found = find_topic(&context.broker, &topic.topic, topic.topic_id);
-    let partition = match find_partition(&context.broker, &found, wanted.partition) {
+    let partition = match find_partition(&found, wanted.partition) {
         Ok(partition) => partition,
         Err(code) => return failed(wanted, code),
     };
@@ -104,12 +126,14 @@ async fn read_partition(
         at_least_one: round.bytes == 0 && budget > 0,
     };
     let progress = partition.progress();
+    let name = found.as_ref().map_or("", |topic| topic.meta.name.as_str());
     match partition.read(wanted.fetch_offset, limits).await {
         Ok(read) if call.version < ZSTD_SINCE && has_zstd(&read) => {
             failed(wanted, ErrorCode::UnsupportedCompressionType)
         }
         Ok(read) => {
             round.awaited.push(Awaited { progress, beyond: read.high_watermark });
+            round.count(name, &read);
             PartitionData {
                 partition_index: wanted.partition,
                 high_watermark: read.high_watermark,
@@ -150,15 +174,16 @@ fn divergence(partition: &Partition, wanted: &FetchPartition) -> Option<EpochEnd
 }
 
 fn has_zstd(read: &ReadBatches) -> bool {
-    read.batches.iter().any(|piece| {
-        let mut rest: &[u8] = piece;
-        while let Ok(header) = BatchHeader::decode(rest) {
-            if matches!(header.attributes.compression(), Ok(Compression::Zstd)) {
-                return true;
-            }
-            rest = rest.get(header.size_in_bytes()..).unwrap_or_default();
-        }
-        false
+    let is_zstd = |header: BatchHeader| matches!(header.attributes.compression(), Ok(Compression::Zstd));
+    read.batches.iter().flat_map(|piece| headers(piece)).any(is_zstd)
+}
+
+/// The headers of the batches in stored bytes, one after another.
+fn headers(mut rest: &[u8]) -> impl Iterator<Item = BatchHeader> {
+    std::iter::from_fn(move || {
+        let header = BatchHeader::decode(rest).ok()?;
+        rest = rest.get(header.size_in_bytes()..).unwrap_or_default();
+        Some(header)
     })
 }
 

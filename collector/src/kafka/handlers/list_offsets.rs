@@ -53,7 +53,7 @@ async fn find(
     asked: &ListOffsetsPartition,
 ) -> Result<Option<FoundOffset>, ErrorCode> {
     let found = find_topic(&context.broker, &topic.name, Uuid::nil());
-    let partition = find_partition(&context.broker, &found, asked.partition_index)?;
+    let partition = find_partition(&found, asked.partition_index)?;
     check_leader_epoch(&partition, asked.current_leader_epoch)?;
     let query = OffsetQuery::from_wire(asked.timestamp);
     partition.find_offset(query).await.map_err(|error| error.code())

@@ -10,10 +10,12 @@ use tailrace_shared::kafka::messages::metadata::{
 };
 use tailrace_shared::kafka::messages::{MetadataRequest, MetadataResponse};
 
-use crate::catalog::{CreateTopicError, NewTopic, TopicMeta};
+use crate::broker::Topic;
+use crate::catalog::{CreateTopicError, NewTopic};
 use crate::group::OFFSETS_TOPIC;
 use crate::kafka::context::{Call, Context};
 use crate::kafka::errors::ToErrorCode;
+use crate::partition::Partition;
 
 pub(in crate::kafka) async fn metadata(context: &Context, call: &Call, request: MetadataRequest) -> MetadataResponse {
     // Version 0 has no null: there an empty list asks for all topics.
@@ -69,11 +71,12 @@ async fn find(context: &Context, asked: MetadataRequestTopic, may_create: bool) 
     }
 }
 
-async fn create(context: &Context, name: &ByteString) -> Result<Arc<TopicMeta>, ErrorCode> {
+async fn create(context: &Context, name: &ByteString) -> Result<Arc<Topic>, ErrorCode> {
     let partitions = context.limits.default_partitions;
     let new = NewTopic { name: name.to_string(), partitions, configs: Vec::new() };
-    match context.broker.create_topic(new, false).await {
-        Ok(topic) | Err(CreateTopicError::Exists(topic)) => Ok(topic),
+    match context.broker.create_topic(new).await {
+        Ok(topic) => Ok(topic),
+        Err(CreateTopicError::Exists(_)) => context.broker.topic(name).ok_or(ErrorCode::LeaderNotAvailable),
         Err(error) => {
             tracing::warn!(topic = %name, %error, "cannot create a topic on demand");
             Err(error.code())
@@ -81,21 +84,21 @@ async fn create(context: &Context, name: &ByteString) -> Result<Arc<TopicMeta>, 
     }
 }
 
-fn describe(context: &Context, topic: &TopicMeta) -> MetadataResponseTopic {
+fn describe(context: &Context, topic: &Topic) -> MetadataResponseTopic {
     let node = context.broker.node_id();
-    let partition = |index| MetadataResponsePartition {
-        partition_index: index,
+    let partition = |partition: &Arc<Partition>| MetadataResponsePartition {
+        partition_index: partition.id().partition,
         leader_id: node,
-        leader_epoch: context.broker.partition(topic.id, index).map_or(0, |partition| partition.leader_epoch()),
+        leader_epoch: partition.leader_epoch(),
         replica_nodes: vec![node],
         isr_nodes: vec![node],
         ..Default::default()
     };
     MetadataResponseTopic {
-        name: Some(topic.name.as_str().into()),
-        topic_id: topic.id,
-        is_internal: topic.name == OFFSETS_TOPIC,
-        partitions: (0..topic.partitions).map(partition).collect(),
+        name: Some(topic.meta.name.as_str().into()),
+        topic_id: topic.meta.id,
+        is_internal: topic.meta.name == OFFSETS_TOPIC,
+        partitions: topic.partitions().iter().map(partition).collect(),
         ..Default::default()
     }
 }

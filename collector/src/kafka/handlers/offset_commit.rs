@@ -52,7 +52,7 @@ fn plan(
     commits: &mut Vec<CommitToWrite>,
 ) -> OffsetCommitResponseTopic {
     let found = find_topic(&context.broker, &topic.name, topic.topic_id);
-    let name: ByteString = found.as_ref().map_or_else(|_| topic.name.clone(), |found| found.name.as_str().into());
+    let name: ByteString = found.as_ref().map_or_else(|_| topic.name.clone(), |found| found.meta.name.as_str().into());
     let mut seen = HashSet::new();
     let mut partitions = Vec::with_capacity(topic.partitions.len());
     for asked in topic.partitions {
@@ -60,7 +60,7 @@ fn plan(
         let mut error_code = ErrorCode::None;
         if !seen.insert(partition_index) {
             error_code = ErrorCode::InvalidRequest;
-        } else if let Err(code) = find_partition(&context.broker, &found, partition_index) {
+        } else if let Err(code) = find_partition(&found, partition_index) {
             error_code = code;
         } else {
             commits.push(CommitToWrite {

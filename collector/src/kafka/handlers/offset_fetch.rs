@@ -58,7 +58,7 @@ fn fetch_topic(context: &Context, group: &ByteString, asked: OffsetFetchRequestT
     let name = if asked.topic_id.is_nil() {
         Ok(asked.name.clone())
     } else {
-        find_topic(&context.broker, &asked.name, asked.topic_id).map(|topic| topic.name.as_str().into())
+        find_topic(&context.broker, &asked.name, asked.topic_id).map(|topic| topic.meta.name.as_str().into())
     };
     let fetch = |partition_index: i32| match &name {
         Ok(name) => answer(partition_index, context.groups.committed(group, name, partition_index)),
@@ -75,7 +75,7 @@ fn fetch_all(context: &Context, group: &ByteString) -> Vec<OffsetFetchResponseTo
         match topics.last_mut().filter(|last| last.name == name) {
             Some(last) => last.partitions.push(found),
             None => topics.push(OffsetFetchResponseTopics {
-                topic_id: context.broker.topic(&name).map_or_else(Uuid::nil, |topic| topic.id),
+                topic_id: context.broker.topic(&name).map_or_else(Uuid::nil, |topic| topic.meta.id),
                 name,
                 partitions: vec![found],
             }),

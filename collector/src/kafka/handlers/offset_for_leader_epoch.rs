@@ -20,7 +20,7 @@ pub(in crate::kafka) async fn offset_for_leader_epoch(
     for topic in request.topics {
         let found = find_topic(&context.broker, &topic.topic, Uuid::nil());
         let answer = |asked: &OffsetForLeaderPartition| {
-            let end = find_partition(&context.broker, &found, asked.partition).and_then(|partition| {
+            let end = find_partition(&found, asked.partition).and_then(|partition| {
                 check_leader_epoch(&partition, asked.current_leader_epoch)?;
                 Ok(partition.epoch_end(asked.leader_epoch).unwrap_or((-1, -1)))
             });

@@ -6,12 +6,11 @@ use bytestring::ByteString;
 use tailrace_shared::kafka::ErrorCode;
 use uuid::Uuid;
 
-use crate::broker::Broker;
-use crate::catalog::TopicMeta;
+use crate::broker::{Broker, Topic};
 use crate::partition::Partition;
 
 /// The topic, by its id if the request has one.
-pub(super) fn find_topic(broker: &Broker, name: &ByteString, id: Uuid) -> Result<Arc<TopicMeta>, ErrorCode> {
+pub(super) fn find_topic(broker: &Broker, name: &ByteString, id: Uuid) -> Result<Arc<Topic>, ErrorCode> {
     if id.is_nil() {
         broker.topic(name).ok_or(ErrorCode::UnknownTopicOrPartition)
     } else {
@@ -21,12 +20,11 @@ pub(super) fn find_topic(broker: &Broker, name: &ByteString, id: Uuid) -> Result
 
 /// The partition of a topic that was found.
 pub(super) fn find_partition(
-    broker: &Broker,
-    topic: &Result<Arc<TopicMeta>, ErrorCode>,
+    topic: &Result<Arc<Topic>, ErrorCode>,
     partition: i32,
-) -> Result<Arc<Partition>, ErrorCode> {
+) -> Result<&Arc<Partition>, ErrorCode> {
     let topic = topic.as_ref().map_err(|error| *error)?;
-    broker.partition(topic.id, partition).ok_or(ErrorCode::UnknownTopicOrPartition)
+    topic.partition(partition).ok_or(ErrorCode::UnknownTopicOrPartition)
 }
 
 /// A client that knows another leader epoch than the partition's must refresh its metadata, or wait for us (KIP-320).
