@@ -109,7 +109,9 @@ macro_rules! schema_struct {
                 $(
                     if in_versions!(format.version; $($attribute)*) {
                         if_nullable! { [$($attribute)*] {
-                            if $crate::kafka::codec::Wire::is_null(&self.$field) && !nullable_in!(format.version; $($attribute)*) {
+                            if !nullable_in!(format.version; $($attribute)*)
+                                && $crate::kafka::codec::Wire::is_null(&self.$field)
+                            {
                                 let error = EncodeError::from(EncodeReason::Null(format.version));
                                 return Err(error.at(stringify!($name), stringify!($field)));
                             }
@@ -169,7 +171,8 @@ macro_rules! schema_struct {
                             && !nullable_in!(format.version; $($attribute)*)
                             && Wire::is_null(&message.$field)
                         {
-                            let error = $crate::kafka::codec::DecodeError::from($crate::kafka::codec::DecodeReason::Null);
+                            let null = $crate::kafka::codec::DecodeReason::Null;
+                            let error = $crate::kafka::codec::DecodeError::from(null);
                             return Err(error.at(stringify!($name), stringify!($field)));
                         }
                     } }
