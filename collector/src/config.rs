@@ -108,7 +108,9 @@ pub struct HttpConfig {
 
 impl Default for HttpConfig {
     fn default() -> Self {
-        Self { listen: ListenAddr::loopback(9600) }
+        Self {
+            listen: ListenAddr::loopback(9600),
+        }
     }
 }
 
@@ -146,7 +148,9 @@ impl TopicsConfig {
     /// # Errors
     /// When a value is outside of what Kafka allows for it.
     pub fn as_topic_config(&self) -> Result<TopicConfig, InvalidConfig> {
-        let retention_bytes = self.retention_bytes.map(|limit| ("retention.bytes".to_owned(), limit.0.to_string()));
+        let retention_bytes = self
+            .retention_bytes
+            .map(|limit| ("retention.bytes".to_owned(), limit.0.to_string()));
         let entries = [
             ("retention.ms".to_owned(), self.retention.as_ms().to_string()),
             ("max.message.bytes".to_owned(), self.message_bytes_max.0.to_string()),
@@ -207,6 +211,10 @@ pub struct WalConfig {
 
 impl Default for WalConfig {
     fn default() -> Self {
-        Self { file_bytes: ByteSize(64 << 20), budget_bytes: ByteSize(1 << 30), cache_bytes: ByteSize(64 << 20) }
+        Self {
+            file_bytes: ByteSize(64 << 20),
+            budget_bytes: ByteSize(1 << 30),
+            cache_bytes: ByteSize(64 << 20),
+        }
     }
 }

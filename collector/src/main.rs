@@ -68,7 +68,10 @@ fn check(file: &ConfigFile) -> anyhow::Result<()> {
 fn run(file: &ConfigFile) -> anyhow::Result<()> {
     let config: CollectorConfig = config::load(&file.config)?;
     logging::init(&config.log)?;
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start threads")?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("cannot start threads")?;
     runtime.block_on(async {
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;

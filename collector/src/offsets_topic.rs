@@ -34,19 +34,29 @@ impl OffsetsTopic {
         }
         // The groups keep this topic short by themselves; the policy is what tools expect to see, and keeps retention off.
         let configs = vec![("cleanup.policy".to_owned(), "compact".to_owned())];
-        let new = NewTopic { name: OFFSETS_TOPIC.to_owned(), partitions: PARTITIONS, configs };
-        Ok(Self { topic: broker.create_topic(new).await? })
+        let new = NewTopic {
+            name: OFFSETS_TOPIC.to_owned(),
+            partitions: PARTITIONS,
+            configs,
+        };
+        Ok(Self {
+            topic: broker.create_topic(new).await?,
+        })
     }
 
     fn partition(&self, index: i32) -> Result<&Arc<Partition>, OffsetsLogError> {
-        self.topic
-            .partition(index)
-            .ok_or_else(|| OffsetsLogError { partition: index, reason: "there is no such partition".to_owned() })
+        self.topic.partition(index).ok_or_else(|| OffsetsLogError {
+            partition: index,
+            reason: "there is no such partition".to_owned(),
+        })
     }
 }
 
 fn failed(partition: i32) -> impl Fn(&dyn std::error::Error) -> OffsetsLogError {
-    move |error| OffsetsLogError { partition, reason: error.to_string() }
+    move |error| OffsetsLogError {
+        partition,
+        reason: error.to_string(),
+    }
 }
 
 #[async_trait]
@@ -60,15 +70,22 @@ impl OffsetsLog for OffsetsTopic {
         let batches: Result<Vec<_>, _> = Batches::split(batch, BATCH_BYTES_MAX).collect();
         let batches = batches.map_err(|error| failed(&error))?;
         let appended = self.partition(partition)?.append(batches).await;
-        appended.map(|appended| appended.base_offset).map_err(|error| failed(&error))
+        appended
+            .map(|appended| appended.base_offset)
+            .map_err(|error| failed(&error))
     }
 
     fn start(&self, partition: i32) -> i64 {
-        self.topic.partition(partition).map_or(0, |partition| partition.log_start())
+        self.topic
+            .partition(partition)
+            .map_or(0, |partition| partition.log_start())
     }
 
     async fn read(&self, partition: i32, from: i64) -> Result<Vec<Bytes>, OffsetsLogError> {
-        let limits = ReadLimits { max_bytes: READ_BYTES, at_least_one: true };
+        let limits = ReadLimits {
+            max_bytes: READ_BYTES,
+            at_least_one: true,
+        };
         let read = self.partition(partition)?.read(from, limits).await;
         read.map(|read| read.batches).map_err(|error| failed(partition)(&error))
     }

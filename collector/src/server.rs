@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use rand::SeedableRng;
@@ -23,7 +24,7 @@ use crate::http;
 use crate::kafka::{Context, Limits, Listener, ListenerOptions, RequestMemory};
 use crate::metrics::CollectorMetrics;
 use crate::offsets_topic::OffsetsTopic;
-use crate::store::{LocalStore, LocalStoreError};
+use crate::store::LocalStore;
 
 /// What readiness waits for.
 const RECOVERY: &str = "recovery";
@@ -46,8 +47,13 @@ pub enum StartError {
     #[error("[topics]: {0}")]
     Topics(#[from] InvalidConfig),
     /// The directory for segments, checkpoints and the catalog.
-    #[error(transparent)]
-    Store(#[from] LocalStoreError),
+    #[error("cannot use {}: {source}; is data_dir there, and may this user write to it?", path.display())]
+    Store {
+        /// The directory.
+        path: PathBuf,
+        /// What the operating system said.
+        source: io::Error,
+    },
     /// The data directory, or what is in it.
     #[error(transparent)]
     Open(#[from] OpenError),
@@ -95,7 +101,13 @@ impl Collector {
         let router = http_state.router(readiness.clone());
         let http = tokio::spawn(server.serve(router, stop.clone().cancelled_owned()));
 
-        let options = broker_options(config, disk, Arc::<SystemClock>::clone(&clock), topic_defaults, &metrics).await?;
+        let options = broker_options(
+            config,
+            disk,
+            Arc::<SystemClock>::clone(&clock),
+            topic_defaults,
+            &metrics,
+        )?;
         let broker = Broker::open(options).await?;
         let log = Arc::new(OffsetsTopic::open(&broker).await?);
         let groups = Coordinator::open(log, Arc::<SystemClock>::clone(&clock), config.groups.options()).await?;
@@ -106,7 +118,15 @@ impl Collector {
         let groups = tokio::spawn(groups.run());
         readiness.ready(RECOVERY);
         tracing::info!(kafka = %kafka_addr, http = %http_addr, data_dir = %config.data_dir.display(), "ready");
-        Ok(Self { broker, kafka_addr, http_addr, stop, listener, http, groups })
+        Ok(Self {
+            broker,
+            kafka_addr,
+            http_addr,
+            stop,
+            listener,
+            http,
+            groups,
+        })
     }
 
     /// Where Kafka clients connect.
@@ -140,7 +160,10 @@ impl Collector {
 }
 
 fn kafka_error(config: &CollectorConfig, source: io::Error) -> StartError {
-    StartError::Kafka { address: config.kafka.listen.clone(), source }
+    StartError::Kafka {
+        address: config.kafka.listen.clone(),
+        source,
+    }
 }
 
 async fn bind_kafka(config: &CollectorConfig, memory: RequestMemory) -> Result<Listener, StartError> {
@@ -154,17 +177,20 @@ async fn bind_kafka(config: &CollectorConfig, memory: RequestMemory) -> Result<L
         idle: kafka.idle_timeout.0,
         stall: kafka.stall_timeout.0,
     };
-    Listener::bind(&kafka.listen, options, memory).await.map_err(|source| kafka_error(config, source))
+    Listener::bind(&kafka.listen, options, memory)
+        .await
+        .map_err(|source| kafka_error(config, source))
 }
 
-async fn broker_options(
+fn broker_options(
     config: &CollectorConfig,
     disk: Arc<dyn Disk>,
     clock: Arc<dyn Clock>,
     topic_defaults: crate::catalog::TopicConfig,
     metrics: &Arc<CollectorMetrics>,
 ) -> Result<BrokerOptions, StartError> {
-    let store = LocalStore::open(Arc::clone(&disk), config.data_dir.join("store")).await?;
+    let path = config.data_dir.join("store");
+    let store = LocalStore::open(Arc::clone(&disk), &path).map_err(|source| StartError::Store { path, source })?;
     let mut options = BrokerOptions::new(config.data_dir.clone(), disk, Arc::new(store), clock);
     options.node_id = config.node_id;
     options.topic_defaults = topic_defaults;
@@ -189,7 +215,11 @@ fn context(
 ) -> Context {
     let advertised = config.kafka.advertised.as_ref().unwrap_or(&config.kafka.listen);
     // Port 0 asks the operating system for one, and that is what clients must be told.
-    let port = if advertised.port == 0 { listening.port() } else { advertised.port };
+    let port = if advertised.port == 0 {
+        listening.port()
+    } else {
+        advertised.port
+    };
     Context {
         broker: Arc::clone(broker),
         groups: Arc::clone(groups),

@@ -34,14 +34,17 @@ impl State {
     /// When two metrics have the same name.
     pub fn new(connections: Arc<AtomicUsize>, memory: RequestMemory) -> prometheus::Result<Self> {
         let mut exporter = Exporter::default();
-        ProcessMetrics::install(&mut exporter, "tailrace_collector")?;
+        ProcessMetrics::export(&mut exporter)?;
         let metrics = Arc::new(CollectorMetrics::register(exporter.registry())?);
         let watched: Arc<OnceLock<(Arc<Broker>, Arc<Coordinator>)>> = Arc::default();
         let seen = Mutex::new(Seen::default());
         exporter.before_scrape({
             let (metrics, watched) = (Arc::clone(&metrics), Arc::clone(&watched));
             move || {
-                metrics.connections.with([]).set(whole(connections.load(Ordering::Relaxed)));
+                metrics
+                    .connections
+                    .with([])
+                    .set(whole(connections.load(Ordering::Relaxed)));
                 metrics.request_memory_bytes.with([]).set(whole(memory.held_bytes()));
                 if let Some((broker, groups)) = watched.get() {
                     let mut now = Seen::default();
@@ -51,7 +54,11 @@ impl State {
                 }
             }
         });
-        Ok(Self { metrics, exporter: Arc::new(exporter), watched })
+        Ok(Self {
+            metrics,
+            exporter: Arc::new(exporter),
+            watched,
+        })
     }
 
     /// Where the collector counts.
@@ -67,7 +74,6 @@ impl State {
     }
 
     /// The pages.
-    #[must_use]
     pub fn router(&self, readiness: Readiness) -> Router {
         router(Arc::clone(&self.exporter), readiness)
     }
@@ -84,7 +90,11 @@ struct Seen {
 impl Seen {
     fn forget_all_but(&self, now: &Self, metrics: &CollectorMetrics) {
         for (topic, partition) in self.partitions.difference(&now.partitions) {
-            for family in [&metrics.log_start_offset, &metrics.log_end_offset, &metrics.log_size_bytes] {
+            for family in [
+                &metrics.log_start_offset,
+                &metrics.log_end_offset,
+                &metrics.log_size_bytes,
+            ] {
                 family.forget([topic, partition]);
             }
         }
@@ -123,7 +133,9 @@ fn show_groups(metrics: &CollectorMetrics, broker: &Broker, groups: &Coordinator
         seen.groups.insert(group.to_string());
         for (topic, partition, committed) in groups.offsets(group) {
             let found = broker.topic(&topic);
-            let Some(found) = found.as_ref().and_then(|found| found.partition(partition)) else { continue };
+            let Some(found) = found.as_ref().and_then(|found| found.partition(partition)) else {
+                continue;
+            };
             let index = partition.to_string();
             let lag = found.high_watermark().saturating_sub(committed.offset).max(0);
             metrics.group_lag.with([group, &topic, &index]).set(lag);

@@ -109,14 +109,23 @@ async fn take_request(
     let mut body = frame.bytes;
     let header = RequestHeader::decode(&mut body).map_err(RequestError::Header)?;
     let correlation_id = header.correlation_id;
-    let Some(api) = header.api() else { return Err(RequestError::UnknownApi(header.api_key).into()) };
-    let call =
-        Call { api, version: header.api_version, client_id: header.client_id.unwrap_or_default(), peer };
+    let Some(api) = header.api() else {
+        return Err(RequestError::UnknownApi(header.api_key).into());
+    };
+    let call = Call {
+        api,
+        version: header.api_version,
+        client_id: header.client_id.unwrap_or_default(),
+        peer,
+    };
     let started = table::start(Arc::clone(context), call, correlation_id, body).await?;
     let (memory, metrics) = (frame.memory, Arc::clone(&context.metrics));
     let answer = Box::pin(async move {
         let answer = started.answer.await;
-        metrics.request_seconds.with([api.name()]).observe(began.elapsed().as_secs_f64());
+        metrics
+            .request_seconds
+            .with([api.name()])
+            .observe(began.elapsed().as_secs_f64());
         drop(memory);
         answer
     });

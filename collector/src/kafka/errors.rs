@@ -51,6 +51,7 @@ impl ToErrorCode for BatchError {
         match self.kind() {
             BatchErrorKind::CorruptMessage => ErrorCode::CorruptMessage,
             BatchErrorKind::InvalidRecord => ErrorCode::InvalidRecord,
+            BatchErrorKind::InvalidTimestamp => ErrorCode::InvalidTimestamp,
             BatchErrorKind::UnsupportedFormat => ErrorCode::UnsupportedForMessageFormat,
             BatchErrorKind::TooLarge => ErrorCode::MessageTooLarge,
             BatchErrorKind::UnsupportedCompression => ErrorCode::UnsupportedCompressionType,
@@ -62,8 +63,8 @@ impl ToErrorCode for ReserveError {
     fn code(&self) -> ErrorCode {
         match self {
             Self::TooLarge { .. } => ErrorCode::MessageTooLarge,
-            Self::NoSpace { .. } => ErrorCode::KafkaStorageError,
-            Self::Stopping => ErrorCode::NotLeaderOrFollower,
+            Self::NoSpace => ErrorCode::KafkaStorageError,
+            Self::Closed => ErrorCode::NotLeaderOrFollower,
         }
     }
 }

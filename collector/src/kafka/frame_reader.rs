@@ -54,7 +54,14 @@ pub(super) struct FrameReader<R> {
 
 impl<R: AsyncRead + Unpin> FrameReader<R> {
     pub(super) fn new(socket: R, memory: RequestMemory, limit: usize, stall: Duration) -> Self {
-        Self { socket, buffer: BytesMut::new(), memory, granted: None, limit, stall }
+        Self {
+            socket,
+            buffer: BytesMut::new(),
+            memory,
+            granted: None,
+            limit,
+            stall,
+        }
     }
 
     /// The next request; none when the client has closed the connection between two requests.
@@ -67,7 +74,10 @@ impl<R: AsyncRead + Unpin> FrameReader<R> {
                 if self.buffer.len() >= LENGTH_BYTES + declared {
                     self.buffer.advance(LENGTH_BYTES);
                     let bytes = self.buffer.split_to(declared).freeze();
-                    return Ok(Some(Frame { bytes, memory: self.granted.take().unwrap_or_default() }));
+                    return Ok(Some(Frame {
+                        bytes,
+                        memory: self.granted.take().unwrap_or_default(),
+                    }));
                 }
                 let missing = LENGTH_BYTES + declared - self.buffer.len();
                 self.buffer.reserve(missing.min(READ_AHEAD_BYTES));
@@ -75,7 +85,11 @@ impl<R: AsyncRead + Unpin> FrameReader<R> {
                 self.buffer.reserve(4096);
             }
             if self.fill().await? == 0 {
-                return if self.buffer.is_empty() { Ok(None) } else { Err(FrameError::CutShort) };
+                return if self.buffer.is_empty() {
+                    Ok(None)
+                } else {
+                    Err(FrameError::CutShort)
+                };
             }
         }
     }
@@ -94,12 +108,17 @@ impl<R: AsyncRead + Unpin> FrameReader<R> {
 
     /// The length that the frame at the front of the buffer announces.
     fn declared(&self) -> Result<Option<usize>, FrameError> {
-        let Some(&prefix) = self.buffer.first_chunk::<LENGTH_BYTES>() else { return Ok(None) };
+        let Some(&prefix) = self.buffer.first_chunk::<LENGTH_BYTES>() else {
+            return Ok(None);
+        };
         let declared = i32::from_be_bytes(prefix);
         match usize::try_from(declared) {
             Ok(length) if length < FRAME_BYTES_MIN => Err(FrameError::TooShort { declared }),
             Ok(length) if length <= self.limit => Ok(Some(length)),
-            _ => Err(recognise(prefix).unwrap_or(FrameError::TooLarge { declared, limit: self.limit })),
+            _ => Err(recognise(prefix).unwrap_or(FrameError::TooLarge {
+                declared,
+                limit: self.limit,
+            })),
         }
     }
 }
@@ -135,15 +154,30 @@ mod tests {
 
     #[tokio::test]
     async fn strangers_are_recognised() {
-        assert!(matches!(reader(b"GET / HTTP/1.1\r\n").next().await, Err(FrameError::Http)));
-        assert!(matches!(reader(b"\x16\x03\x01\x02\0").next().await, Err(FrameError::Tls)));
+        assert!(matches!(
+            reader(b"GET / HTTP/1.1\r\n").next().await,
+            Err(FrameError::Http)
+        ));
+        assert!(matches!(
+            reader(b"\x16\x03\x01\x02\0").next().await,
+            Err(FrameError::Tls)
+        ));
     }
 
     #[tokio::test]
     async fn hostile_lengths_are_refused_before_anything_is_allocated() {
-        assert!(matches!(reader(b"\x7f\xff\xff\xff").next().await, Err(FrameError::TooLarge { .. })));
-        assert!(matches!(reader(b"\xff\xff\xff\xff").next().await, Err(FrameError::TooLarge { .. })));
-        assert!(matches!(reader(b"\0\0\0\x03abc").next().await, Err(FrameError::TooShort { .. })));
+        assert!(matches!(
+            reader(b"\x7f\xff\xff\xff").next().await,
+            Err(FrameError::TooLarge { .. })
+        ));
+        assert!(matches!(
+            reader(b"\xff\xff\xff\xff").next().await,
+            Err(FrameError::TooLarge { .. })
+        ));
+        assert!(matches!(
+            reader(b"\0\0\0\x03abc").next().await,
+            Err(FrameError::TooShort { .. })
+        ));
         let mut silent = reader(b"\0\x0f\xff\xffabc");
         assert!(matches!(silent.next().await, Err(FrameError::CutShort)));
         assert!(silent.buffer.capacity() <= 2 * READ_AHEAD_BYTES);
@@ -152,7 +186,9 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn client_that_stalls_in_a_frame_is_dropped() {
         let (mut client, server) = tokio::io::duplex(64);
-        tokio::io::AsyncWriteExt::write_all(&mut client, b"\0\0\0\x10ab").await.unwrap();
+        tokio::io::AsyncWriteExt::write_all(&mut client, b"\0\0\0\x10ab")
+            .await
+            .unwrap();
         let mut reader = FrameReader::new(server, RequestMemory::new(LIMIT), LIMIT, Duration::from_secs(30));
         assert!(matches!(reader.next().await, Err(FrameError::Stalled(_))));
     }

@@ -57,7 +57,12 @@ impl Listener {
     /// When the port is taken or may not be used.
     pub async fn bind(address: &ListenAddr, options: ListenerOptions, memory: RequestMemory) -> io::Result<Self> {
         let socket = TcpListener::bind((address.host.as_str(), address.port)).await?;
-        Ok(Self { socket, options, memory, open: Arc::default() })
+        Ok(Self {
+            socket,
+            options,
+            memory,
+            open: Arc::default(),
+        })
     }
 
     /// The address it listens on, with the port that port 0 became.
@@ -79,7 +84,9 @@ impl Listener {
         let places = Arc::new(Semaphore::new(self.options.connections_max));
         let connections = TaskTracker::new();
         loop {
-            let Ok(place) = Arc::clone(&places).acquire_owned().await else { break };
+            let Ok(place) = Arc::clone(&places).acquire_owned().await else {
+                break;
+            };
             let (stream, peer) = tokio::select! {
                 () = stop.cancelled() => break,
                 accepted = self.socket.accept() => match accepted {

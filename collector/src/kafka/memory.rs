@@ -31,7 +31,10 @@ impl RequestMemory {
     #[must_use]
     pub fn new(bytes: usize) -> Self {
         let units_total = (bytes / UNIT_BYTES).clamp(1, Semaphore::MAX_PERMITS);
-        Self { units: Arc::new(Semaphore::new(units_total)), units_total }
+        Self {
+            units: Arc::new(Semaphore::new(units_total)),
+            units_total,
+        }
     }
 
     /// Bytes held at this moment.
@@ -48,7 +51,9 @@ impl RequestMemory {
         let units = frame_bytes.div_ceil(UNIT_BYTES).min(self.units_total);
         let units = u32::try_from(units).unwrap_or(u32::MAX);
         // The semaphore is never closed, so there is always a permit in the end.
-        MemoryPermit { _units: Arc::clone(&self.units).acquire_many_owned(units).await.ok() }
+        MemoryPermit {
+            _units: Arc::clone(&self.units).acquire_many_owned(units).await.ok(),
+        }
     }
 }
 

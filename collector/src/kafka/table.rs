@@ -8,7 +8,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use tailrace_shared::kafka::frame::encode_response;
 use tailrace_shared::kafka::messages::*;
-use tailrace_shared::kafka::{ApiKey, DecodeError, EncodeError, ErrorCode, Message, Request, Segments};
+use tailrace_shared::kafka::{ApiKey, DecodeError, EncodeError, Message, Request, Segments};
 
 use super::context::{Call, Context};
 use super::handlers;
@@ -33,9 +33,17 @@ pub(super) enum RequestError {
     #[error("{api:?} version {version} is not supported; ApiVersions says what is")]
     UnsupportedVersion { api: ApiKey, version: i16 },
     #[error("cannot read {api:?} version {version}: {source}")]
-    Body { api: ApiKey, version: i16, source: DecodeError },
+    Body {
+        api: ApiKey,
+        version: i16,
+        source: DecodeError,
+    },
     #[error("cannot write the answer to {api:?} version {version}: {source}")]
-    Answer { api: ApiKey, version: i16, source: EncodeError },
+    Answer {
+        api: ApiKey,
+        version: i16,
+        source: EncodeError,
+    },
 }
 
 /// One API: the lowest and the highest version that are spoken.
@@ -106,23 +114,38 @@ pub(super) async fn start(
     body: Bytes,
 ) -> Result<Started, RequestError> {
     if !speaks(&call) {
-        return Ok(Started { answer: Box::pin(async move { refuse_version(&call, correlation_id) }), may_overlap: false });
+        return Ok(Started {
+            answer: Box::pin(async move { refuse_version(&call, correlation_id) }),
+            may_overlap: false,
+        });
     }
     if call.api != ApiKey::Produce {
-        return Ok(Started { answer: Box::pin(handle(context, call, correlation_id, body)), may_overlap: false });
+        return Ok(Started {
+            answer: Box::pin(handle(context, call, correlation_id, body)),
+            may_overlap: false,
+        });
     }
     let request: ProduceRequest = read(&call, body)?;
     let wants_answer = request.acks != 0;
     let durable = handlers::produce::produce(&context, &call, request).await;
     let answer = async move {
         let response = durable.await;
-        if wants_answer { write(&call, correlation_id, &response).map(Some) } else { Ok(None) }
+        if wants_answer {
+            write(&call, correlation_id, &response).map(Some)
+        } else {
+            Ok(None)
+        }
     };
-    Ok(Started { answer: Box::pin(answer), may_overlap: true })
+    Ok(Started {
+        answer: Box::pin(answer),
+        may_overlap: true,
+    })
 }
 
 fn speaks(call: &Call) -> bool {
-    SUPPORTED.iter().any(|supported| supported.api == call.api && supported.versions.contains(&call.version))
+    SUPPORTED
+        .iter()
+        .any(|supported| supported.api == call.api && supported.versions.contains(&call.version))
 }
 
 /// A client learns what we speak from ApiVersions, so an ApiVersions that is too new is answered in version 0 (KIP-511);
@@ -132,12 +155,18 @@ fn refuse_version(call: &Call, correlation_id: i32) -> Result<Option<Segments>, 
         return Err(unsupported(call));
     }
     let response = handlers::api_versions::unsupported_version();
-    let oldest = Call { version: 0, ..call.clone() };
+    let oldest = Call {
+        version: 0,
+        ..call.clone()
+    };
     write(&oldest, correlation_id, &response).map(Some)
 }
 
 fn unsupported(call: &Call) -> RequestError {
-    RequestError::UnsupportedVersion { api: call.api, version: call.version }
+    RequestError::UnsupportedVersion {
+        api: call.api,
+        version: call.version,
+    }
 }
 
 fn read<R: Request>(call: &Call, body: Bytes) -> Result<R, RequestError> {

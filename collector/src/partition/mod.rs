@@ -24,7 +24,7 @@ pub mod tail;
 mod tests;
 pub mod waiters;
 
-pub use append::{AppendError, Appended};
+pub use append::{AppendError, Appended, Appending};
 pub use change::{AdvanceLogStartError, ChangeManifestError};
 pub use log::{Engine, Partition, PartitionSettings, PartitionStats};
 pub use manifest::{Manifest, ManifestChange};

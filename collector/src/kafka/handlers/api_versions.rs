@@ -15,12 +15,17 @@ pub(in crate::kafka) async fn api_versions(_: &Context, _: &Call, _: ApiVersions
     };
     let mut api_keys: Vec<ApiVersion> = SUPPORTED.iter().map(api).collect();
     api_keys.sort_by_key(|api| api.api_key);
-    ApiVersionsResponse { api_keys, ..Default::default() }
+    ApiVersionsResponse {
+        api_keys,
+        ..Default::default()
+    }
 }
 
 /// The answer to a version of ApiVersions that is too new: the client reads it as version 0 and asks again.
 pub(in crate::kafka) fn unsupported_version() -> ApiVersionsResponse {
-    let own = SUPPORTED.iter().find(|supported| supported.api == tailrace_shared::kafka::ApiKey::ApiVersions);
+    let own = SUPPORTED
+        .iter()
+        .find(|supported| supported.api == tailrace_shared::kafka::ApiKey::ApiVersions);
     let api_keys = own.map(|own| ApiVersion {
         api_key: own.api.code(),
         min_version: *own.versions.start(),

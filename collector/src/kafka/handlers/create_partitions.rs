@@ -23,9 +23,16 @@ pub(in crate::kafka) async fn create_partitions(
             Ok(()) => (ErrorCode::None, None),
             Err((code, message)) => (code, message),
         };
-        results.push(CreatePartitionsTopicResult { name: asked.name, error_code: error_code.code(), error_message });
+        results.push(CreatePartitionsTopicResult {
+            name: asked.name,
+            error_code: error_code.code(),
+            error_message,
+        });
     }
-    CreatePartitionsResponse { results, ..Default::default() }
+    CreatePartitionsResponse {
+        results,
+        ..Default::default()
+    }
 }
 
 async fn grow(

@@ -6,9 +6,9 @@ use tailrace_shared::kafka::ErrorCode;
 use tailrace_shared::kafka::messages::create_topics::{CreatableTopic, CreatableTopicConfigs, CreatableTopicResult};
 use tailrace_shared::kafka::messages::{CreateTopicsRequest, CreateTopicsResponse};
 
-use crate::catalog::topic_config::describe;
 use crate::broker::Topic;
 use crate::catalog::NewTopic;
+use crate::catalog::topic_config::describe;
 use crate::kafka::context::{Call, Context};
 use crate::kafka::errors::ToErrorCode;
 
@@ -26,13 +26,20 @@ pub(in crate::kafka) async fn create_topics(
         let name = topic.name.clone();
         let asked_twice = names.iter().filter(|other| **other == name).count() > 1;
         let result = if asked_twice {
-            refused(name, ErrorCode::InvalidRequest, "the request names the topic twice".into())
+            refused(
+                name,
+                ErrorCode::InvalidRequest,
+                "the request names the topic twice".into(),
+            )
         } else {
             create(context, topic, request.validate_only).await
         };
         topics.push(result);
     }
-    CreateTopicsResponse { topics, ..Default::default() }
+    CreateTopicsResponse {
+        topics,
+        ..Default::default()
+    }
 }
 
 async fn create(context: &Context, topic: CreatableTopic, validate_only: bool) -> CreatableTopicResult {
@@ -43,9 +50,16 @@ async fn create(context: &Context, topic: CreatableTopic, validate_only: bool) -
     };
     let partitions = new.partitions;
     let result = if validate_only {
-        context.broker.check_create_topic(new).map(|()| would_create(name.clone(), partitions))
+        context
+            .broker
+            .check_create_topic(new)
+            .map(|()| would_create(name.clone(), partitions))
     } else {
-        context.broker.create_topic(new).await.map(|topic| created(context, &topic))
+        context
+            .broker
+            .create_topic(new)
+            .await
+            .map(|topic| created(context, &topic))
     };
     match result {
         Ok(result) => result,
@@ -56,15 +70,25 @@ async fn create(context: &Context, topic: CreatableTopic, validate_only: bool) -
 fn plan(context: &Context, topic: CreatableTopic) -> Result<NewTopic, (ErrorCode, ByteString)> {
     let partitions = if topic.assignments.is_empty() {
         if !matches!(topic.replication_factor, -1 | 1) {
-            let message = format!("replication factor {} is more than the brokers there are (1)", topic.replication_factor);
+            let message = format!(
+                "replication factor {} is more than the brokers there are (1)",
+                topic.replication_factor
+            );
             return Err((ErrorCode::InvalidReplicationFactor, message.into()));
         }
-        if topic.num_partitions == BROKER_DEFAULT { context.limits.default_partitions } else { topic.num_partitions }
+        if topic.num_partitions == BROKER_DEFAULT {
+            context.limits.default_partitions
+        } else {
+            topic.num_partitions
+        }
     } else {
         let node = context.broker.node_id();
         let mut indexes: Vec<i32> = topic.assignments.iter().map(|one| one.partition_index).collect();
         indexes.sort_unstable();
-        let contiguous = indexes.iter().copied().eq(0..i32::try_from(indexes.len()).unwrap_or(i32::MAX));
+        let contiguous = indexes
+            .iter()
+            .copied()
+            .eq(0..i32::try_from(indexes.len()).unwrap_or(i32::MAX));
         let here = topic.assignments.iter().all(|one| one.broker_ids == [node]);
         if !contiguous || !here {
             let message = format!("partitions must be numbered from 0 and assigned to broker {node} alone");
@@ -74,8 +98,15 @@ fn plan(context: &Context, topic: CreatableTopic) -> Result<NewTopic, (ErrorCode
     };
     // A null value asks for the default.
     let value_of = |value: Option<ByteString>| value.map(|value| value.to_string());
-    let configs = topic.configs.into_iter().filter_map(|one| Some((one.name.to_string(), value_of(one.value)?)));
-    Ok(NewTopic { name: topic.name.to_string(), partitions, configs: configs.collect() })
+    let configs = topic
+        .configs
+        .into_iter()
+        .filter_map(|one| Some((one.name.to_string(), value_of(one.value)?)));
+    Ok(NewTopic {
+        name: topic.name.to_string(),
+        partitions,
+        configs: configs.collect(),
+    })
 }
 
 fn created(context: &Context, topic: &Topic) -> CreatableTopicResult {
@@ -98,9 +129,19 @@ fn created(context: &Context, topic: &Topic) -> CreatableTopicResult {
 }
 
 fn would_create(name: ByteString, num_partitions: i32) -> CreatableTopicResult {
-    CreatableTopicResult { name, num_partitions, replication_factor: 1, ..Default::default() }
+    CreatableTopicResult {
+        name,
+        num_partitions,
+        replication_factor: 1,
+        ..Default::default()
+    }
 }
 
 fn refused(name: ByteString, code: ErrorCode, message: ByteString) -> CreatableTopicResult {
-    CreatableTopicResult { name, error_code: code.code(), error_message: Some(message), ..Default::default() }
+    CreatableTopicResult {
+        name,
+        error_code: code.code(),
+        error_message: Some(message),
+        ..Default::default()
+    }
 }

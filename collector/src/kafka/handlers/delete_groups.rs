@@ -14,7 +14,13 @@ pub(in crate::kafka) async fn delete_groups(
     let mut results = Vec::with_capacity(request.groups_names.len());
     for group_id in request.groups_names {
         let result = context.groups.delete(&group_id).await;
-        results.push(DeletableGroupResult { group_id, error_code: code_of(&result) });
+        results.push(DeletableGroupResult {
+            group_id,
+            error_code: code_of(&result),
+        });
     }
-    DeleteGroupsResponse { results, ..Default::default() }
+    DeleteGroupsResponse {
+        results,
+        ..Default::default()
+    }
 }

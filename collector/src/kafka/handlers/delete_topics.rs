@@ -19,22 +19,31 @@ pub(in crate::kafka) async fn delete_topics(
     _: &Call,
     request: DeleteTopicsRequest,
 ) -> DeleteTopicsResponse {
-    let by_name = request.topic_names.into_iter().map(|name| DeleteTopicState { name: Some(name), topic_id: Uuid::nil() });
+    let by_name = request.topic_names.into_iter().map(|name| DeleteTopicState {
+        name: Some(name),
+        topic_id: Uuid::nil(),
+    });
     let mut responses = Vec::new();
     for asked in request.topics.into_iter().chain(by_name) {
         responses.push(delete(context, asked).await);
     }
-    DeleteTopicsResponse { responses, ..Default::default() }
+    DeleteTopicsResponse {
+        responses,
+        ..Default::default()
+    }
 }
 
 async fn delete(context: &Context, asked: DeleteTopicState) -> DeletableTopicResult {
     let name = asked.name.unwrap_or_default();
-    let mut result =
-        DeletableTopicResult { name: Some(name.clone()), topic_id: asked.topic_id, ..Default::default() };
+    let mut result = DeletableTopicResult {
+        name: Some(name.clone()),
+        topic_id: asked.topic_id,
+        ..Default::default()
+    };
     match find_topic(&context.broker, &name, asked.topic_id) {
         Err(code) => {
             result.error_code = code.code();
-            result.name = result.name.filter(|name| !name.is_empty());
+            result.name = result.name.filter(|_| asked.topic_id.is_nil());
         }
         Ok(topic) => {
             result.name = Some(topic.meta.name.as_str().into());
@@ -50,9 +59,16 @@ async fn delete(context: &Context, asked: DeleteTopicState) -> DeletableTopicRes
 
 async fn delete_found(context: &Context, topic: Arc<Topic>) -> Result<(), (ErrorCode, ByteString)> {
     if topic.meta.name == OFFSETS_TOPIC {
-        return Err((ErrorCode::InvalidTopicException, "the groups' own topic cannot be deleted".into()));
+        return Err((
+            ErrorCode::InvalidTopicException,
+            "the groups' own topic cannot be deleted".into(),
+        ));
     }
-    context.broker.delete_topic(topic.meta.id).await.map_err(|error| (error.code(), error.to_string().into()))?;
+    context
+        .broker
+        .delete_topic(topic.meta.id)
+        .await
+        .map_err(|error| (error.code(), error.to_string().into()))?;
     if let Err(error) = context.groups.forget_topic(&topic.meta.name).await {
         tracing::warn!(topic = topic.meta.name, %error, "committed offsets of a deleted topic remain until they expire");
     }

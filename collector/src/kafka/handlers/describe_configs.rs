@@ -19,9 +19,18 @@ pub(in crate::kafka) async fn describe_configs(
     _: &Call,
     request: DescribeConfigsRequest,
 ) -> DescribeConfigsResponse {
-    let asked = Asked { synonyms: request.include_synonyms, documentation: request.include_documentation };
-    let results = request.resources.into_iter().map(|resource| describe_resource(context, resource, asked));
-    DescribeConfigsResponse { results: results.collect(), ..Default::default() }
+    let asked = Asked {
+        synonyms: request.include_synonyms,
+        documentation: request.include_documentation,
+    };
+    let results = request
+        .resources
+        .into_iter()
+        .map(|resource| describe_resource(context, resource, asked));
+    DescribeConfigsResponse {
+        results: results.collect(),
+        ..Default::default()
+    }
 }
 
 /// What the client wants to see of each config.
@@ -35,10 +44,14 @@ fn describe_resource(context: &Context, resource: DescribeConfigsResource, asked
     let described = match resource.resource_type {
         RESOURCE_TOPIC => topic_configs(context, &resource.resource_name, asked),
         RESOURCE_BROKER => broker_configs(context, &resource.resource_name, asked),
-        _ => Err((ErrorCode::InvalidRequest, "only topics and brokers have configs here".into())),
+        _ => Err((
+            ErrorCode::InvalidRequest,
+            "only topics and brokers have configs here".into(),
+        )),
     };
     let wanted: Option<HashSet<ByteString>> = resource.configuration_keys.map(|keys| keys.into_iter().collect());
-    let is_wanted = |config: &DescribeConfigsResourceResult| wanted.as_ref().is_none_or(|keys| keys.contains(&config.name));
+    let is_wanted =
+        |config: &DescribeConfigsResourceResult| wanted.as_ref().is_none_or(|keys| keys.contains(&config.name));
     let (error_code, error_message, configs) = match described {
         Ok(configs) => (ErrorCode::None, None, configs.into_iter().filter(is_wanted).collect()),
         Err((code, message)) => (code, Some(message), Vec::new()),
@@ -56,9 +69,17 @@ type Described = Result<Vec<DescribeConfigsResourceResult>, (ErrorCode, ByteStri
 
 fn topic_configs(context: &Context, name: &str, asked: Asked) -> Described {
     let topic = context.broker.topic(name);
-    let topic = topic.ok_or_else(|| (ErrorCode::UnknownTopicOrPartition, format!("there is no topic {name}").into()))?;
+    let topic = topic.ok_or_else(|| {
+        (
+            ErrorCode::UnknownTopicOrPartition,
+            format!("there is no topic {name}").into(),
+        )
+    })?;
     let configs = describe(&topic.meta.configs, context.broker.topic_defaults());
-    Ok(configs.into_iter().map(|config| on_the_wire(config.key.name, config, false, asked)).collect())
+    Ok(configs
+        .into_iter()
+        .map(|config| on_the_wire(config.key.name, config, false, asked))
+        .collect())
 }
 
 /// The topic defaults under the broker's names for them, as Kafka has them.
@@ -67,7 +88,10 @@ fn broker_configs(context: &Context, name: &str, asked: Asked) -> Described {
         return Err((ErrorCode::InvalidRequest, format!("there is no broker {name}").into()));
     }
     let configs = describe(&TopicConfig::default(), context.broker.topic_defaults());
-    Ok(configs.into_iter().map(|config| on_the_wire(config.key.broker_name, config, true, asked)).collect())
+    Ok(configs
+        .into_iter()
+        .map(|config| on_the_wire(config.key.broker_name, config, true, asked))
+        .collect())
 }
 
 fn on_the_wire(

@@ -20,7 +20,10 @@ pub(in crate::kafka) async fn describe_groups(
         Some(found) => described(found),
         None => unknown(group, call.version),
     };
-    DescribeGroupsResponse { groups: request.groups.into_iter().map(describe).collect(), ..Default::default() }
+    DescribeGroupsResponse {
+        groups: request.groups.into_iter().map(describe).collect(),
+        ..Default::default()
+    }
 }
 
 fn described(group: GroupDescription) -> DescribedGroup {
@@ -43,7 +46,11 @@ fn described(group: GroupDescription) -> DescribedGroup {
 }
 
 fn unknown(group_id: ByteString, version: i16) -> DescribedGroup {
-    let mut answer = DescribedGroup { group_id, group_state: "Dead".into(), ..Default::default() };
+    let mut answer = DescribedGroup {
+        group_id,
+        group_state: "Dead".into(),
+        ..Default::default()
+    };
     if version >= NOT_FOUND_SINCE {
         answer.error_code = GroupError::NotFound.code().code();
         answer.error_message = GroupError::NotFound.message();

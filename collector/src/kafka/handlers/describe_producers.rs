@@ -24,13 +24,19 @@ pub(in crate::kafka) async fn describe_producers(
                 partition_index,
                 error_code: partition.as_ref().err().map_or(ErrorCode::None, |code| *code).code(),
                 error_message: None,
-                active_producers: partition.map(|partition| producers(&partition)).unwrap_or_default(),
+                active_producers: partition.map(|partition| producers(partition)).unwrap_or_default(),
             }
         };
         let partitions = topic.partition_indexes.iter().map(answer).collect();
-        topics.push(TopicResponse { name: topic.name, partitions });
+        topics.push(TopicResponse {
+            name: topic.name,
+            partitions,
+        });
     }
-    DescribeProducersResponse { topics, ..Default::default() }
+    DescribeProducersResponse {
+        topics,
+        ..Default::default()
+    }
 }
 
 fn producers(partition: &Partition) -> Vec<ProducerState> {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use tailrace_shared::kafka::ErrorCode;
 use tailrace_shared::kafka::messages::fetch::{
-    EpochEndOffset, FetchPartition, FetchTopic, FetchableTopicResponse, LeaderIdAndEpoch, PartitionData,
+    EpochEndOffset, FetchPartition, FetchTopic, FetchableTopicResponse, PartitionData,
 };
 use tailrace_shared::kafka::messages::{FetchRequest, FetchResponse};
 use tailrace_shared::record::{BatchHeader, Compression};
@@ -21,6 +21,8 @@ use crate::partition::{Awaited, Partition, ReadBatches, ReadLimits, any_beyond};
 
 /// Clients that speak less than this do not know zstd (KIP-110).
 const ZSTD_SINCE: i16 = 10;
+/// From this version on, an answer can say who leads (KIP-595).
+const CURRENT_LEADER_SINCE: i16 = 12;
 
 /// One look at all partitions.
 #[derive(Default)]
@@ -38,7 +40,9 @@ impl Round {
     fn count(&mut self, topic: &str, read: &ReadBatches) {
         if !read.batches.is_empty() {
             let headers = read.batches.iter().flat_map(|piece| headers(piece));
-            let records = headers.map(|header| u64::try_from(header.record_count).unwrap_or(0)).sum();
+            let records = headers
+                .map(|header| u64::try_from(header.record_count).unwrap_or(0))
+                .sum();
             let bytes = read.batches.iter().map(|piece| piece.len() as u64).sum();
             self.counts.push((topic.to_owned(), bytes, records));
         }
@@ -55,7 +59,10 @@ impl Round {
 pub(in crate::kafka) async fn fetch(context: &Context, call: &Call, request: FetchRequest) -> FetchResponse {
     if request.session_id != 0 {
         let error_code = ErrorCode::FetchSessionIdNotFound.code();
-        return FetchResponse { error_code, ..Default::default() };
+        return FetchResponse {
+            error_code,
+            ..Default::default()
+        };
     }
     let wait = Duration::from_millis(u64::try_from(request.max_wait_ms).unwrap_or(0));
     let deadline = Instant::now() + wait;
@@ -64,7 +71,10 @@ pub(in crate::kafka) async fn fetch(context: &Context, call: &Call, request: Fet
         let round = read_all(context, call, &request).await;
         if round.bytes >= enough || round.urgent || Instant::now() >= deadline {
             round.report(&context.metrics);
-            return FetchResponse { responses: round.responses, ..Default::default() };
+            return FetchResponse {
+                responses: round.responses,
+                ..Default::default()
+            };
         }
         // Either something new came or the time is over; the next round tells.
         drop(tokio::time::timeout_at(deadline, any_beyond(round.awaited)).await);
@@ -76,8 +86,11 @@ async fn read_all(context: &Context, call: &Call, request: &FetchRequest) -> Rou
     let budget = asked.min(context.limits.fetch_bytes_max);
     let mut round = Round::default();
     for asked in &request.topics {
-        let mut response =
-            FetchableTopicResponse { topic: asked.topic.clone(), topic_id: asked.topic_id, partitions: Vec::new() };
+        let mut response = FetchableTopicResponse {
+            topic: asked.topic.clone(),
+            topic_id: asked.topic_id,
+            partitions: Vec::new(),
+        };
         for wanted in &asked.partitions {
             let data = read_partition(context, call, asked, wanted, budget, &mut round).await;
             round.bytes += data.records.as_ref().map_or(0, Bytes::len);
@@ -102,14 +115,15 @@ async fn read_partition(
         Ok(partition) => partition,
         Err(code) => return failed(wanted, code),
     };
-    if let Err(code) = check_leader_epoch(&partition, wanted.current_leader_epoch) {
-        let current_leader = LeaderIdAndEpoch {
-            leader_id: context.broker.node_id(),
-            leader_epoch: partition.leader_epoch(),
-        };
-        return PartitionData { current_leader, ..failed(wanted, code) };
+    if let Err(code) = check_leader_epoch(partition, wanted.current_leader_epoch) {
+        let mut data = failed(wanted, code);
+        if call.version >= CURRENT_LEADER_SINCE {
+            data.current_leader.leader_id = context.broker.node_id();
+            data.current_leader.leader_epoch = partition.leader_epoch();
+        }
+        return data;
     }
-    if let Some(diverging_epoch) = divergence(&partition, wanted) {
+    if let Some(diverging_epoch) = divergence(partition, wanted) {
         return PartitionData {
             partition_index: wanted.partition,
             high_watermark: partition.high_watermark(),
@@ -132,7 +146,10 @@ async fn read_partition(
             failed(wanted, ErrorCode::UnsupportedCompressionType)
         }
         Ok(read) => {
-            round.awaited.push(Awaited { progress, beyond: read.high_watermark });
+            round.awaited.push(Awaited {
+                progress,
+                beyond: read.high_watermark,
+            });
             round.count(name, &read);
             PartitionData {
                 partition_index: wanted.partition,
@@ -148,7 +165,10 @@ async fn read_partition(
             if code == ErrorCode::KafkaStorageError {
                 tracing::error!(partition = %partition.id(), %error, "cannot serve a fetch");
             }
-            PartitionData { log_start_offset: partition.log_start(), ..failed(wanted, code) }
+            PartitionData {
+                log_start_offset: partition.log_start(),
+                ..failed(wanted, code)
+            }
         }
     }
 }

@@ -17,8 +17,14 @@ pub(in crate::kafka) async fn find_coordinator(
 ) -> FindCoordinatorResponse {
     let key_type = request.key_type;
     if call.version >= SEVERAL_KEYS_SINCE {
-        let found = request.coordinator_keys.into_iter().map(|key| find(context, key, key_type));
-        return FindCoordinatorResponse { coordinators: found.collect(), ..Default::default() };
+        let found = request
+            .coordinator_keys
+            .into_iter()
+            .map(|key| find(context, key, key_type));
+        return FindCoordinatorResponse {
+            coordinators: found.collect(),
+            ..Default::default()
+        };
     }
     let found = find(context, request.key, key_type);
     FindCoordinatorResponse {

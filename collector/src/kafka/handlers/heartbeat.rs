@@ -13,5 +13,8 @@ pub(in crate::kafka) async fn heartbeat(context: &Context, _: &Call, request: He
         generation: request.generation_id,
     };
     let result = context.groups.heartbeat(&request.group_id, &caller);
-    HeartbeatResponse { error_code: code_of(&result), ..Default::default() }
+    HeartbeatResponse {
+        error_code: code_of(&result),
+        ..Default::default()
+    }
 }

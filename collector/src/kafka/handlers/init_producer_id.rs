@@ -13,10 +13,18 @@ pub(in crate::kafka) async fn init_producer_id(
 ) -> InitProducerIdResponse {
     if request.transactional_id.is_some() {
         let error_code = ErrorCode::TransactionalIdAuthorizationFailed.code();
-        return InitProducerIdResponse { error_code, producer_epoch: -1, ..Default::default() };
+        return InitProducerIdResponse {
+            error_code,
+            producer_epoch: -1,
+            ..Default::default()
+        };
     }
     match context.broker.allocate_producer_id().await {
-        Ok(producer_id) => InitProducerIdResponse { producer_id, producer_epoch: 0, ..Default::default() },
+        Ok(producer_id) => InitProducerIdResponse {
+            producer_id,
+            producer_epoch: 0,
+            ..Default::default()
+        },
         Err(error) => {
             tracing::warn!(%error, "cannot give out a producer id");
             // Every client asks again after this one, as it does while a coordinator moves.

@@ -31,8 +31,11 @@ fn event(call: &Call, request: JoinGroupRequest) -> JoinRequest {
     let named_after = request.group_instance_id.as_ref().unwrap_or(&call.client_id);
     let new_member_id = format!("{named_after}-{}", Uuid::new_v4()).into();
     // Version 0 has no rebalance timeout: the session's counts for both.
-    let rebalance_timeout_ms =
-        if request.rebalance_timeout_ms < 0 { request.session_timeout_ms } else { request.rebalance_timeout_ms };
+    let rebalance_timeout_ms = if request.rebalance_timeout_ms < 0 {
+        request.session_timeout_ms
+    } else {
+        request.rebalance_timeout_ms
+    };
     JoinRequest {
         member_id: request.member_id,
         new_member_id,
@@ -42,7 +45,11 @@ fn event(call: &Call, request: JoinGroupRequest) -> JoinRequest {
         session_timeout: millis(request.session_timeout_ms),
         rebalance_timeout: millis(rebalance_timeout_ms),
         protocol_type: request.protocol_type,
-        protocols: request.protocols.into_iter().map(|protocol| (protocol.name, protocol.metadata)).collect(),
+        protocols: request
+            .protocols
+            .into_iter()
+            .map(|protocol| (protocol.name, protocol.metadata))
+            .collect(),
         knows_member_id_required: call.version >= MEMBER_ID_REQUIRED_SINCE,
         knows_skip_assignment: call.version >= SKIP_ASSIGNMENT_SINCE,
     }
@@ -71,7 +78,11 @@ fn refused(member_id: ByteString, error: &GroupError) -> JoinGroupResponse {
         GroupError::MemberIdRequired(given) => given.clone(),
         _ => member_id,
     };
-    JoinGroupResponse { error_code: error.code().code(), member_id, ..Default::default() }
+    JoinGroupResponse {
+        error_code: error.code().code(),
+        member_id,
+        ..Default::default()
+    }
 }
 
 fn millis(value: i32) -> Duration {

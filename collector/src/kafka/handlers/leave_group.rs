@@ -16,16 +16,24 @@ pub(in crate::kafka) async fn leave_group(
     let group = &request.group_id;
     if call.version < SEVERAL_MEMBERS_SINCE {
         let result = context.groups.leave(group, &request.member_id, None);
-        return LeaveGroupResponse { error_code: code_of(&result), ..Default::default() };
+        return LeaveGroupResponse {
+            error_code: code_of(&result),
+            ..Default::default()
+        };
     }
     let mut members = Vec::with_capacity(request.members.len());
     for member in request.members {
-        let result = context.groups.leave(group, &member.member_id, member.group_instance_id.as_ref());
+        let result = context
+            .groups
+            .leave(group, &member.member_id, member.group_instance_id.as_ref());
         members.push(MemberResponse {
             member_id: member.member_id,
             group_instance_id: member.group_instance_id,
             error_code: code_of(&result),
         });
     }
-    LeaveGroupResponse { members, ..Default::default() }
+    LeaveGroupResponse {
+        members,
+        ..Default::default()
+    }
 }

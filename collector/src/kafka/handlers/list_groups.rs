@@ -10,7 +10,11 @@ use crate::kafka::context::{Call, Context};
 /// The only type of group there is (KIP-848 has others).
 const CLASSIC: &str = "classic";
 
-pub(in crate::kafka) async fn list_groups(context: &Context, _: &Call, request: ListGroupsRequest) -> ListGroupsResponse {
+pub(in crate::kafka) async fn list_groups(
+    context: &Context,
+    _: &Call,
+    request: ListGroupsRequest,
+) -> ListGroupsResponse {
     let among = |wanted: &[ByteString], name: &str| {
         wanted.is_empty() || wanted.iter().any(|wanted| wanted.eq_ignore_ascii_case(name))
     };
@@ -23,6 +27,15 @@ pub(in crate::kafka) async fn list_groups(context: &Context, _: &Call, request: 
         group_state: group.phase.name().into(),
         group_type: CLASSIC.into(),
     };
-    let groups = context.groups.list().into_iter().filter(asked_for).map(listed).collect();
-    ListGroupsResponse { groups, ..Default::default() }
+    let groups = context
+        .groups
+        .list()
+        .into_iter()
+        .filter(asked_for)
+        .map(listed)
+        .collect();
+    ListGroupsResponse {
+        groups,
+        ..Default::default()
+    }
 }

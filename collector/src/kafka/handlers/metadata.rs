@@ -21,7 +21,12 @@ pub(in crate::kafka) async fn metadata(context: &Context, call: &Call, request: 
     // Version 0 has no null: there an empty list asks for all topics.
     let asked = request.topics.filter(|topics| call.version > 0 || !topics.is_empty());
     let topics = match asked {
-        None => context.broker.topics().iter().map(|topic| describe(context, topic)).collect(),
+        None => context
+            .broker
+            .topics()
+            .iter()
+            .map(|topic| describe(context, topic))
+            .collect(),
         Some(asked) => {
             let mut topics = Vec::with_capacity(asked.len());
             for topic in asked {
@@ -67,13 +72,21 @@ async fn find(context: &Context, asked: MetadataRequestTopic, may_create: bool) 
     };
     match found {
         Ok(topic) => describe(context, &topic),
-        Err(error) => MetadataResponseTopic { error_code: error.code(), name: Some(name), ..Default::default() },
+        Err(error) => MetadataResponseTopic {
+            error_code: error.code(),
+            name: Some(name),
+            ..Default::default()
+        },
     }
 }
 
 async fn create(context: &Context, name: &ByteString) -> Result<Arc<Topic>, ErrorCode> {
     let partitions = context.limits.default_partitions;
-    let new = NewTopic { name: name.to_string(), partitions, configs: Vec::new() };
+    let new = NewTopic {
+        name: name.to_string(),
+        partitions,
+        configs: Vec::new(),
+    };
     match context.broker.create_topic(new).await {
         Ok(topic) => Ok(topic),
         Err(CreateTopicError::Exists(_)) => context.broker.topic(name).ok_or(ErrorCode::LeaderNotAvailable),

@@ -42,7 +42,10 @@ pub(in crate::kafka) async fn offset_commit(
             partition.error_code = code_of(&result);
         }
     }
-    OffsetCommitResponse { topics, ..Default::default() }
+    OffsetCommitResponse {
+        topics,
+        ..Default::default()
+    }
 }
 
 /// Sorts out what does not exist; what does is appended to `commits`, in the order of the answer.
@@ -52,7 +55,9 @@ fn plan(
     commits: &mut Vec<CommitToWrite>,
 ) -> OffsetCommitResponseTopic {
     let found = find_topic(&context.broker, &topic.name, topic.topic_id);
-    let name: ByteString = found.as_ref().map_or_else(|_| topic.name.clone(), |found| found.meta.name.as_str().into());
+    let name: ByteString = found
+        .as_ref()
+        .map_or_else(|_| topic.name.clone(), |found| found.meta.name.as_str().into());
     let mut seen = HashSet::new();
     let mut partitions = Vec::with_capacity(topic.partitions.len());
     for asked in topic.partitions {
@@ -71,7 +76,14 @@ fn plan(
                 metadata: asked.committed_metadata.unwrap_or_default(),
             });
         }
-        partitions.push(OffsetCommitResponsePartition { partition_index, error_code: error_code.code() });
+        partitions.push(OffsetCommitResponsePartition {
+            partition_index,
+            error_code: error_code.code(),
+        });
     }
-    OffsetCommitResponseTopic { name: topic.name, topic_id: topic.topic_id, partitions }
+    OffsetCommitResponseTopic {
+        name: topic.name,
+        topic_id: topic.topic_id,
+        partitions,
+    }
 }

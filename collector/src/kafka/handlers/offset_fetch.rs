@@ -4,8 +4,8 @@
 use bytestring::ByteString;
 use tailrace_shared::kafka::ErrorCode;
 use tailrace_shared::kafka::messages::offset_fetch::{
-    OffsetFetchRequestGroup, OffsetFetchRequestTopic, OffsetFetchRequestTopics, OffsetFetchResponseGroup, OffsetFetchResponsePartition,
-    OffsetFetchResponsePartitions, OffsetFetchResponseTopic, OffsetFetchResponseTopics,
+    OffsetFetchRequestGroup, OffsetFetchRequestTopic, OffsetFetchRequestTopics, OffsetFetchResponseGroup,
+    OffsetFetchResponsePartition, OffsetFetchResponsePartitions, OffsetFetchResponseTopic, OffsetFetchResponseTopics,
 };
 use tailrace_shared::kafka::messages::{OffsetFetchRequest, OffsetFetchResponse};
 use uuid::Uuid;
@@ -23,14 +23,15 @@ pub(in crate::kafka) async fn offset_fetch(
 ) -> OffsetFetchResponse {
     if call.version >= SEVERAL_GROUPS_SINCE {
         let groups = request.groups.into_iter().map(|group| fetch_group(context, group));
-        return OffsetFetchResponse { groups: groups.collect(), ..Default::default() };
+        return OffsetFetchResponse {
+            groups: groups.collect(),
+            ..Default::default()
+        };
     }
-    let by_name = |topic: OffsetFetchRequestTopic| {
-        OffsetFetchRequestTopics {
-            name: topic.name,
-            topic_id: Uuid::nil(),
-            partition_indexes: topic.partition_indexes,
-        }
+    let by_name = |topic: OffsetFetchRequestTopic| OffsetFetchRequestTopics {
+        name: topic.name,
+        topic_id: Uuid::nil(),
+        partition_indexes: topic.partition_indexes,
     };
     let group = OffsetFetchRequestGroup {
         group_id: request.group_id,
@@ -47,10 +48,17 @@ pub(in crate::kafka) async fn offset_fetch(
 
 fn fetch_group(context: &Context, group: OffsetFetchRequestGroup) -> OffsetFetchResponseGroup {
     let topics = match group.topics {
-        Some(topics) => topics.into_iter().map(|topic| fetch_topic(context, &group.group_id, topic)).collect(),
+        Some(topics) => topics
+            .into_iter()
+            .map(|topic| fetch_topic(context, &group.group_id, topic))
+            .collect(),
         None => fetch_all(context, &group.group_id),
     };
-    OffsetFetchResponseGroup { group_id: group.group_id, topics, error_code: ErrorCode::None.code() }
+    OffsetFetchResponseGroup {
+        group_id: group.group_id,
+        topics,
+        error_code: ErrorCode::None.code(),
+    }
 }
 
 fn fetch_topic(context: &Context, group: &ByteString, asked: OffsetFetchRequestTopics) -> OffsetFetchResponseTopics {
@@ -62,10 +70,17 @@ fn fetch_topic(context: &Context, group: &ByteString, asked: OffsetFetchRequestT
     };
     let fetch = |partition_index: i32| match &name {
         Ok(name) => answer(partition_index, context.groups.committed(group, name, partition_index)),
-        Err(code) => OffsetFetchResponsePartitions { error_code: code.code(), ..answer(partition_index, None) },
+        Err(code) => OffsetFetchResponsePartitions {
+            error_code: code.code(),
+            ..answer(partition_index, None)
+        },
     };
     let partitions = asked.partition_indexes.into_iter().map(fetch).collect();
-    OffsetFetchResponseTopics { name: asked.name, topic_id: asked.topic_id, partitions }
+    OffsetFetchResponseTopics {
+        name: asked.name,
+        topic_id: asked.topic_id,
+        partitions,
+    }
 }
 
 fn fetch_all(context: &Context, group: &ByteString) -> Vec<OffsetFetchResponseTopics> {
@@ -75,7 +90,10 @@ fn fetch_all(context: &Context, group: &ByteString) -> Vec<OffsetFetchResponseTo
         match topics.last_mut().filter(|last| last.name == name) {
             Some(last) => last.partitions.push(found),
             None => topics.push(OffsetFetchResponseTopics {
-                topic_id: context.broker.topic(&name).map_or_else(Uuid::nil, |topic| topic.meta.id),
+                topic_id: context
+                    .broker
+                    .topic(&name)
+                    .map_or_else(Uuid::nil, |topic| topic.meta.id),
                 name,
                 partitions: vec![found],
             }),
@@ -106,5 +124,8 @@ fn in_the_old_form(topic: OffsetFetchResponseTopics) -> OffsetFetchResponseTopic
         metadata: partition.metadata,
         error_code: partition.error_code,
     };
-    OffsetFetchResponseTopic { name: topic.name, partitions: topic.partitions.into_iter().map(partition).collect() }
+    OffsetFetchResponseTopic {
+        name: topic.name,
+        partitions: topic.partitions.into_iter().map(partition).collect(),
+    }
 }

@@ -21,7 +21,7 @@ pub(in crate::kafka) async fn offset_for_leader_epoch(
         let found = find_topic(&context.broker, &topic.topic, Uuid::nil());
         let answer = |asked: &OffsetForLeaderPartition| {
             let end = find_partition(&found, asked.partition).and_then(|partition| {
-                check_leader_epoch(&partition, asked.current_leader_epoch)?;
+                check_leader_epoch(partition, asked.current_leader_epoch)?;
                 Ok(partition.epoch_end(asked.leader_epoch).unwrap_or((-1, -1)))
             });
             let (leader_epoch, end_offset) = end.unwrap_or((-1, -1));
@@ -33,7 +33,13 @@ pub(in crate::kafka) async fn offset_for_leader_epoch(
             }
         };
         let partitions = topic.partitions.iter().map(answer).collect();
-        topics.push(OffsetForLeaderTopicResult { topic: topic.topic, partitions });
+        topics.push(OffsetForLeaderTopicResult {
+            topic: topic.topic,
+            partitions,
+        });
     }
-    OffsetForLeaderEpochResponse { topics, ..Default::default() }
+    OffsetForLeaderEpochResponse {
+        topics,
+        ..Default::default()
+    }
 }

@@ -36,7 +36,10 @@ impl From<ErrorCode> for Refusal {
 
 impl<E: ToErrorCode> From<E> for Refusal {
     fn from(error: E) -> Self {
-        Self { code: error.code(), message: error.message() }
+        Self {
+            code: error.code(),
+            message: error.message(),
+        }
     }
 }
 
@@ -62,7 +65,9 @@ pub(in crate::kafka) async fn produce(
             Some(code) => Err(code),
             None => find_writable(context, &data),
         };
-        let counted_as = topic.as_ref().map_or_else(|_| String::new(), |topic| topic.meta.name.clone());
+        let counted_as = topic
+            .as_ref()
+            .map_or_else(|_| String::new(), |topic| topic.meta.name.clone());
         let taken = take_topic(call, topic, data).await;
         topics.push((name, topic_id, counted_as, taken));
     }
@@ -72,9 +77,16 @@ pub(in crate::kafka) async fn produce(
         for (name, topic_id, counted_as, taken) in topics {
             let answers = taken.into_iter().map(|taken| answer(taken, &metrics, &counted_as));
             let partition_responses = join_all(answers).await;
-            responses.push(TopicProduceResponse { name, topic_id, partition_responses });
+            responses.push(TopicProduceResponse {
+                name,
+                topic_id,
+                partition_responses,
+            });
         }
-        ProduceResponse { responses, ..Default::default() }
+        ProduceResponse {
+            responses,
+            ..Default::default()
+        }
     }
 }
 
@@ -87,7 +99,11 @@ fn refuse_all(request: &ProduceRequest) -> Option<ErrorCode> {
 
 fn find_writable(context: &Context, data: &TopicProduceData) -> Result<Arc<Topic>, ErrorCode> {
     let topic = find_topic(&context.broker, &data.name, data.topic_id)?;
-    if topic.meta.name == OFFSETS_TOPIC { Err(ErrorCode::InvalidTopicException) } else { Ok(topic) }
+    if topic.meta.name == OFFSETS_TOPIC {
+        Err(ErrorCode::InvalidTopicException)
+    } else {
+        Ok(topic)
+    }
 }
 
 async fn take_topic(call: &Call, topic: Result<Arc<Topic>, ErrorCode>, data: TopicProduceData) -> Vec<Taken> {
@@ -95,7 +111,9 @@ async fn take_topic(call: &Call, topic: Result<Arc<Topic>, ErrorCode>, data: Top
     for partition in data.partition_data {
         let one = take_partition(&topic, partition).await;
         if let Err(refusal) = &one.appending {
-            let topic = topic.as_ref().map_or(data.name.as_ref(), |topic| topic.meta.name.as_str());
+            let topic = topic
+                .as_ref()
+                .map_or(data.name.as_ref(), |topic| topic.meta.name.as_str());
             let (partition, code) = (one.index, refusal.code.name());
             let message = refusal.message.as_deref().unwrap_or_default();
             let (client, peer) = (&call.client_id, call.peer);
@@ -112,7 +130,10 @@ async fn take_partition(topic: &Result<Arc<Topic>, ErrorCode>, data: PartitionPr
     let appending = match (topic, find_partition(topic, index)) {
         (Ok(topic), Ok(partition)) => match read_batches(topic, data.records.unwrap_or_default()) {
             Ok(batches) => {
-                records = batches.iter().map(|batch| u64::try_from(batch.header.record_count).unwrap_or(0)).sum();
+                records = batches
+                    .iter()
+                    .map(|batch| u64::try_from(batch.header.record_count).unwrap_or(0))
+                    .sum();
                 partition.begin_append(batches).await.map_err(Refusal::from)
             }
             Err(error) => Err(error.into()),
@@ -120,7 +141,12 @@ async fn take_partition(topic: &Result<Arc<Topic>, ErrorCode>, data: PartitionPr
         (Err(code), _) => Err((*code).into()),
         (_, Err(code)) => Err(code.into()),
     };
-    Taken { index, bytes, records, appending }
+    Taken {
+        index,
+        bytes,
+        records,
+        appending,
+    }
 }
 
 /// Cuts the bytes into batches and checks all that can be checked without decompressing them.

@@ -7,7 +7,10 @@ use crate::kafka::context::{Call, Context};
 use crate::kafka::errors::ToErrorCode;
 
 pub(in crate::kafka) async fn sync_group(context: &Context, _: &Call, request: SyncGroupRequest) -> SyncGroupResponse {
-    let assignments = request.assignments.into_iter().map(|given| (given.member_id, given.assignment));
+    let assignments = request
+        .assignments
+        .into_iter()
+        .map(|given| (given.member_id, given.assignment));
     let event = SyncRequest {
         caller: Caller {
             member_id: request.member_id,
@@ -25,6 +28,9 @@ pub(in crate::kafka) async fn sync_group(context: &Context, _: &Call, request: S
             assignment: reply.assignment,
             ..Default::default()
         },
-        Err(error) => SyncGroupResponse { error_code: error.code().code(), ..Default::default() },
+        Err(error) => SyncGroupResponse {
+            error_code: error.code().code(),
+            ..Default::default()
+        },
     }
 }
