@@ -13,10 +13,10 @@ use tokio::time::{Instant, sleep_until};
 use uuid::Uuid;
 
 use super::cluster::{check, refusal};
-use super::{Backoff, ClientError, Cluster, Lane};
+use super::{Backoff, ClientError, Cluster, FetchedBatch, Lane};
 use crate::kafka::messages::fetch::{FetchPartition, FetchTopic};
 use crate::kafka::messages::{FetchRequest, FetchResponse};
-use crate::record::{BatchError, BatchView, Batches, RecordView};
+use crate::record::{BatchError, Batches};
 
 /// What to wait for and how much to take.
 #[derive(Debug, Clone, Copy)]
@@ -47,32 +47,6 @@ impl Default for FetchOptions {
 
 /// Time on top of `max_wait` for a broker to answer.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
-
-/// A batch as fetched. It may begin before the offset that was asked for.
-#[derive(Debug, Clone)]
-pub struct FetchedBatch {
-    /// Where it comes from.
-    pub partition: i32,
-    /// End of the partition as the broker knew it.
-    pub high_watermark: i64,
-    /// The batch as a whole.
-    pub batch: BatchView,
-    from_offset: i64,
-    uncompressed_max: usize,
-}
-
-impl FetchedBatch {
-    /// The records from the asked offset on. Transaction markers hold none.
-    pub fn records(&self) -> Result<impl Iterator<Item = Result<RecordView, BatchError>> + use<>, BatchError> {
-        let is_data = !self.batch.header.attributes.is_control();
-        let from_offset = self.from_offset;
-        let records = is_data.then(|| self.batch.records(self.uncompressed_max)).transpose()?;
-        let wanted = move |record: &Result<RecordView, BatchError>| {
-            record.as_ref().map_or(true, |record| record.offset >= from_offset)
-        };
-        Ok(records.into_iter().flatten().filter(wanted))
-    }
-}
 
 /// How far one partition was handed out, and what is being done about the rest.
 #[derive(Debug, Clone, Copy)]

@@ -6,11 +6,12 @@
 //!
 //! TLS and SASL have their place between TCP and [`Connection::over`], which takes any [`Stream`].
 
-mod assignment;
 mod backoff;
+mod burst;
 mod cluster;
 mod connection;
 mod error;
+mod fetched_batch;
 mod fetcher;
 mod group;
 mod metadata;
@@ -20,13 +21,13 @@ mod producer;
 mod tests;
 mod transport;
 
-pub use assignment::Assignment;
 pub use backoff::{Backoff, retry_for};
 pub use cluster::{Cluster, ClusterOptions, Lane};
 pub use connection::{Connection, ConnectionOptions};
 pub use error::ClientError;
-pub use fetcher::{FetchOptions, FetchedBatch, Fetcher};
-pub use group::{GroupMember, GroupOptions, Health, Offsets};
+pub use fetched_batch::FetchedBatch;
+pub use fetcher::{FetchOptions, Fetcher};
+pub use group::{Assignment, GroupMember, GroupOptions, Health, Offsets};
 pub use metadata::{Metadata, Partition, Topic};
 pub use offsets::{OffsetSpec, list_offsets};
 pub use producer::{Produced, Producer, ProducerIdentity, init_producer_id, produce};

@@ -1,6 +1,7 @@
 //! The client against a small cluster that answers, lies, moves and dies.
 
 mod fake;
+mod transport;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
