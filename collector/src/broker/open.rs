@@ -11,7 +11,6 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::checkpoints::{CheckpointStore, CheckpointStoreError};
-use super::data_dir::{self, DataDirError};
 use super::flush::Flusher;
 use super::topics::{Topic, TopicTable};
 use super::{Broker, BrokerOptions, maintenance};
@@ -26,9 +25,6 @@ use crate::wal::{self, RecoveryReport, ReplayedFrame, Wal, WalOpenError, WalOpti
 /// Why a broker cannot start. Nothing was changed that the next attempt could miss.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    /// The data directory.
-    #[error(transparent)]
-    DataDir(#[from] DataDirError),
     /// The catalog.
     #[error(transparent)]
     Catalog(#[from] CatalogError),
@@ -64,7 +60,6 @@ impl Broker {
     /// Opens the broker of a directory and recovers everything that it ever acknowledged.
     pub async fn open(options: BrokerOptions) -> Result<Arc<Self>, OpenError> {
         let mut rng = options.rng;
-        let lock = data_dir::claim(&*options.disk, &options.data_dir)?;
         let catalog_rng = StdRng::from_rng(&mut rng);
         let catalog = Catalog::open(Arc::clone(&options.store), Arc::clone(&options.clock), catalog_rng).await?;
         let (checkpoints, newest) = CheckpointStore::open(Arc::clone(&options.store)).await?;
@@ -110,7 +105,8 @@ impl Broker {
             object_grace: options.object_grace,
             stopping: CancellationToken::new(),
             background: TaskTracker::new(),
-            _lock: lock,
+            recovery: report,
+            _data_dir: options.data_dir,
         });
         if let Some(intervals) = options.maintenance {
             maintenance::start(&broker, intervals);
