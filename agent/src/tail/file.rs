@@ -229,6 +229,12 @@ impl Followed {
         self.high.saturating_sub(self.mark.offset)
     }
 
+    /// Whether it has no name any more, as far as is known.
+    #[must_use]
+    pub fn is_nameless(&self) -> bool {
+        self.nameless_since.is_some()
+    }
+
     /// For the spool.
     #[must_use]
     pub fn position(&self, topic: &str) -> FilePosition {

@@ -1,0 +1,1 @@
+//! Files, rotations and crashes, end to end from the disk to the stretches.
