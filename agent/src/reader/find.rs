@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tailrace_shared::disk::{Disk, DiskFile, FileId, FileKind, Metadata, OpenMode};
+use tailrace_shared::disk::{Disk, DiskFile, FileId, FileKind, OpenMode};
 
 use crate::discover::{Event, FileNo, Found, Known, Scan, Walker, Whereabouts, locate};
 use crate::position::{FilePosition, checksum};
@@ -36,13 +36,8 @@ pub(super) struct Finder {
     troubled: HashSet<PathBuf>,
     /// Files whose positions the spool need not keep.
     gone: Vec<FileId>,
-}
-
-/// A file that an earlier process followed.
-struct Returning {
-    path: PathBuf,
-    metadata: Metadata,
-    input: usize,
+    /// The file that was last met under a name that matched: it is read to its end before another with that name.
+    latest: HashMap<PathBuf, FileNo>,
 }
 
 impl Finder {
@@ -73,6 +68,7 @@ impl Finder {
             metrics,
             troubled: HashSet::new(),
             gone: Vec::new(),
+            latest: HashMap::new(),
         }
     }
 
@@ -112,9 +108,12 @@ impl Finder {
     }
 
     /// A file is followed no longer; if something is there after all, it is found anew.
-    pub(super) fn forget(&mut self, file: FileNo, watch: &mut Watch) {
+    pub(super) fn forget(&mut self, file: FileNo, origin: &Path, watch: &mut Watch) {
         self.look_for(file, watch);
         self.known.remove(file);
+        if self.latest.get(origin) == Some(&file) {
+            self.latest.remove(origin);
+        }
     }
 
     fn scan_all(&mut self, tail: &mut Tail, watch: &mut Watch, now: Duration) {
@@ -169,7 +168,7 @@ impl Finder {
         let mut appeared = Vec::new();
         for event in self.known.compare(&scan, complete) {
             match event {
-                Event::Appeared { found, predecessor } => appeared.push((found, predecessor)),
+                Event::Appeared(found) => appeared.push(found),
                 Event::Moved { file, to } => {
                     self.moved(file, &to, tail);
                     changed = true;
@@ -183,8 +182,8 @@ impl Finder {
             }
         }
         changed |= self.settle(&unseen, complete, tail, now);
-        for (found, predecessor) in appeared {
-            changed |= self.appeared(found, predecessor, tail, now);
+        for found in appeared {
+            changed |= self.appeared(&found, tail, now);
         }
         changed
     }
@@ -245,39 +244,23 @@ impl Finder {
     }
 
     /// Follows a file that was not known. Whether that was possible.
-    fn appeared(&mut self, found: Found, predecessor: Option<FileNo>, tail: &mut Tail, now: Duration) -> bool {
+    fn appeared(&mut self, found: &Found, tail: &mut Tail, now: Duration) -> bool {
         let start_at = match self.inputs.get(found.input) {
             Some((_, start_at)) if self.first_run => *start_at,
             _ => StartAt::Beginning,
         };
-        self.follow(
-            &found.path,
-            &found.metadata,
-            found.input,
-            start_at,
-            predecessor,
-            tail,
-            now,
-        )
-        .is_some()
+        self.follow(found, start_at, tail, now)
     }
 
-    #[allow(clippy::too_many_arguments, reason = "all of it is about one file")]
-    fn follow(
-        &mut self,
-        path: &Path,
-        metadata: &Metadata,
-        input: usize,
-        start_at: StartAt,
-        after: Option<FileNo>,
-        tail: &mut Tail,
-        now: Duration,
-    ) -> Option<FileNo> {
+    /// Whether that was possible.
+    fn follow(&mut self, found: &Found, start_at: StartAt, tail: &mut Tail, now: Duration) -> bool {
+        let Found { path, metadata, input } = found;
         let (handle, opening) = match self.open(path, metadata.id, start_at) {
-            Ok(opened) => opened?,
+            Ok(Some(opened)) => opened,
+            Ok(None) => return false,
             Err(error) => {
-                self.trouble(path, input, &error);
-                return None;
+                self.trouble(path, *input, &error);
+                return false;
             }
         };
         self.troubled.remove(path);
@@ -286,22 +269,25 @@ impl Finder {
             Continues::There | Continues::Torn => position.as_ref(),
             Continues::New | Continues::Replaced => None,
         };
-        self.report(path, input, &opening, position.as_ref());
+        self.report(path, *input, &opening, position.as_ref());
+        let origin: Arc<Path> = continued.map_or(path, |position| &position.path).as_path().into();
+        let after = self.latest.get(&*origin).copied();
         let inherited = after.and_then(|file| tail.get(file)).map(|followed| followed.lane);
         let file = self.known.add(path, metadata);
         let arrival = Arrival {
             id: metadata.id,
-            path: path.into(),
-            origin: continued.map_or(path, |position| &position.path).into(),
-            input,
+            path: path.as_path().into(),
+            origin: Arc::clone(&origin),
+            input: *input,
             lane: match continued {
                 Some(position) => position.lane,
                 None => inherited.unwrap_or_else(|| lane_of(&self.host, path)),
             },
             after,
         };
+        self.latest.insert(origin.to_path_buf(), file);
         tail.follow(file, arrival, handle, &opening, now);
-        Some(file)
+        true
     }
 
     /// `None` if it is not the file that was found any more.
@@ -343,39 +329,21 @@ impl Finder {
     /// written, and those that were renamed meanwhile too, whatever they are called now.
     fn resume_all(&mut self, scan: &Scan, tail: &mut Tail, now: Duration) {
         let mut returning = self.returning(scan);
-        returning.sort_by_key(|file| file.metadata.modified_ms);
-        let mut latest: HashMap<PathBuf, FileNo> = HashMap::new();
-        for Returning { path, metadata, input } in returning {
-            let Some(origin) = self.restored.get(&metadata.id).map(|position| position.path.clone()) else {
-                continue;
-            };
-            let after = latest.get(&origin).copied();
-            if let Some(file) = self.follow(&path, &metadata, input, StartAt::Beginning, after, tail, now) {
-                latest.insert(origin, file);
-            }
-        }
-        for found in &scan.files {
-            if self.known.by_id(found.metadata.id).is_none()
-                && let Some(predecessor) = latest.get(&found.path)
-            {
-                self.appeared(found.clone(), Some(*predecessor), tail, now);
-            }
+        returning.sort_by_key(|found| found.metadata.modified_ms);
+        for found in returning {
+            self.follow(&found, StartAt::Beginning, tail, now);
         }
     }
 
     /// Where the files of earlier processes are now.
-    fn returning(&mut self, scan: &Scan) -> Vec<Returning> {
+    fn returning(&mut self, scan: &Scan) -> Vec<Found> {
         let mut returning: Vec<_> = scan
             .files
             .iter()
             .filter(|found| self.restored.contains_key(&found.metadata.id))
-            .map(|found| Returning {
-                path: found.path.clone(),
-                metadata: found.metadata,
-                input: found.input,
-            })
+            .cloned()
             .collect();
-        let met: HashSet<FileId> = returning.iter().map(|file| file.metadata.id).collect();
+        let met: HashSet<FileId> = returning.iter().map(|found| found.metadata.id).collect();
         let readable = |path: &Path| !scan.unreadable.iter().any(|(dir, _)| path.starts_with(dir));
         let sought: Vec<_> = self
             .restored
@@ -392,7 +360,7 @@ impl Finder {
                 (Whereabouts::Here(_), _) | (Whereabouts::At(..), None) => {
                     // It is no longer selected. Its position is kept, for the day it is again.
                 }
-                (Whereabouts::At(path, metadata), Some(input)) => returning.push(Returning { path, metadata, input }),
+                (Whereabouts::At(path, metadata), Some(input)) => returning.push(Found { path, metadata, input }),
                 (Whereabouts::Nowhere, _) => self.gone.push(id),
             }
         }

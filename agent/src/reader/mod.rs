@@ -299,8 +299,8 @@ impl Reader {
     fn forget(&mut self, file: FileNo) {
         if let Some(followed) = self.tail.forget(file) {
             self.gone.push(followed.key.id);
+            self.finder.forget(file, &followed.origin, &mut self.seams.watch);
         }
-        self.finder.forget(file, &mut self.seams.watch);
     }
 
     fn count(&self, file: FileNo, count: impl FnOnce(&ReadMetrics, &str)) {
