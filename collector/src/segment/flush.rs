@@ -237,11 +237,9 @@ where
                 source,
             })
         };
-        let pieces = stream::iter(&run.pieces)
-            .map(read)
-            .buffered(CONCURRENT_READS)
-            .try_collect()
-            .await?;
+        // Collected first: a stream that maps references makes futures that the compiler cannot prove to be `Send`.
+        let reads: Vec<_> = run.pieces.iter().map(read).collect();
+        let pieces = stream::iter(reads).buffered(CONCURRENT_READS).try_collect().await?;
         runs.push(RunPayload {
             partition,
             start: run.pieces.first().map_or(0, |piece| piece.start),

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::convert::Infallible;
+use std::path::Path;
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
@@ -12,6 +13,7 @@ use object_store::{ObjectStore, ObjectStoreExt};
 use proptest::prelude::*;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
+use tailrace_shared::disk::sim::{PowerLoss, SimDisk};
 use tailrace_shared::record::{BatchBuilder, Batches, Compression, RecordHeaders, patch_base_offset};
 use uuid::Uuid;
 
@@ -21,6 +23,7 @@ use super::merge::{self, Stretch};
 use super::orphans::{Orphans, Swept};
 use super::writer::{BuildError, RunPayload, build};
 use super::*;
+use crate::store::LocalStore;
 use crate::topic_partition::TopicPartition;
 
 const OBJECT: Uuid = Uuid::from_u128(77);
@@ -139,6 +142,47 @@ async fn one_read_may_span_many_chunks() {
     let pieces = reader.read(&runs[0], 0, usize::MAX, false).await.unwrap();
     assert!(pieces.len() > 3);
     assert_eq!(joined(&pieces), joined(&written));
+}
+
+/// What a read answers, found by walking over all batches.
+fn expected(written: &[Bytes], from_offset: i64, max_bytes: usize, min_one: bool) -> Bytes {
+    let mut out = BytesMut::new();
+    for batch in written.iter().filter(|batch| offsets((*batch).clone()).1 > from_offset) {
+        if out.len() + batch.len() > max_bytes && !(min_one && out.is_empty()) {
+            break;
+        }
+        out.extend_from_slice(batch);
+    }
+    out.freeze()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+    #[test]
+    fn any_read_of_any_run_answers_what_a_walk_over_its_batches_finds(
+        sizes in prop::collection::vec((1i64..4, prop_oneof![1usize..200, 10_000usize..90_000]), 1..30),
+        reads in prop::collection::vec((0i64..90, 0usize..400_000, any::<bool>()), 1..10),
+    ) {
+        let mut next = 0;
+        let written: Vec<_> = sizes.iter().map(|&(records, bytes)| {
+            let timestamps: Vec<_> = (next..next + records).map(|at| at * 1000).collect();
+            let built = batch(next, &timestamps, bytes / timestamps.len());
+            next += records;
+            built
+        }).collect();
+        tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
+            let before = payload(7, 0, batches(0, 1, 10));
+            let (store, runs) = put(vec![before, payload(0, 0, written.clone())]).await;
+            let reader = SegmentReader::new(store, small_chunks());
+            for (from, max_bytes, min_one) in reads {
+                let read = reader.read(&runs[1], from, max_bytes, min_one).await.unwrap();
+                prop_assert_eq!(joined(&read), expected(&written, from, max_bytes, min_one));
+                let found = reader.offset_for_time(&runs[1], 0, from * 1000 - 500).await.unwrap();
+                prop_assert_eq!(found.map(|found| found.offset), (from < next).then_some(from));
+            }
+            Ok(())
+        })?;
+    }
 }
 
 #[tokio::test]
@@ -409,8 +453,17 @@ async fn flush_inline(
     store: &Arc<dyn ObjectStore>,
     partitions: Vec<PartitionPieces<Bytes>>,
 ) -> Result<Flushed, FlushError<Infallible>> {
+    flush_named(store, partitions, 3).await
+}
+
+/// Flushes to objects whose names follow from the seed.
+async fn flush_named(
+    store: &Arc<dyn ObjectStore>,
+    partitions: Vec<PartitionPieces<Bytes>>,
+    seed: u64,
+) -> Result<Flushed, FlushError<Infallible>> {
     let pending = PendingObjects::default();
-    let mut rng = StdRng::seed_from_u64(3);
+    let mut rng = StdRng::seed_from_u64(seed);
     flush(&**store, partitions, &Inline, LIMITS, &pending, &mut rng).await
 }
 
@@ -569,4 +622,74 @@ async fn orphans_are_deleted_after_their_grace_and_nothing_else() {
     assert_eq!(sweep(&mut orphans, &store, &names[..1], &pending, 500).await.deleted, 1);
     assert!(store.head(&object_path(names[0])).await.is_ok());
     assert!(store.head(&"segments/readme".into()).await.is_ok());
+}
+
+/// Flushes in two rounds, "committing" what each returned; gives up at the first error.
+async fn flush_until_it_fails(store: Arc<dyn ObjectStore>, manifest: &mut Vec<Run>) {
+    static ROUNDS: LazyLock<Vec<Vec<PartitionPieces<Bytes>>>> = LazyLock::new(|| {
+        let round = |start| vec![pieces(0, batches(start, 40, 1000)), pieces(1, batches(start, 3, 100))];
+        vec![round(0), round(300)]
+    });
+    for (seed, given) in (0..).zip(&*ROUNDS) {
+        let Ok(flushed) = flush_named(&store, given.clone(), seed).await else {
+            return;
+        };
+        manifest.extend(flushed.runs.into_values().flatten());
+    }
+}
+
+#[tokio::test]
+async fn a_segment_is_never_written_over_another() {
+    let store: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
+    let first = flush_named(&store, vec![pieces(0, batches(0, 3, 10))], 1)
+        .await
+        .unwrap();
+    let error = flush_named(&store, vec![pieces(1, batches(0, 9, 10))], 1)
+        .await
+        .unwrap_err();
+    assert!(
+        matches!(error, FlushError::Write(SegmentError::Store { .. })),
+        "{error}"
+    );
+    let run = &first.runs[&partition(0)][0];
+    let reader = SegmentReader::new(store, small_chunks());
+    assert!(reader.read(run, 0, 1, true).await.is_ok());
+}
+
+#[tokio::test]
+async fn after_a_power_failure_at_any_moment_what_a_flush_returned_is_there_and_the_rest_is_collected() {
+    let root = Path::new("/data/store");
+    let dry = SimDisk::new(0);
+    let store = LocalStore::open(Arc::new(dry.clone()), root).unwrap();
+    flush_until_it_fails(Arc::new(store), &mut vec![]).await;
+    let mut interrupted = 0;
+    for cut in 0..dry.operations() {
+        for loss in [PowerLoss::DropAll, PowerLoss::Random] {
+            let disk = SimDisk::new(cut);
+            disk.cut_after(cut);
+            let mut manifest = vec![];
+            if let Ok(store) = LocalStore::open(Arc::new(disk.clone()), root) {
+                flush_until_it_fails(Arc::new(store), &mut manifest).await;
+            }
+            interrupted += usize::from(manifest.len() < 4);
+
+            let disk = disk.power_off(loss);
+            let store: Arc<dyn ObjectStore> = Arc::new(LocalStore::open(Arc::new(disk), root).unwrap());
+            let reader = SegmentReader::new(Arc::clone(&store), small_chunks());
+            for run in &manifest {
+                let read = reader.read(run, run.start, usize::MAX, true).await.unwrap();
+                assert_eq!(offsets(joined(&read)), (run.start, run.end));
+            }
+            let (kept, pending, mut orphans) = (objects_of(&manifest), PendingObjects::default(), Orphans::default());
+            sweep(&mut orphans, &store, &kept, &pending, 0).await;
+            let swept = sweep(&mut orphans, &store, &kept, &pending, 100).await;
+            assert_eq!(swept.segments - swept.deleted, kept.len());
+        }
+    }
+    assert!(interrupted > 10);
+}
+
+fn objects_of(manifest: &[Run]) -> Vec<Uuid> {
+    let objects: HashSet<_> = manifest.iter().map(|run| run.object).collect();
+    objects.into_iter().collect()
 }

@@ -1,7 +1,7 @@
 //! Builds one segment object from runs, without copying their batches, and puts it into the store.
 
 use bytes::Bytes;
-use object_store::{ObjectStore, ObjectStoreExt, PutPayload};
+use object_store::{ObjectStore, PutMode, PutPayload};
 use tailrace_shared::clock::TimestampMs;
 use tailrace_shared::record::{BatchError, BatchHeader, Batches};
 use uuid::Uuid;
@@ -100,9 +100,12 @@ pub fn build(object: Uuid, runs: Vec<RunPayload>) -> Result<BuiltSegment, BuildE
     })
 }
 
-/// Puts a segment; on return it is durable.
+/// Puts a segment; on return it is durable. One of the same name is never overwritten.
 pub async fn put(store: &dyn ObjectStore, segment: &BuiltSegment) -> Result<(), SegmentError> {
-    let put = store.put(&object_path(segment.object), segment.payload.clone()).await;
+    let path = object_path(segment.object);
+    let put = store
+        .put_opts(&path, segment.payload.clone(), PutMode::Create.into())
+        .await;
     put.map(drop)
         .map_err(|error| SegmentError::store(segment.object, error))
 }
