@@ -11,6 +11,7 @@ use tailrace_shared::telemetry::logging::LogConfig;
 
 use crate::batch::{Format, RESERVED_LABELS};
 use crate::discover::{Pattern, exclusions};
+use crate::spool::SpoolOptions;
 use crate::tail::StartAt;
 
 /// The whole file.
@@ -69,14 +70,18 @@ impl Default for HttpConfig {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct SpoolConfig {
-    /// How much disk it may take; when it is used up, reading waits, and the log files are the buffer. Default 1 GiB.
+    /// How much disk it may take; when it is used up, reading waits, and the log files are the buffer. Default 256 MiB.
     pub max_bytes: ByteSize,
+    /// Size of one of its files, of which there are at least four. Default 16 MiB.
+    pub file_bytes: ByteSize,
 }
 
 impl Default for SpoolConfig {
     fn default() -> Self {
+        let SpoolOptions { max_bytes, file_bytes } = SpoolOptions::default();
         Self {
-            max_bytes: ByteSize(1 << 30),
+            max_bytes: ByteSize(max_bytes),
+            file_bytes: ByteSize(file_bytes),
         }
     }
 }
@@ -204,12 +209,6 @@ impl AgentConfig {
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
         tailrace_shared::config::load(path)
     }
-
-    /// The largest line of any input.
-    #[must_use]
-    pub fn max_line_bytes(&self) -> u64 {
-        self.files.iter().map(|files| files.max_line_bytes.0).max().unwrap_or(0)
-    }
 }
 
 fn default_data_dir() -> PathBuf {
@@ -232,10 +231,10 @@ fn default_max_line_bytes() -> ByteSize {
 
 fn max_line_bytes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ByteSize, D::Error> {
     let size = ByteSize::deserialize(deserializer)?;
-    if (64..=64 << 20).contains(&size.0) {
+    if (64..=16 << 20).contains(&size.0) {
         return Ok(size);
     }
-    Err(D::Error::custom("must be between 64 bytes and 64 MiB"))
+    Err(D::Error::custom("must be between 64 bytes and 16 MiB"))
 }
 
 fn labels<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<String, String>, D::Error> {
