@@ -1,1 +1,429 @@
-//! Builds record batches from lines and closes a stretch when it is large or old enough.
+//! Builds record batches from lines: one per topic and route, closed together as the batches of one stretch.
+//!
+//! A batch should come out a little smaller than the largest that brokers accept by default. How small its lines will
+//! compress is only known afterwards, so it is closed by an estimate; where that was wrong, the batch is built again in
+//! pieces that fit for certain.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use serde::Deserialize;
+use tailrace_shared::record::{BatchBuilder, BatchError, Batches, BuildError, Compression, HEADER_LEN, RecordHeaders};
+
+use crate::stretch::{Route, RoutedBatch, Routes};
+
+/// What a record's value is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Format {
+    /// The line, byte for byte; host, path and labels are record headers.
+    #[default]
+    Raw,
+    /// A JSON object of the line (`message`), `host`, `path` and the labels. Bytes that are not UTF-8 become U+FFFD.
+    Json,
+}
+
+/// Names that labels may not have.
+pub const RESERVED_LABELS: [&str; 3] = ["message", "host", "path"];
+
+/// How the lines of one file become records: all that is the same for each, encoded once.
+#[derive(Debug)]
+pub enum Encoding {
+    /// The line as it is, with these headers.
+    Raw(RecordHeaders),
+    /// A JSON object that goes on like this behind the message.
+    Json(Vec<u8>),
+}
+
+impl Encoding {
+    /// For the lines of one file.
+    #[must_use]
+    pub fn new(format: Format, host: &str, path: &Path, labels: &BTreeMap<String, String>) -> Self {
+        let path = path.to_string_lossy();
+        let constants = [("host", host), ("path", &path)];
+        let labels = labels.iter().map(|(key, value)| (key.as_str(), value.as_str()));
+        let pairs = constants.into_iter().chain(labels);
+        match format {
+            Format::Raw => Self::Raw(RecordHeaders::encode(
+                pairs.map(|(key, value)| (key, Some(value.as_bytes()))),
+            )),
+            Format::Json => {
+                let members = pairs.map(|(key, value)| format!(",{}:{}", json(key), json(value)));
+                Self::Json((members.collect::<String>() + "}").into_bytes())
+            }
+        }
+    }
+}
+
+fn json(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
+}
+
+/// Why a stretch could not be built. None of these should ever be seen.
+#[derive(Debug, thiserror::Error)]
+pub enum StretchError {
+    /// A batch could not be built.
+    #[error("cannot build a record batch")]
+    Build(#[from] BuildError),
+    /// A batch that was just built could not be read back to cut it into pieces.
+    #[error("cannot split a record batch that came out too large")]
+    Split(#[from] BatchError),
+}
+
+/// When a stretch is full.
+#[derive(Debug, Clone)]
+pub struct Size {
+    /// Batches are at most this large, unless one record is larger.
+    pub batch_bytes: usize,
+    /// Records of one stretch, before compression.
+    pub stretch_bytes: usize,
+    /// The codec's level.
+    pub level: i32,
+}
+
+impl Default for Size {
+    fn default() -> Self {
+        Self {
+            // Kafka's message.max.bytes is 1,048,588 unless it was changed.
+            batch_bytes: 1_000_000,
+            stretch_bytes: 8 << 20,
+            level: Compression::Zstd.default_level(),
+        }
+    }
+}
+
+/// Which open batch a file's lines go to; valid until the stretch is finished.
+#[derive(Debug, Clone, Copy)]
+pub struct Slot(usize);
+
+#[derive(Debug)]
+struct OpenBatch {
+    topic: Arc<str>,
+    route: Route,
+    builder: BatchBuilder,
+}
+
+/// The batches of the stretch that is being gathered.
+pub struct Batcher {
+    size: Size,
+    routes: Arc<dyn Routes>,
+    open: Vec<OpenBatch>,
+    lanes: HashMap<(Arc<str>, u16), usize>,
+    spare: Vec<BatchBuilder>,
+    gathered: usize,
+    full: bool,
+    value: Vec<u8>,
+}
+
+impl std::fmt::Debug for Batcher {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Batcher")
+            .field("open", &self.open.len())
+            .field("gathered", &self.gathered)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Batcher {
+    /// Builders that are kept for the next stretch.
+    const SPARE_MAX: usize = 8;
+
+    /// A batch is closed at nine tenths of what it may have, since its size is an estimate.
+    const FILL_TENTHS: usize = 9;
+
+    /// Nothing gathered yet.
+    #[must_use]
+    pub fn new(routes: Arc<dyn Routes>, size: Size) -> Self {
+        Self {
+            size,
+            routes,
+            open: Vec::new(),
+            lanes: HashMap::new(),
+            spare: Vec::new(),
+            gathered: 0,
+            full: false,
+            value: Vec::new(),
+        }
+    }
+
+    /// The batch for a topic and a lane. Where the lane goes is asked once per stretch.
+    pub fn slot(&mut self, topic: &Arc<str>, lane: u16) -> Result<Slot, StretchError> {
+        let key = (Arc::clone(topic), lane);
+        if let Some(index) = self.lanes.get(&key) {
+            return Ok(Slot(*index));
+        }
+        let route = self.routes.route(topic, lane);
+        let same = |batch: &OpenBatch| batch.route == route && batch.topic == *topic;
+        let index = match self.open.iter().position(same) {
+            Some(index) => index,
+            None => {
+                let builder = match self.spare.pop() {
+                    Some(builder) => builder,
+                    None => BatchBuilder::new(Compression::Zstd, self.size.level)?,
+                };
+                let topic = Arc::clone(topic);
+                self.open.push(OpenBatch { topic, route, builder });
+                self.open.len() - 1
+            }
+        };
+        self.lanes.insert(key, index);
+        Ok(Slot(index))
+    }
+
+    /// Appends a line as a record.
+    #[inline]
+    pub fn append(&mut self, slot: Slot, now_ms: i64, encoding: &Encoding, line: &[u8]) -> Result<(), StretchError> {
+        let Some(OpenBatch { builder, .. }) = self.open.get_mut(slot.0) else {
+            return Ok(());
+        };
+        let before = builder.uncompressed_len();
+        match encoding {
+            Encoding::Raw(headers) => builder.append(now_ms, None, Some(line), headers)?,
+            Encoding::Json(members) => {
+                self.value.clear();
+                self.value.extend_from_slice(b"{\"message\":");
+                self.value
+                    .extend_from_slice(json(&String::from_utf8_lossy(line)).as_bytes());
+                self.value.extend_from_slice(members);
+                builder.append(now_ms, None, Some(&self.value), &RecordHeaders::empty())?;
+            }
+        }
+        self.gathered += builder.uncompressed_len() - before;
+        self.full |= self.gathered >= self.size.stretch_bytes
+            || builder.estimated_len() >= self.size.batch_bytes / 10 * Self::FILL_TENTHS;
+        Ok(())
+    }
+
+    /// Whether the stretch should be finished before more is appended.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.full
+    }
+
+    /// Whether nothing was appended.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.gathered == 0
+    }
+
+    /// The batches of the stretch; the next one begins.
+    pub fn finish(&mut self) -> Result<Vec<RoutedBatch>, StretchError> {
+        let mut batches = Vec::with_capacity(self.open.len());
+        self.lanes.clear();
+        (self.gathered, self.full) = (0, false);
+        for OpenBatch {
+            topic,
+            route,
+            mut builder,
+        } in self.open.drain(..)
+        {
+            if builder.is_empty() {
+                continue;
+            }
+            let records = builder.record_count();
+            let batch = builder.finish()?;
+            let pieces = if batch.len() > self.size.batch_bytes && records > 1 {
+                split(&batch, &mut builder, self.size.batch_bytes)?
+            } else {
+                vec![(batch, records)]
+            };
+            batches.extend(pieces.into_iter().map(|(bytes, records)| RoutedBatch {
+                topic: topic.to_string(),
+                route,
+                bytes,
+                records: u32::try_from(records).unwrap_or(0),
+            }));
+            if self.spare.len() < Self::SPARE_MAX {
+                self.spare.push(builder);
+            }
+        }
+        Ok(batches)
+    }
+
+    /// Gives back the memory that is only needed under load.
+    pub fn rest(&mut self) {
+        self.spare.clear();
+        self.value = Vec::new();
+    }
+}
+
+/// Builds a batch again in pieces that are no larger than `max` even if nothing in them can be compressed.
+fn split(batch: &Bytes, builder: &mut BatchBuilder, max: usize) -> Result<Vec<(Bytes, i32)>, StretchError> {
+    // Incompressible data grows by less than a hundredth.
+    let max = max.saturating_sub(HEADER_LEN + max / 100);
+    let mut pieces = Vec::new();
+    for view in Batches::split(batch.clone(), usize::MAX) {
+        for record in view?.records(1 << 30)? {
+            let record = record?;
+            let value = record.value.unwrap_or_default();
+            let about = value.len() + record.headers.as_bytes().len() + 32;
+            if !builder.is_empty() && builder.uncompressed_len() + about > max {
+                pieces.push((builder.record_count(), builder.finish()?));
+            }
+            builder.append(record.timestamp, None, Some(&value), &record.headers)?;
+        }
+    }
+    if !builder.is_empty() {
+        pieces.push((builder.record_count(), builder.finish()?));
+    }
+    Ok(pieces.into_iter().map(|(records, bytes)| (bytes, records)).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Lane 7 is bound to partition 3, and lane 8 too; others to nothing.
+    struct Bound;
+
+    impl Routes for Bound {
+        fn route(&self, _topic: &str, lane: u16) -> Route {
+            match lane {
+                7 | 8 => Route::Partition(3),
+                lane => Route::Lane(lane),
+            }
+        }
+    }
+
+    fn batcher(size: Size) -> Batcher {
+        Batcher::new(Arc::new(Bound), size)
+    }
+
+    fn encoding(format: Format) -> Encoding {
+        let labels = BTreeMap::from([("env".to_owned(), "\"prod\"".to_owned())]);
+        Encoding::new(format, "web-1", Path::new("/log/a"), &labels)
+    }
+
+    fn records(batch: &RoutedBatch) -> Vec<tailrace_shared::record::RecordView> {
+        Batches::split(batch.bytes.clone(), usize::MAX)
+            .flat_map(|view| view.unwrap().records(usize::MAX).unwrap())
+            .map(Result::unwrap)
+            .collect()
+    }
+
+    fn values(batch: &RoutedBatch) -> Vec<Bytes> {
+        records(batch).into_iter().map(|record| record.value.unwrap()).collect()
+    }
+
+    #[test]
+    fn lanes_of_one_partition_share_a_batch_and_unbound_lanes_have_their_own() {
+        let mut batcher = batcher(Size::default());
+        let (topic, other): (Arc<str>, Arc<str>) = ("a".into(), "b".into());
+        let raw = encoding(Format::Raw);
+        for (topic, lane) in [(&topic, 7), (&topic, 1), (&topic, 8), (&topic, 2), (&other, 7)] {
+            let slot = batcher.slot(topic, lane).unwrap();
+            batcher
+                .append(slot, 5, &raw, format!("{topic}{lane}").as_bytes())
+                .unwrap();
+        }
+        let batches = batcher.finish().unwrap();
+        let summary: Vec<_> = batches
+            .iter()
+            .map(|batch| (&*batch.topic, batch.route, values(batch)))
+            .collect();
+        assert_eq!(
+            summary,
+            [
+                ("a", Route::Partition(3), vec![Bytes::from("a7"), Bytes::from("a8")]),
+                ("a", Route::Lane(1), vec![Bytes::from("a1")]),
+                ("a", Route::Lane(2), vec![Bytes::from("a2")]),
+                ("b", Route::Partition(3), vec![Bytes::from("b7")]),
+            ]
+        );
+        assert!(batcher.is_empty() && batcher.finish().unwrap().is_empty());
+    }
+
+    #[test]
+    fn a_raw_record_is_the_line_with_headers() {
+        let mut batcher = batcher(Size::default());
+        let slot = batcher.slot(&"t".into(), 0).unwrap();
+        batcher.append(slot, 5, &encoding(Format::Raw), b"\xff\0line").unwrap();
+        let record = records(&batcher.finish().unwrap()[0]).remove(0);
+        assert_eq!(record.value.as_deref(), Some(&b"\xff\0line"[..]));
+        assert_eq!(record.timestamp, 5);
+        let headers: Vec<_> = record.headers.iter().collect();
+        assert_eq!(
+            headers,
+            [
+                (&b"host"[..], Some(&b"web-1"[..])),
+                (b"path", Some(b"/log/a")),
+                (b"env", Some(b"\"prod\""))
+            ]
+        );
+    }
+
+    #[test]
+    fn a_json_record_wraps_the_line() {
+        let mut batcher = batcher(Size::default());
+        let slot = batcher.slot(&"t".into(), 0).unwrap();
+        batcher
+            .append(slot, 5, &encoding(Format::Json), b"say \"hi\" \xff")
+            .unwrap();
+        let record = records(&batcher.finish().unwrap()[0]).remove(0);
+        let value: serde_json::Value = serde_json::from_slice(&record.value.unwrap()).unwrap();
+        let expected = serde_json::json!({
+            "message": "say \"hi\" \u{fffd}", "host": "web-1", "path": "/log/a", "env": "\"prod\""
+        });
+        assert_eq!(value, expected);
+        assert!(record.headers.is_empty());
+    }
+
+    /// Bytes that no codec makes smaller.
+    fn noise(len: usize, mut seed: u64) -> Vec<u8> {
+        std::iter::repeat_with(|| {
+            seed = seed
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
+            seed.to_be_bytes()[0]
+        })
+        .take(len)
+        .collect()
+    }
+
+    #[test]
+    fn lines_that_compress_worse_than_expected_come_out_in_several_batches_in_order() {
+        let size = Size {
+            batch_bytes: 10_000,
+            stretch_bytes: 100_000,
+            ..Size::default()
+        };
+        let mut batcher = batcher(size);
+        let raw = encoding(Format::Raw);
+        let topic: Arc<str> = "t".into();
+        let slot = batcher.slot(&topic, 0).unwrap();
+        for _ in 0..50 {
+            batcher.append(slot, 0, &raw, &[b'a'; 100]).unwrap();
+        }
+        assert!(!batcher.is_full());
+        batcher.finish().unwrap();
+        let slot = batcher.slot(&topic, 0).unwrap();
+        let lines: Vec<_> = (0..90).map(|seed| noise(1000, seed)).collect();
+        for line in &lines {
+            batcher.append(slot, 0, &raw, line).unwrap();
+        }
+        let batches = batcher.finish().unwrap();
+        assert!(batches.len() > 5 && batches.iter().all(|batch| batch.bytes.len() <= 10_000));
+        assert_eq!(batches.iter().flat_map(values).collect::<Vec<_>>(), lines);
+        assert_eq!(batches.iter().map(|batch| batch.records).sum::<u32>(), 90);
+    }
+
+    #[test]
+    fn a_stretch_is_full_by_what_was_gathered_or_by_a_batch_that_nears_its_limit() {
+        for (batch_bytes, stretch_bytes) in [(1000, 1 << 20), (1 << 20, 1000)] {
+            let mut batcher = batcher(Size {
+                batch_bytes,
+                stretch_bytes,
+                ..Size::default()
+            });
+            let slot = batcher.slot(&"t".into(), 0).unwrap();
+            let mut lines = 0;
+            while !batcher.is_full() {
+                batcher.append(slot, 0, &encoding(Format::Raw), &[b'a'; 50]).unwrap();
+                lines += 1;
+            }
+            assert!((8..=11).contains(&lines), "{lines}");
+        }
+    }
+}

@@ -23,7 +23,7 @@ pub enum Event {
         /// The known file that had this path until now: it is read to its end first.
         predecessor: Option<FileNo>,
     },
-    /// A known file has a new name that matches as well.
+    /// A known file has a new name that matches as well, or one again after it had none.
     Moved {
         /// Which.
         file: FileNo,
@@ -59,6 +59,7 @@ struct Entry {
     path: Arc<Path>,
     len: u64,
     modified_ms: i64,
+    nameless: bool,
 }
 
 impl Known {
@@ -72,6 +73,7 @@ impl Known {
             path: path.into(),
             len: metadata.len,
             modified_ms: metadata.modified_ms,
+            nameless: false,
         };
         self.take_name(&entry.path, file);
         self.entries.insert(file, entry);
@@ -94,8 +96,18 @@ impl Known {
             return;
         };
         let from = std::mem::replace(&mut entry.path, to.into());
+        entry.nameless = false;
         self.leave_name(&from, file);
         self.take_name(to, file);
+    }
+
+    /// A file has no name any more, as far as could be seen; it stays known by its identity.
+    pub fn lose_name(&mut self, file: FileNo) {
+        if let Some(entry) = self.entries.get_mut(&file) {
+            entry.nameless = true;
+            let path = Arc::clone(&entry.path);
+            self.leave_name(&path, file);
+        }
     }
 
     /// Notes how a file looks now; true if it looked otherwise before.
@@ -136,7 +148,7 @@ impl Known {
             let Some(entry) = self.entries.get(&file) else {
                 continue;
             };
-            if *entry.path != *found.path {
+            if entry.nameless || *entry.path != *found.path {
                 let to = found.path.clone();
                 events.push(Event::Moved { file, to });
             }

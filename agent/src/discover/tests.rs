@@ -294,6 +294,19 @@ fn a_name_taken_over_stays_with_its_new_owner() {
 }
 
 #[test]
+fn a_file_that_comes_back_under_its_old_name_is_noticed() {
+    let disk = disk_with(&["/log/a"]);
+    let mut walker = walker(&disk, vec![selection(&["/log/*"], &[])]);
+    let mut known = know(&mut walker);
+    known.lose_name(FileNo(0));
+    let to = PathBuf::from("/log/a");
+    assert_eq!(
+        known.compare(&walker.scan_all(), true),
+        [Event::Moved { file: FileNo(0), to }]
+    );
+}
+
+#[test]
 fn a_walk_over_real_directories() {
     let dir = tempfile::tempdir().unwrap();
     let root = dir.path().canonicalize().unwrap();

@@ -11,6 +11,7 @@ use object_store::{ObjectStore, ObjectStoreExt};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use tailrace_shared::clock::ManualClock;
+use tailrace_shared::disk::sim::{PowerLoss, SimDisk};
 use uuid::Uuid;
 
 use super::change::Change;
@@ -18,6 +19,7 @@ use super::document::{Document, Name, encode_document};
 use super::lying_store::LyingStore;
 use super::series::{Appended, KEPT, Series};
 use super::*;
+use crate::store::LocalStore;
 
 async fn open(store: &Arc<InMemory>, seed: u64) -> Catalog {
     try_open(Arc::clone(store) as Arc<dyn ObjectStore>, seed).await.unwrap()
@@ -254,6 +256,23 @@ async fn a_put_that_lands_on_a_collected_number_is_void() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_writer_told_that_its_number_is_taken_believes_only_the_token_that_stands_there() {
+    let store = Arc::new(InMemory::new());
+    open(&store, 1).await;
+    let mine = |token| Document {
+        version: 2,
+        token: Uuid::from_u128(token),
+        written_at_ms: 0,
+        changes: vec![],
+    };
+    let landed = encode_document(&mine(5)).unwrap();
+    store.put(&Name::Changes(2).path(), landed.into()).await.unwrap();
+    let series = Series::new(Arc::clone(&store) as Arc<dyn ObjectStore>);
+    assert_eq!(series.append(&mine(5)).await.unwrap(), Appended::Won);
+    assert_eq!(series.append(&mine(6)).await.unwrap(), Appended::Lost);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_missing_document_is_damage_that_names_the_object() {
     let store = Arc::new(InMemory::new());
     let catalog = open(&store, 1).await;
@@ -285,4 +304,51 @@ async fn a_document_that_does_not_fit_is_damage() {
         .unwrap();
     let error = try_open(store, 2).await.unwrap_err();
     assert!(error.to_string().contains("there is no topic"), "{error}");
+}
+
+/// What a broker was told before its power failed.
+#[derive(Default)]
+struct Told {
+    cluster_id: Option<String>,
+    topics: Vec<Arc<TopicMeta>>,
+    incarnation: u64,
+    producer_ids: i64,
+}
+
+async fn work_until_it_fails(disk: &SimDisk, seed: u64, told: &mut Told) -> Result<(), Box<dyn std::error::Error>> {
+    let store = LocalStore::open(Arc::new(disk.clone()), std::path::Path::new("/data/store"))?;
+    let catalog = try_open(Arc::new(store), seed).await?;
+    let cluster_id = catalog.cluster_id().to_owned();
+    assert_eq!(told.cluster_id.get_or_insert_with(|| cluster_id.clone()), &cluster_id);
+    let incarnation = catalog.claim_incarnation(1).await?;
+    assert!(incarnation > told.incarnation, "an incarnation is never used again");
+    told.incarnation = incarnation;
+    for topic in &told.topics {
+        assert_eq!(catalog.view().topic_by_id(topic.id), Some(topic));
+    }
+    let producer_ids = catalog.claim_producer_ids().await?;
+    assert!(
+        producer_ids.start >= told.producer_ids,
+        "a producer id is never given twice"
+    );
+    told.producer_ids = producer_ids.end;
+    let name = format!("topic-{incarnation}");
+    told.topics.push(catalog.create_topic(topic(&name)).await?);
+    Ok(())
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_a_power_failure_at_any_moment_everything_confirmed_is_still_there() {
+    for seed in 0..4 {
+        let mut disk = SimDisk::new(seed);
+        let mut told = Told::default();
+        let mut failures = 0;
+        for cut in 0..60 {
+            disk.cut_after(cut);
+            failures += usize::from(work_until_it_fails(&disk, seed * 1000 + cut, &mut told).await.is_err());
+            disk = disk.power_off([PowerLoss::DropAll, PowerLoss::Random, PowerLoss::KeepAll][failures % 3]);
+        }
+        work_until_it_fails(&disk, seed, &mut told).await.unwrap();
+        assert!(failures > 10 && told.topics.len() > 5, "{failures} of 60 failed");
+    }
 }

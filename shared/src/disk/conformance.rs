@@ -12,6 +12,7 @@ fn conforms(disk: &dyn Disk, root: &Path) {
     handles_outlive_names(disk, &root.join("handles"));
     renames_replace_only_when_told(disk, &root.join("renames"));
     directories_are_made_and_listed(disk, &root.join("dirs"));
+    threads_may_make_the_same_names(disk, &root.join("threads"));
     locks_exclude(disk, &root.join("locks"));
     missing_files_are_not_found(disk, &root.join("missing"));
 }
@@ -148,6 +149,24 @@ fn directories_are_made_and_listed(disk: &dyn Disk, dir: &Path) {
     assert!(disk.create_dir_all(&dir.join("file")).is_err());
     assert!(disk.create_dir_all(&dir.join("file/below")).is_err());
     assert!(disk.remove(&dir.join("x")).is_err());
+}
+
+fn threads_may_make_the_same_names(disk: &dyn Disk, dir: &Path) {
+    let deep = &dir.join("x/y");
+    let make = |number: usize| {
+        disk.create_dir_all(deep).unwrap();
+        write_new(disk, &deep.join(number.to_string()), b"");
+        disk.lock(&deep.join("lock"))
+    };
+    let locks = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..4).map(|number| scope.spawn(move || make(number))).collect();
+        threads
+            .into_iter()
+            .map(|thread| thread.join().unwrap())
+            .collect::<Vec<_>>()
+    });
+    assert_eq!(locks.iter().flatten().count(), 1);
+    assert_eq!(names(disk, deep), ["0", "1", "2", "3", "lock"]);
 }
 
 fn locks_exclude(disk: &dyn Disk, dir: &Path) {

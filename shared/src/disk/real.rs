@@ -51,8 +51,10 @@ impl Disk for RealDisk {
             Ok(()) => self.sync_dir(parent),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 self.create_dir_all(parent)?;
-                fs::create_dir(path)?;
-                self.sync_dir(parent)
+                match fs::create_dir(path) {
+                    Err(error) if !path.is_dir() => Err(error),
+                    _ => self.sync_dir(parent),
+                }
             }
             // It may have been made by a process that died before it could sync the name.
             Err(_) if path.is_dir() => {

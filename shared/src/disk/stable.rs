@@ -32,8 +32,8 @@ fn read_direct(file: &File) -> io::Result<Option<Vec<u8>>> {
         Mode::empty(),
     ) {
         Ok(direct) => File::from(direct),
-        // No O_DIRECT here, or no /proc.
-        Err(Errno::INVAL | Errno::NOENT) => return Ok(None),
+        // No O_DIRECT here, no /proc, or rights given up since the file was opened.
+        Err(Errno::INVAL | Errno::NOENT | Errno::ACCESS | Errno::PERM) => return Ok(None),
         Err(error) => return Err(error.into()),
     };
     let mut unaligned = vec![0; CHUNK + ALIGN];
@@ -77,5 +77,23 @@ fn finish(file: &File, bytes: Vec<u8>) -> io::Result<Vec<u8>> {
         Ok(bytes)
     } else {
         Err(io::Error::other("the file changed its length while it was read"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_ways_read_the_same() {
+        for len in [0, 1, 4095, 4096, CHUNK, CHUNK + 1, 3 * CHUNK - 512] {
+            let file = tempfile::tempfile().unwrap();
+            let bytes: Vec<u8> = (0..len).map(|i| u8::try_from(i % 253).unwrap()).collect();
+            file.write_all_at(&bytes, 0).unwrap();
+            assert!(read_evicted(&file).unwrap() == bytes, "{len} bytes");
+            if let Some(direct) = read_direct(&file).unwrap() {
+                assert!(direct == bytes, "{len} bytes, direct");
+            }
+        }
     }
 }

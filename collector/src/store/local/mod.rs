@@ -5,6 +5,9 @@
 //! synced too. Opening the store sweeps `.tmp/` and syncs every directory, because a name that a killed process left in
 //! the cache could otherwise be acted upon now, and vanish with the power later.
 //!
+//! A get that races with a put may see the new object an instant before it is durable: whoever acts on an object for
+//! others to see waits for its put to return.
+//!
 //! One process at a time may have a directory open; its owner holds the lock that sees to it. Keys cannot leave the
 //! directory: [`Location`] takes no relative parts, and links are never listed. Versions, entity tags, attributes and
 //! conditional updates are not supported, as nothing here needs them.

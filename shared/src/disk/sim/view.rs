@@ -135,8 +135,10 @@ impl Disk for SimDisk {
             if !exists {
                 self.change(|machine| {
                     let place = machine.resolve(&prefix, true)?;
-                    let dir = machine.add(Body::Dir);
-                    machine.names.link(place.dir, place.name, dir);
+                    if place.node.is_none() {
+                        let dir = machine.add(Body::Dir);
+                        machine.names.link(place.dir, place.name, dir);
+                    }
                     Ok(())
                 })?;
                 self.sync(|machine| {
@@ -215,11 +217,13 @@ impl Disk for SimDisk {
     }
 
     fn lock(&self, path: &Path) -> io::Result<DiskLock> {
-        let place = self.look(|machine| machine.resolve(path, true))?;
-        if place.node.is_none() {
+        if self.look(|machine| Ok(machine.resolve(path, true)?.node.is_none()))? {
             self.change(|machine| {
-                let node = machine.add(Body::File(Content::default()));
-                machine.names.link(place.dir, place.name, node);
+                let place = machine.resolve(path, true)?;
+                if place.node.is_none() {
+                    let node = machine.add(Body::File(Content::default()));
+                    machine.names.link(place.dir, place.name, node);
+                }
                 Ok(())
             })?;
         }

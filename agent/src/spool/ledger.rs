@@ -1,0 +1,195 @@
+//! What the journal's records add up to. The same code follows the records as they are written and when they are
+//! replayed, so that a restart ends up where the last process stood.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use tailrace_shared::disk::FileId;
+use uuid::Uuid;
+
+use super::record::{BatchNumber, Bind, Control, Entry, Floor, LiveBatch, Place, Snapshot, Stamp};
+use crate::position::FilePosition;
+
+type TopicPartition = (Arc<str>, i32);
+
+#[derive(Debug, Default)]
+pub(super) struct Ledger {
+    pub(super) next_batch: BatchNumber,
+    positions: BTreeMap<FileId, FilePosition>,
+    lanes: BTreeMap<(Arc<str>, u16), i32>,
+    floors: BTreeMap<TopicPartition, (Uuid, i64)>,
+    live: BTreeMap<BatchNumber, LiveBatch>,
+    /// The live batches that have a stamp, by where they go.
+    bound: BTreeMap<TopicPartition, BTreeSet<BatchNumber>>,
+}
+
+impl Ledger {
+    pub(super) fn from_snapshot(snapshot: Snapshot) -> Self {
+        let mut ledger = Self {
+            next_batch: snapshot.next_batch,
+            ..Self::default()
+        };
+        ledger.put_positions(snapshot.positions);
+        for (topic, lane, partition) in snapshot.lanes {
+            ledger.lanes.insert((topic, lane), partition);
+        }
+        for floor in snapshot.floors {
+            ledger
+                .floors
+                .insert((floor.topic, floor.partition), (floor.topic_id, floor.offset));
+        }
+        for (number, batch) in snapshot.live {
+            if let Some(stamp) = &batch.stamp {
+                ledger.note_bound(number, &batch.topic, stamp.partition);
+            }
+            ledger.live.insert(number, batch);
+        }
+        ledger
+    }
+
+    pub(super) fn snapshot(&self) -> Snapshot {
+        Snapshot {
+            next_batch: self.next_batch,
+            positions: self.positions.values().cloned().collect(),
+            lanes: self
+                .lanes
+                .iter()
+                .map(|((topic, lane), partition)| (topic.clone(), *lane, *partition))
+                .collect(),
+            floors: self
+                .floors
+                .iter()
+                .map(|((topic, partition), (topic_id, offset))| Floor {
+                    topic: topic.clone(),
+                    partition: *partition,
+                    topic_id: *topic_id,
+                    offset: *offset,
+                })
+                .collect(),
+            live: self
+                .live
+                .iter()
+                .map(|(number, batch)| (*number, batch.clone()))
+                .collect(),
+        }
+    }
+
+    pub(super) fn live(&self) -> impl Iterator<Item = (BatchNumber, &LiveBatch)> {
+        self.live.iter().map(|(number, batch)| (*number, batch))
+    }
+
+    pub(super) fn live_count(&self) -> usize {
+        self.live.len()
+    }
+
+    pub(super) fn apply_entry(&mut self, entry: Entry, places: Vec<Place>) {
+        for (batch, place) in entry.batches.into_iter().zip(places) {
+            self.next_batch = self.next_batch.max(batch.number.saturating_add(1));
+            self.live.insert(
+                batch.number,
+                LiveBatch {
+                    topic: batch.topic,
+                    route: batch.route,
+                    records: batch.records,
+                    place,
+                    stamp: None,
+                },
+            );
+        }
+        for id in entry.gone {
+            self.positions.remove(&id);
+        }
+        self.put_positions(entry.positions);
+    }
+
+    /// Tells which batches are live no longer, and where they lay.
+    pub(super) fn apply_control(&mut self, control: &Control) -> Vec<(BatchNumber, Place)> {
+        match control {
+            Control::Bind(bind) => self.bind(bind),
+            Control::LaneBound { topic, lane, partition } => {
+                self.lanes.insert((topic.clone(), *lane), *partition);
+            }
+            Control::Mark(marks) => {
+                return marks
+                    .iter()
+                    .filter_map(|(number, offset)| self.mark(*number, *offset))
+                    .collect();
+            }
+            Control::DeadLetter { batch, .. } => {
+                return self
+                    .remove(*batch)
+                    .map(|dead| (*batch, dead.place))
+                    .into_iter()
+                    .collect();
+            }
+        }
+        Vec::new()
+    }
+
+    /// Tells where the batch lay before.
+    pub(super) fn relocate(&mut self, number: BatchNumber, place: Place) -> Option<Place> {
+        let batch = self.live.get_mut(&number)?;
+        Some(std::mem::replace(&mut batch.place, place))
+    }
+
+    pub(super) fn remove(&mut self, number: BatchNumber) -> Option<LiveBatch> {
+        let batch = self.live.remove(&number)?;
+        if let Some(stamp) = &batch.stamp {
+            let key = (batch.topic.clone(), stamp.partition);
+            if let Some(bound) = self.bound.get_mut(&key) {
+                bound.remove(&number);
+                if bound.is_empty() {
+                    self.bound.remove(&key);
+                }
+            }
+        }
+        Some(batch)
+    }
+
+    fn bind(&mut self, bind: &Bind) {
+        for (number, base_sequence) in &bind.batches {
+            let Some(mut batch) = self.remove(*number) else {
+                continue;
+            };
+            batch.stamp = Some(Stamp {
+                cluster_id: Arc::clone(&bind.cluster_id),
+                topic_id: bind.topic_id,
+                partition: bind.partition,
+                producer: bind.producer,
+                base_sequence: *base_sequence,
+            });
+            self.note_bound(*number, &batch.topic, bind.partition);
+            self.live.insert(*number, batch);
+        }
+    }
+
+    fn mark(&mut self, number: BatchNumber, offset: Option<i64>) -> Option<(BatchNumber, Place)> {
+        let batch = self.remove(number)?;
+        if let (Some(stamp), Some(offset)) = (&batch.stamp, offset) {
+            let key = (batch.topic.clone(), stamp.partition);
+            // A batch that was sent before this one may lie before it, so the floor has to wait for that one.
+            let is_front = self
+                .bound
+                .get(&key)
+                .and_then(BTreeSet::first)
+                .is_none_or(|first| *first > number);
+            if is_front {
+                self.floors.insert(key, (stamp.topic_id, offset));
+            }
+        }
+        Some((number, batch.place))
+    }
+
+    fn note_bound(&mut self, number: BatchNumber, topic: &Arc<str>, partition: i32) {
+        self.bound
+            .entry((Arc::clone(topic), partition))
+            .or_default()
+            .insert(number);
+    }
+
+    fn put_positions(&mut self, positions: Vec<FilePosition>) {
+        for position in positions {
+            self.positions.insert(position.key.id, position);
+        }
+    }
+}

@@ -1,0 +1,153 @@
+//! The one buffer that all files are read through, and the mark that says where reading goes on.
+//!
+//! Every read starts a little before the mark, and compares those bytes with the checksum that the mark carries. So a
+//! file that was cut and has grown again past the mark is noticed at no extra cost, whenever it is read.
+
+use std::io;
+
+use memchr::memchr;
+use tailrace_shared::disk::DiskFile;
+
+use crate::position::{TAIL_CHECKSUM_LEN, checksum};
+
+/// How far a file was read, and how to recognise the place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Mark {
+    /// The first byte that was not consumed.
+    pub offset: u64,
+    /// CRC32C of the bytes just before `offset`.
+    pub checksum: u32,
+    /// How many bytes that covers.
+    pub checksum_len: u32,
+    /// Whether the bytes just before `offset` are a part of a line that has not ended.
+    pub mid_line: bool,
+}
+
+impl Mark {
+    /// A mark at `offset`, given the bytes that end there: all of them, or at least [`TAIL_CHECKSUM_LEN`].
+    #[must_use]
+    pub fn behind(bytes: &[u8], offset: u64, mid_line: bool) -> Self {
+        let covered = bytes
+            .get(bytes.len().saturating_sub(TAIL_CHECKSUM_LEN)..)
+            .unwrap_or(bytes);
+        Self {
+            offset,
+            checksum: checksum(covered),
+            checksum_len: u32::try_from(covered.len()).unwrap_or(0),
+            mid_line,
+        }
+    }
+
+    /// Reads the bytes before `offset` to make a mark there; `mid_line` if they do not end a line.
+    pub fn place(file: &dyn DiskFile, offset: u64) -> io::Result<Self> {
+        let len = usize::try_from(offset).unwrap_or(usize::MAX).min(TAIL_CHECKSUM_LEN);
+        let mut before = vec![0; len];
+        tailrace_shared::disk::read_exact_at(file, &mut before, offset - len as u64)?;
+        let mid_line = before.last().is_some_and(|byte| *byte != b'\n');
+        Ok(Self::behind(&before, offset, mid_line))
+    }
+
+    /// Whether the file still has the bytes before the mark that it had.
+    pub fn holds(&self, file: &dyn DiskFile) -> io::Result<bool> {
+        let mut before = vec![0; self.checksum_len as usize];
+        match tailrace_shared::disk::read_exact_at(file, &mut before, self.offset - u64::from(self.checksum_len)) {
+            Ok(()) => Ok(checksum(&before) == self.checksum),
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// What a read gave.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fill {
+    /// [`Buffer::fresh`] holds what follows the mark, perhaps nothing.
+    Fresh {
+        /// Whether the file ended there at that moment.
+        at_end: bool,
+    },
+    /// The bytes before the mark are not those that were there: the file was cut, or written over.
+    Differs,
+}
+
+/// Holds what was read last, from a little before the mark.
+#[derive(Debug)]
+pub struct Buffer {
+    bytes: Vec<u8>,
+    chunk_len: usize,
+    before: usize,
+    filled: usize,
+}
+
+impl Buffer {
+    /// A buffer that is filled with `chunk_len` bytes at a time, or more where a line needs it.
+    #[must_use]
+    pub fn new(chunk_len: usize) -> Self {
+        Self {
+            bytes: Vec::new(),
+            chunk_len,
+            before: 0,
+            filled: 0,
+        }
+    }
+
+    /// Reads what follows the mark: about a chunk, but up to `enough` bytes if there is no line end before that.
+    pub fn fill(&mut self, file: &dyn DiskFile, mark: &Mark, enough: usize) -> io::Result<Fill> {
+        self.before = mark.checksum_len as usize;
+        self.filled = 0;
+        let start = mark.offset - u64::from(mark.checksum_len);
+        let mut at_end = self.read_up_to(file, start, self.before + self.chunk_len)?;
+        let without_newline = |fresh: &[u8]| memchr(b'\n', fresh).is_none();
+        if !at_end && self.chunk_len < enough && without_newline(self.fresh()) {
+            at_end = self.read_up_to(file, start, self.before + enough)?;
+        }
+        let intact = self
+            .bytes
+            .get(..self.before.min(self.filled))
+            .is_some_and(|before| before.len() == self.before && checksum(before) == mark.checksum);
+        if self.before > 0 && !intact {
+            return Ok(Fill::Differs);
+        }
+        Ok(Fill::Fresh { at_end })
+    }
+
+    /// The bytes behind the mark of the last fill.
+    #[must_use]
+    pub fn fresh(&self) -> &[u8] {
+        self.bytes.get(self.before..self.filled).unwrap_or_default()
+    }
+
+    /// The start of the file, if the last fill began there.
+    #[must_use]
+    pub fn head(&self, mark: &Mark) -> Option<&[u8]> {
+        (mark.offset == u64::from(mark.checksum_len))
+            .then(|| self.bytes.get(..self.filled))
+            .flatten()
+    }
+
+    /// The mark of the last fill, moved forward.
+    #[must_use]
+    pub fn advance(&self, mark: &Mark, consumed: usize, mid_line: bool) -> Mark {
+        let behind = self.bytes.get(..self.before + consumed).unwrap_or_default();
+        Mark::behind(behind, mark.offset + consumed as u64, mid_line)
+    }
+
+    /// Gives the memory back; the next read takes it again.
+    pub fn release(&mut self) {
+        *self = Self::new(self.chunk_len);
+    }
+
+    /// True if the file ended before `target` bytes.
+    fn read_up_to(&mut self, file: &dyn DiskFile, start: u64, target: usize) -> io::Result<bool> {
+        if self.bytes.len() < target {
+            self.bytes.resize(target, 0);
+        }
+        while let Some(room) = self.bytes.get_mut(self.filled..target).filter(|room| !room.is_empty()) {
+            match file.read_at(room, start + self.filled as u64)? {
+                0 => return Ok(true),
+                read => self.filled += read,
+            }
+        }
+        Ok(false)
+    }
+}

@@ -1,0 +1,243 @@
+//! One followed file.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tailrace_shared::disk::{DiskFile, FileId, Metadata};
+
+use super::buffer::Mark;
+use super::resume::{Look, Resume, resume};
+use crate::batch::Encoding;
+use crate::discover::FileNo;
+use crate::position::{FileKey, FilePosition, Fingerprint};
+
+/// When a file is read next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Turn {
+    /// As soon as those before it were.
+    Ready,
+    /// At the next round of polling.
+    Hot,
+    /// When something says that it changed.
+    Asleep,
+}
+
+/// What is known of one file that is followed.
+#[derive(Debug)]
+pub struct Followed {
+    /// Its identity.
+    pub key: FileKey,
+    /// Its name now, as far as is known.
+    pub path: Arc<Path>,
+    /// The name that matched a pattern when it was first met: what its records and its position carry.
+    pub origin: Arc<Path>,
+    /// The input it belongs to.
+    pub input: usize,
+    /// The lane that its lines go through.
+    pub lane: u16,
+    /// How far it was read.
+    pub mark: Mark,
+    /// The longest that it was seen since it began.
+    pub high: u64,
+    /// What went wrong last, if it has not been mended since.
+    pub error: Option<Box<str>>,
+    /// How its lines become records; made when it is first needed.
+    pub(crate) encoding: Option<Arc<Encoding>>,
+    pub(super) handle: Option<Arc<dyn DiskFile>>,
+    /// Whether the handle was opened anew by path, and nothing was compared yet.
+    pub(super) reopened: bool,
+    /// Is read to its end before this one starts.
+    pub(super) after: Option<FileNo>,
+    /// Whether there was nothing left to read when it was last tried.
+    pub(super) drained: bool,
+    /// Since when it has no name that can be found.
+    pub(super) nameless_since: Option<Duration>,
+    /// Whether a search everywhere has not found it either.
+    pub(super) nameless_for_sure: bool,
+    /// Where the last read ended, and when that was last farther than before.
+    pub(super) reached: u64,
+    pub(super) grown_at: Duration,
+    pub(super) turn: Turn,
+    /// Where it stands among the open files.
+    pub(super) open_rank: (bool, u64),
+    pub(super) touched: bool,
+}
+
+/// A file to follow.
+#[derive(Debug)]
+pub struct Arrival {
+    /// Its identity.
+    pub id: FileId,
+    /// Its name.
+    pub path: Arc<Path>,
+    /// The name that its records carry.
+    pub origin: Arc<Path>,
+    /// The input that it belongs to.
+    pub input: usize,
+    /// The lane that its lines go through.
+    pub lane: u16,
+    /// Is read to its end first.
+    pub after: Option<FileNo>,
+}
+
+/// How a file that was just found begins its life.
+#[derive(Debug)]
+pub struct Opening {
+    /// The file, at its mark.
+    pub mark: Mark,
+    /// Its fingerprint as of now.
+    pub fingerprint: Fingerprint,
+    /// Its length as of now.
+    pub len: u64,
+    /// What is known of it from an earlier process.
+    pub continues: Continues,
+}
+
+/// How what is found relates to the position of an earlier process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Continues {
+    /// There was none.
+    New,
+    /// It goes on where it was.
+    There,
+    /// It is the same file, but not as it was: a power failure took a part of it.
+    Torn,
+    /// It is another file that has the inode, or the same one cut and written anew.
+    Replaced,
+}
+
+/// Whether a file without a position is read from its start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StartAt {
+    /// From the start.
+    Beginning,
+    /// Only what is written from now on.
+    End,
+}
+
+/// Looks into an open file and decides where to start.
+pub fn begin(
+    file: &dyn DiskFile,
+    metadata: &Metadata,
+    position: Option<&FilePosition>,
+    start_at: StartAt,
+) -> io::Result<Opening> {
+    let head = read_head(file)?;
+    let opening = |mark, continues| Opening {
+        mark,
+        fingerprint: Fingerprint::of(&head),
+        len: metadata.len,
+        continues,
+    };
+    let Some(position) = position else {
+        let mark = match start_at {
+            StartAt::Beginning => Mark::default(),
+            StartAt::End => Mark::place(file, metadata.len)?,
+        };
+        return Ok(opening(mark, Continues::New));
+    };
+    let mark = Mark::from(position);
+    let look = Look {
+        same_start: position.key.fingerprint.same_start(&head),
+        len: metadata.len,
+        same_tail: mark.holds(file)?,
+    };
+    Ok(match resume(position, look) {
+        Resume::There => opening(mark, Continues::There),
+        Resume::Torn { at } => opening(Mark::place(file, at)?, Continues::Torn),
+        Resume::Anew => opening(Mark::default(), Continues::Replaced),
+    })
+}
+
+pub(super) fn read_head(file: &dyn DiskFile) -> io::Result<Vec<u8>> {
+    let mut head = vec![0; Fingerprint::HEAD_LEN];
+    let mut filled = 0;
+    while let Some(room) = head.get_mut(filled..).filter(|room| !room.is_empty()) {
+        match file.read_at(room, filled as u64)? {
+            0 => break,
+            read => filled += read,
+        }
+    }
+    head.truncate(filled);
+    Ok(head)
+}
+
+impl From<&FilePosition> for Mark {
+    fn from(position: &FilePosition) -> Self {
+        let covered = u64::from(position.tail_checksum_len).min(position.offset);
+        Self {
+            offset: position.offset,
+            checksum: position.tail_checksum,
+            checksum_len: u32::try_from(covered).unwrap_or(0),
+            mid_line: position.mid_line,
+        }
+    }
+}
+
+impl Followed {
+    pub(super) fn new(arrival: Arrival, opening: &Opening, now: Duration) -> Self {
+        Self {
+            key: FileKey {
+                id: arrival.id,
+                fingerprint: opening.fingerprint,
+            },
+            path: arrival.path,
+            origin: arrival.origin,
+            input: arrival.input,
+            lane: arrival.lane,
+            mark: opening.mark,
+            high: opening.len,
+            error: None,
+            encoding: None,
+            handle: None,
+            reopened: false,
+            after: arrival.after,
+            drained: false,
+            nameless_since: None,
+            nameless_for_sure: false,
+            reached: opening.mark.offset,
+            grown_at: now,
+            turn: Turn::Asleep,
+            open_rank: (false, 0),
+            touched: false,
+        }
+    }
+
+    /// It has another content now, from its start.
+    pub(super) fn restart(&mut self, len: u64) {
+        (self.mark, self.high, self.reached) = (Mark::default(), len, 0);
+        self.key.fingerprint = Fingerprint::default();
+    }
+
+    /// A read came to `end`; `at_end` if the file ended there.
+    pub(super) fn read_to(&mut self, end: u64, at_end: bool, now: Duration) {
+        if end > self.reached {
+            self.grown_at = now;
+        }
+        self.reached = end;
+        self.high = if at_end { end } else { self.high.max(end) };
+    }
+
+    /// Bytes that are known to be there and were not consumed.
+    #[must_use]
+    pub fn unread(&self) -> u64 {
+        self.high.saturating_sub(self.mark.offset)
+    }
+
+    /// For the spool.
+    #[must_use]
+    pub fn position(&self, topic: &str) -> FilePosition {
+        FilePosition {
+            key: self.key,
+            path: PathBuf::from(&*self.origin),
+            topic: topic.to_owned(),
+            lane: self.lane,
+            offset: self.mark.offset,
+            tail_checksum: self.mark.checksum,
+            tail_checksum_len: self.mark.checksum_len,
+            mid_line: self.mark.mid_line,
+        }
+    }
+}

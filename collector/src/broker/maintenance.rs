@@ -1,0 +1,139 @@
+//! What happens from time to time: flush, merge, retention, expiry of producers, deletion of segments; and the end.
+
+use std::collections::HashSet;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use tokio::time::{MissedTickBehavior, interval, sleep};
+
+use super::{Broker, FlushError, MaintenanceIntervals};
+use crate::segment::SegmentError;
+use crate::segment::orphans::Swept;
+
+/// Starts the background tasks; they end with [`Broker::shut_down`], or when nobody else holds the broker any more.
+pub(super) fn start(broker: &Arc<Broker>, intervals: MaintenanceIntervals) {
+    let flushing = flush_closed_files(Arc::downgrade(broker), intervals);
+    broker
+        .background
+        .spawn(broker.stopping.clone().run_until_cancelled_owned(flushing));
+    let tidying = tidy(Arc::downgrade(broker), intervals.retention);
+    broker
+        .background
+        .spawn(broker.stopping.clone().run_until_cancelled_owned(tidying));
+}
+
+/// Flushes whenever a WAL file was closed, and closes one that has been open for long.
+async fn flush_closed_files(broker: Weak<Broker>, intervals: MaintenanceIntervals) {
+    let Some(mut rolled) = broker.upgrade().map(|broker| broker.engine.wal.rolled()) else {
+        return;
+    };
+    let mut roll = interval(intervals.roll);
+    roll.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    roll.tick().await;
+    loop {
+        let file_is_old = tokio::select! {
+            changed = rolled.changed() => {
+                if changed.is_err() {
+                    return;
+                }
+                false
+            }
+            _ = roll.tick() => true,
+        };
+        loop {
+            let Some(broker) = broker.upgrade() else { return };
+            let flushed = if file_is_old {
+                broker.roll_and_flush().await
+            } else {
+                broker.flush().await
+            };
+            drop(broker);
+            match flushed {
+                Ok(()) => break,
+                Err(error) => tracing::error!(%error, "cannot flush the WAL: it grows until this succeeds"),
+            }
+            sleep(intervals.retry).await;
+        }
+    }
+}
+
+async fn tidy(broker: Weak<Broker>, every: Duration) {
+    let mut tick = interval(every);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tick.tick().await;
+        let Some(broker) = broker.upgrade() else { return };
+        broker.retain().await;
+        broker.expire_producers();
+        loop {
+            match broker.merge().await {
+                Ok(true) => {}
+                Ok(false) => break,
+                Err(error) => {
+                    tracing::error!(%error, "cannot merge segments: trying again later");
+                    break;
+                }
+            }
+        }
+        if let Err(error) = broker.sweep().await {
+            tracing::error!(%error, "cannot delete segments that are no longer needed: trying again later");
+        }
+    }
+}
+
+impl Broker {
+    /// Advances the log start of every partition to what its topic's retention still covers.
+    pub async fn retain(&self) {
+        for partition in self.partitions() {
+            match partition.retain().await {
+                Ok(None) => {}
+                Ok(Some(log_start)) => {
+                    tracing::info!(partition = %partition.id(), log_start, "retention moved the log start");
+                }
+                Err(error) => tracing::error!(partition = %partition.id(), %error, "cannot apply retention"),
+            }
+        }
+    }
+
+    /// Forgets the producers that have been silent for too long.
+    pub fn expire_producers(&self) {
+        let now = self.engine.clock.now_ms();
+        for partition in self.partitions() {
+            partition.expire_producers(now);
+        }
+    }
+
+    /// Deletes the segments that no manifest has referred to for the grace period.
+    pub async fn sweep(&self) -> Result<Swept, SegmentError> {
+        let mut orphans = self.orphans.lock().await;
+        let referenced = async || {
+            let manifests = self.partitions().into_iter().map(|partition| partition.manifest());
+            let runs =
+                manifests.flat_map(|manifest| manifest.segments.iter().map(|run| run.object).collect::<Vec<_>>());
+            runs.collect::<HashSet<_>>()
+        };
+        let now = self.engine.clock.monotonic();
+        orphans
+            .sweep(&self.store, &self.pending_objects, referenced, now, self.object_grace)
+            .await
+    }
+
+    /// Ends in good order: no more batches, everything that was acknowledged in segments, and a checkpoint that leaves
+    /// nothing to recover. After an error there is something to recover, and nothing lost.
+    pub async fn shut_down(&self) -> Result<(), FlushError> {
+        self.stopping.cancel();
+        self.background.close();
+        self.background.wait().await;
+        for partition in self.partitions() {
+            partition.close();
+        }
+        let flushed = self.roll_and_flush().await;
+        // What flushing wrote into the WAL is in the checkpoint by now, as nothing else is written any more.
+        let checkpointed = match flushed {
+            Ok(()) => self.roll_and_flush().await,
+            failed => failed,
+        };
+        Arc::clone(&self.engine.wal).close().await;
+        checkpointed
+    }
+}
