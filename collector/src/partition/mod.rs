@@ -22,7 +22,7 @@ pub mod sequencer;
 pub mod tail;
 pub mod waiters;
 
-pub use append::{AppendError, Appended};
+pub use append::{AppendError, Appended, Appending};
 pub use change::{AdvanceLogStartError, ChangeManifestError};
 pub use log::{Engine, Partition, PartitionSettings, PartitionStats};
 pub use manifest::{Manifest, ManifestChange};
