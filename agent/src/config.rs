@@ -1,1 +1,312 @@
 //! The configuration file of the agent.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::Deserialize;
+use serde::de::{Deserializer, Error as _};
+use tailrace_shared::config::{ByteSize, ConfigError, HumanDuration, ListenAddr};
+use tailrace_shared::telemetry::logging::LogConfig;
+
+use crate::batch::{Format, RESERVED_LABELS};
+use crate::discover::{Pattern, exclusions};
+use crate::spool::SpoolOptions;
+use crate::tail::StartAt;
+
+/// The whole file.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AgentConfig {
+    /// The spool, which is all that the agent keeps, is here. Files below it are never followed.
+    #[serde(default = "default_data_dir")]
+    pub data_dir: PathBuf,
+    /// The name of this machine in records; by default what the system calls it.
+    #[serde(default = "system_host_name")]
+    pub host: String,
+    /// Where lines are sent.
+    pub collector: CollectorConfig,
+    /// The operator's HTTP server.
+    #[serde(default)]
+    pub http: HttpConfig,
+    /// What is logged about the agent itself.
+    #[serde(default)]
+    pub log: LogConfig,
+    /// How files are read.
+    #[serde(default)]
+    pub read: ReadConfig,
+    /// Batches on their way.
+    #[serde(default)]
+    pub spool: SpoolConfig,
+    /// What is collected. A file that several of these select belongs to the first.
+    pub files: Vec<FilesConfig>,
+}
+
+/// `[collector]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CollectorConfig {
+    /// `host:port` of some of the brokers; the others are learned from them.
+    pub bootstrap: Vec<String>,
+}
+
+/// `[http]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct HttpConfig {
+    /// Default `127.0.0.1:9601`: only this machine.
+    pub listen: ListenAddr,
+}
+
+impl Default for HttpConfig {
+    fn default() -> Self {
+        Self {
+            listen: ListenAddr::loopback(9601),
+        }
+    }
+}
+
+/// `[spool]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct SpoolConfig {
+    /// How much disk it may take; when it is used up, reading waits, and the log files are the buffer. Default 256 MiB.
+    pub max_bytes: ByteSize,
+    /// Size of one of its files, of which there are at least four. Default 16 MiB.
+    pub file_bytes: ByteSize,
+}
+
+impl Default for SpoolConfig {
+    fn default() -> Self {
+        let SpoolOptions { max_bytes, file_bytes } = SpoolOptions::default();
+        Self {
+            max_bytes: ByteSize(max_bytes),
+            file_bytes: ByteSize(file_bytes),
+        }
+    }
+}
+
+/// `[read]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ReadConfig {
+    /// How often all directories are walked, whatever the system's events say. Default 10 s.
+    pub scan_interval: HumanDuration,
+    /// The shortest time between two stretches while there is little to read. Default 20 ms.
+    pub linger: HumanDuration,
+    /// How long an unterminated last line waits for its end before it is sent as it is. Default 5 s.
+    pub partial_line_timeout: HumanDuration,
+    /// How long a deleted file is kept open after it last grew. Default 10 s.
+    pub drain_for: HumanDuration,
+    /// Files kept open, if the process may open so many. Of those that are not, what is written between the last look
+    /// and their deletion is lost. Default 8192.
+    pub open_files: usize,
+    /// The largest batch, unless one record is larger. Default 1 MB, which is just below Kafka's `message.max.bytes`.
+    pub batch_bytes: ByteSize,
+}
+
+impl Default for ReadConfig {
+    fn default() -> Self {
+        Self {
+            scan_interval: HumanDuration(Duration::from_secs(10)),
+            linger: HumanDuration(Duration::from_millis(20)),
+            partial_line_timeout: HumanDuration(Duration::from_secs(5)),
+            drain_for: HumanDuration(Duration::from_secs(10)),
+            open_files: 8192,
+            batch_bytes: ByteSize(1_000_000),
+        }
+    }
+}
+
+/// `[[files]]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FilesConfig {
+    /// Where their lines go.
+    pub topic: TopicName,
+    /// Globs: `*`, `?`, `[…]`, `{a,b}` within a name, `**` for any number of directories. A relative one is taken from
+    /// where the agent was started.
+    pub include: Vec<Glob>,
+    /// Globs of what to leave out; one without a slash is for names anywhere. Default none.
+    #[serde(default)]
+    pub exclude: Vec<Glob>,
+    /// Constant record headers, beside `host` and `path`. Default none.
+    #[serde(default, deserialize_with = "labels")]
+    pub labels: BTreeMap<String, String>,
+    /// `raw` (the line, byte for byte) or `json`. Default `raw`.
+    #[serde(default)]
+    pub format: Format,
+    /// Longer lines are split into records of this size. Default 1 MB, so that even a line that cannot be compressed
+    /// stays below Kafka's `message.max.bytes`.
+    #[serde(default = "default_max_line_bytes", deserialize_with = "max_line_bytes")]
+    pub max_line_bytes: ByteSize,
+    /// `beginning`, or `end`: of the files that are there when the agent runs for the first time, only what is written
+    /// from then on. Default `beginning`.
+    #[serde(default)]
+    pub start_at: StartAt,
+}
+
+/// A name that Kafka allows.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub struct TopicName(String);
+
+impl TopicName {
+    const LEN_MAX: usize = 249;
+
+    /// The name.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl TryFrom<String> for TopicName {
+    type Error = String;
+
+    fn try_from(name: String) -> Result<Self, String> {
+        let legal = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '.' | '_' | '-');
+        if name.is_empty() || name.len() > Self::LEN_MAX || !name.chars().all(legal) || name == "." || name == ".." {
+            return Err(format!(
+                "\"{name}\" is no topic name: use 1 to {} of the characters a-z A-Z 0-9 . _ -",
+                Self::LEN_MAX
+            ));
+        }
+        Ok(Self(name))
+    }
+}
+
+/// A glob that can be parsed.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub struct Glob(String);
+
+impl Glob {
+    /// As it was written.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl TryFrom<String> for Glob {
+    type Error = String;
+
+    fn try_from(pattern: String) -> Result<Self, String> {
+        if pattern.is_empty() {
+            return Err("an empty pattern matches nothing".to_owned());
+        }
+        let root = Path::new("/");
+        Pattern::parse(&pattern, root)
+            .and_then(|_| exclusions(std::slice::from_ref(&pattern), root))
+            .map_err(|error| error.to_string())?;
+        Ok(Self(pattern))
+    }
+}
+
+impl AgentConfig {
+    /// Reads the file.
+    pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        tailrace_shared::config::load(path)
+    }
+}
+
+fn default_data_dir() -> PathBuf {
+    PathBuf::from("/var/lib/tailrace/agent")
+}
+
+/// As the kernel has it.
+#[must_use]
+pub fn system_host_name() -> String {
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    match name.trim() {
+        "" => "localhost".to_owned(),
+        name => name.to_owned(),
+    }
+}
+
+fn default_max_line_bytes() -> ByteSize {
+    ByteSize(1_000_000)
+}
+
+fn max_line_bytes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ByteSize, D::Error> {
+    let size = ByteSize::deserialize(deserializer)?;
+    if (64..=16 << 20).contains(&size.0) {
+        return Ok(size);
+    }
+    Err(D::Error::custom("must be between 64 bytes and 16 MiB"))
+}
+
+fn labels<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<String, String>, D::Error> {
+    let labels = BTreeMap::<String, String>::deserialize(deserializer)?;
+    match RESERVED_LABELS.iter().find(|name| labels.contains_key(**name)) {
+        Some(name) => Err(D::Error::custom(format!(
+            "the agent sets `{name}` itself; give the label another name"
+        ))),
+        None => Ok(labels),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<AgentConfig, ConfigError> {
+        tailrace_shared::config::parse(Path::new("agent.toml"), text.as_bytes(), &|_| None)
+    }
+
+    const MINIMAL: &str = "[collector]\nbootstrap = [\"collector:9092\"]\n[[files]]\ntopic = \"nginx\"\n";
+
+    #[test]
+    fn little_needs_to_be_said() {
+        let config = parse(&format!("{MINIMAL}include = [\"/var/log/nginx/*.log\"]\n")).unwrap();
+        assert_eq!(config.http.listen.to_string(), "127.0.0.1:9601");
+        let files = &config.files[0];
+        assert_eq!(
+            (files.format, files.start_at, files.max_line_bytes.0),
+            (Format::Raw, StartAt::Beginning, 1_000_000)
+        );
+        assert!(!config.host.is_empty());
+    }
+
+    #[test]
+    fn every_example_of_an_agent_is_valid() {
+        let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../config-examples");
+        let mut found = 0;
+        for entry in std::fs::read_dir(dir).unwrap() {
+            let path = entry.unwrap().path();
+            if path.file_name().unwrap().to_string_lossy().starts_with("agent") {
+                AgentConfig::load(&path).unwrap_or_else(|error| panic!("{error}"));
+                found += 1;
+            }
+        }
+        assert!(found >= 2);
+    }
+
+    #[test]
+    fn mistakes_are_named_with_their_line_and_remedy() {
+        let cases = [
+            ("include = [\"/var/log/[\"]\n", "agent.toml:5", "/var/log/["),
+            ("include = [\"\"]\n", "agent.toml:5", "empty pattern"),
+            ("include = [\"/a\"]\nexclude = [\"{a/b\"]\n", "agent.toml:6", "{a/b"),
+            (
+                "include = [\"/a\"]\nlabels = { host = \"x\" }\n",
+                "agent.toml:6",
+                "another name",
+            ),
+            ("include = [\"/a\"]\nmax_line_bytes = 3\n", "agent.toml:6", "64 bytes"),
+            (
+                "include = [\"/a\"]\nstart_at = \"middle\"\n",
+                "agent.toml:6",
+                "beginning",
+            ),
+            ("inclde = [\"/a\"]\n", "agent.toml:5", "did you mean `include`"),
+        ];
+        for (lines, place, expected) in cases {
+            let error = parse(&format!("{MINIMAL}{lines}")).unwrap_err().to_string();
+            assert!(error.contains(place) && error.contains(expected), "{lines}{error}");
+        }
+        let error = parse(&MINIMAL.replace("nginx", "a b")).unwrap_err().to_string();
+        assert!(error.contains("no topic name"), "{error}");
+    }
+}

@@ -1,7 +1,7 @@
 //! The agent: tails files and delivers each line exactly once.
 //!
 //! A line flows one way: [`discover`] finds files, [`watch`] says when to look, [`tail`] reads bytes, [`frame`] cuts
-//! lines, [`batch`] builds record batches and closes stretches, [`spool`] makes a stretch durable together with the
+//! lines, [`batch`] builds record batches of them, [`reader`] closes stretches, [`spool`] makes a stretch durable together with the
 //! positions it advances to, [`deliver`] sends it and marks what was acknowledged. [`pipeline`] composes them;
 //! [`status`] shows them to the operator.
 
@@ -12,6 +12,7 @@ pub mod discover;
 pub mod frame;
 pub mod pipeline;
 pub mod position;
+pub mod reader;
 pub mod spool;
 pub mod status;
 pub mod stretch;

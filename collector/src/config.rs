@@ -1,1 +1,220 @@
-//! The configuration file of the collector.
+//! The configuration file of the collector: what the operator wrote, with every default in one place.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::Deserialize;
+use tailrace_shared::config::{ByteSize, HumanDuration, ListenAddr};
+use tailrace_shared::telemetry::logging::LogConfig;
+
+use crate::catalog::TopicConfig;
+use crate::catalog::topic_config::InvalidConfig;
+use crate::group::GroupOptions;
+
+/// `collector.toml`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CollectorConfig {
+    /// Where everything is kept. One collector at a time.
+    pub data_dir: PathBuf,
+    /// This broker's number in the cluster.
+    #[serde(default = "default_node_id")]
+    pub node_id: i32,
+    /// The Kafka port.
+    #[serde(default)]
+    pub kafka: KafkaConfig,
+    /// The operator's port.
+    #[serde(default)]
+    pub http: HttpConfig,
+    /// What topics get unless they say otherwise.
+    #[serde(default)]
+    pub topics: TopicsConfig,
+    /// Consumer groups.
+    #[serde(default)]
+    pub groups: GroupsConfig,
+    /// The write-ahead log.
+    #[serde(default)]
+    pub wal: WalConfig,
+    /// Logging.
+    #[serde(default)]
+    pub log: LogConfig,
+}
+
+fn default_node_id() -> i32 {
+    1
+}
+
+impl CollectorConfig {
+    /// A configuration with every default.
+    #[must_use]
+    pub fn new(data_dir: PathBuf) -> Self {
+        Self {
+            data_dir,
+            node_id: default_node_id(),
+            kafka: KafkaConfig::default(),
+            http: HttpConfig::default(),
+            topics: TopicsConfig::default(),
+            groups: GroupsConfig::default(),
+            wal: WalConfig::default(),
+            log: LogConfig::default(),
+        }
+    }
+}
+
+/// `[kafka]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct KafkaConfig {
+    /// Where to listen. Beyond loopback only if you say so: there is no authentication yet.
+    pub listen: ListenAddr,
+    /// What clients are told to connect to; by default the address that is listened on.
+    pub advertised: Option<ListenAddr>,
+    /// How many connections there may be at once; more wait to be accepted.
+    pub connections_max: usize,
+    /// The largest request.
+    pub request_bytes_max: ByteSize,
+    /// What the requests of all connections together may hold in memory.
+    pub request_memory: ByteSize,
+    /// The most that one fetch answers, whatever the client asks for.
+    pub fetch_bytes_max: ByteSize,
+    /// A connection without a request for so long is closed.
+    pub idle_timeout: HumanDuration,
+    /// A client that stops in the middle of a request, or stops reading its answers, is dropped after so long.
+    pub stall_timeout: HumanDuration,
+}
+
+impl Default for KafkaConfig {
+    fn default() -> Self {
+        Self {
+            listen: ListenAddr::loopback(9092),
+            advertised: None,
+            connections_max: 10_000,
+            request_bytes_max: ByteSize(16 << 20),
+            request_memory: ByteSize(128 << 20),
+            fetch_bytes_max: ByteSize(32 << 20),
+            idle_timeout: HumanDuration(Duration::from_secs(600)),
+            stall_timeout: HumanDuration(Duration::from_secs(30)),
+        }
+    }
+}
+
+/// `[http]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct HttpConfig {
+    /// Where `/metrics`, `/healthz` and `/readyz` are.
+    pub listen: ListenAddr,
+}
+
+impl Default for HttpConfig {
+    fn default() -> Self {
+        Self {
+            listen: ListenAddr::loopback(9600),
+        }
+    }
+}
+
+/// `[topics]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct TopicsConfig {
+    /// A topic that a client names is created.
+    pub auto_create: bool,
+    /// How many partitions a topic gets.
+    pub partitions: i32,
+    /// How long batches are kept, counted from when they were appended.
+    pub retention: HumanDuration,
+    /// How large a partition may grow before its oldest batches go; without it, there is no limit.
+    pub retention_bytes: Option<ByteSize>,
+    /// The largest batch.
+    pub message_bytes_max: ByteSize,
+}
+
+impl Default for TopicsConfig {
+    fn default() -> Self {
+        Self {
+            auto_create: true,
+            partitions: 4,
+            retention: HumanDuration(Duration::from_secs(7 * 24 * 60 * 60)),
+            retention_bytes: None,
+            message_bytes_max: ByteSize(2 << 20),
+        }
+    }
+}
+
+impl TopicsConfig {
+    /// The same under Kafka's names: the defaults that DescribeConfigs shows for every topic.
+    ///
+    /// # Errors
+    /// When a value is outside of what Kafka allows for it.
+    pub fn as_topic_config(&self) -> Result<TopicConfig, InvalidConfig> {
+        let retention_bytes = self
+            .retention_bytes
+            .map(|limit| ("retention.bytes".to_owned(), limit.0.to_string()));
+        let entries = [
+            ("retention.ms".to_owned(), self.retention.as_ms().to_string()),
+            ("max.message.bytes".to_owned(), self.message_bytes_max.0.to_string()),
+        ];
+        TopicConfig::new(entries.into_iter().chain(retention_bytes))
+    }
+}
+
+/// `[groups]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct GroupsConfig {
+    /// How long an empty group waits for more members before it assigns partitions.
+    pub initial_rebalance_delay: HumanDuration,
+    /// The shortest session timeout a member may ask for.
+    pub session_timeout_min: HumanDuration,
+    /// The longest session timeout a member may ask for.
+    pub session_timeout_max: HumanDuration,
+    /// How long a group without members keeps its offsets.
+    pub offsets_retention: HumanDuration,
+}
+
+impl Default for GroupsConfig {
+    fn default() -> Self {
+        let options = GroupOptions::default();
+        Self {
+            initial_rebalance_delay: HumanDuration(options.initial_rebalance_delay),
+            session_timeout_min: HumanDuration(options.session_timeout_min),
+            session_timeout_max: HumanDuration(options.session_timeout_max),
+            offsets_retention: HumanDuration(options.offsets_retention),
+        }
+    }
+}
+
+impl GroupsConfig {
+    pub(crate) fn options(&self) -> GroupOptions {
+        GroupOptions {
+            initial_rebalance_delay: self.initial_rebalance_delay.0,
+            session_timeout_min: self.session_timeout_min.0,
+            session_timeout_max: self.session_timeout_max.0,
+            offsets_retention: self.offsets_retention.0,
+            ..GroupOptions::default()
+        }
+    }
+}
+
+/// `[wal]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct WalConfig {
+    /// Length of one of its files.
+    pub file_bytes: ByteSize,
+    /// How much may wait to be moved into segments; also what a restart after a crash reads at most.
+    pub budget_bytes: ByteSize,
+    /// How much of what came last stays in memory for consumers.
+    pub cache_bytes: ByteSize,
+}
+
+impl Default for WalConfig {
+    fn default() -> Self {
+        Self {
+            file_bytes: ByteSize(64 << 20),
+            budget_bytes: ByteSize(1 << 30),
+            cache_bytes: ByteSize(64 << 20),
+        }
+    }
+}

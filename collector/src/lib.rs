@@ -11,6 +11,8 @@ pub mod config;
 pub mod group;
 pub mod http;
 pub mod kafka;
+pub mod metrics;
+pub mod offsets_topic;
 pub mod partition;
 pub mod segment;
 pub mod server;

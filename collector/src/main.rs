@@ -1,2 +1,102 @@
 //! The `tailrace-collector` binary.
-fn main() {}
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Context;
+use clap::{Args, Parser, Subcommand};
+use tailrace_collector::config::CollectorConfig;
+use tailrace_collector::server::Collector;
+use tailrace_shared::config;
+use tailrace_shared::telemetry::logging;
+use tokio::signal::unix::{SignalKind, signal};
+
+const EXAMPLES: &str = "\
+Examples:
+  tailrace-collector --config /etc/tailrace/collector.toml
+  tailrace-collector check --config collector.toml     # read the file, say what is wrong, start nothing
+  kcat -b 127.0.0.1:9092 -L                            # then ask it with any Kafka client
+
+The smallest configuration is one line:
+  data_dir = \"/var/lib/tailrace/collector\"";
+
+/// A durable, partitioned log broker that speaks the Kafka protocol.
+#[derive(Debug, Parser)]
+#[command(version, after_help = EXAMPLES, args_conflicts_with_subcommands = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    run: ConfigFile,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Read the configuration, say what is wrong with it, and start nothing.
+    Check(ConfigFile),
+}
+
+#[derive(Debug, Args)]
+struct ConfigFile {
+    /// The configuration file.
+    #[arg(long, short, value_name = "FILE", default_value = "/etc/tailrace/collector.toml")]
+    config: PathBuf,
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let result = match cli.command {
+        Some(Command::Check(file)) => check(&file),
+        None => run(&cli.run),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("tailrace-collector: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn check(file: &ConfigFile) -> anyhow::Result<()> {
+    let config: CollectorConfig = config::load(&file.config)?;
+    config.topics.as_topic_config().context("[topics]")?;
+    println!("{}: ok", file.config.display());
+    Ok(())
+}
+
+fn run(file: &ConfigFile) -> anyhow::Result<()> {
+    let config: CollectorConfig = config::load(&file.config)?;
+    logging::init(&config.log)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("cannot start threads")?;
+    runtime.block_on(async {
+        let mut terminate = signal(SignalKind::terminate())?;
+        let mut interrupt = signal(SignalKind::interrupt())?;
+        let asked_to_stop = async {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+        };
+        tokio::pin!(asked_to_stop);
+        let collector = tokio::select! {
+            started = Collector::start(&config) => started?,
+            () = &mut asked_to_stop => return Ok(()),
+        };
+        tell_systemd(&[sd_notify::NotifyState::Ready]);
+        asked_to_stop.await;
+        tell_systemd(&[sd_notify::NotifyState::Stopping]);
+        collector.stop().await;
+        Ok(())
+    })
+}
+
+/// Without systemd there is nobody to tell, and that is fine.
+fn tell_systemd(states: &[sd_notify::NotifyState<'_>]) {
+    if let Err(error) = sd_notify::notify(states) {
+        tracing::debug!(%error, "cannot notify systemd");
+    }
+}

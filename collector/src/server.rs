@@ -1,1 +1,243 @@
-//! The composition root: opens the broker, starts the listeners, and stops everything in order.
+//! The composition root: takes the ports, opens the broker, starts the listeners, and stops everything in order.
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+use tailrace_shared::clock::{Clock, SystemClock};
+use tailrace_shared::config::ListenAddr;
+use tailrace_shared::disk::{Disk, RealDisk};
+use tailrace_shared::telemetry::Readiness;
+use tailrace_shared::telemetry::http::{BindError, Limits as HttpLimits, Server as HttpServer};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::broker::{Broker, BrokerOptions, DataDir, DataDirError, OpenError};
+use crate::catalog::CreateTopicError;
+use crate::catalog::topic_config::InvalidConfig;
+use crate::config::CollectorConfig;
+use crate::group::{Coordinator, OffsetsLogError};
+use crate::http;
+use crate::kafka::{Context, Limits, Listener, ListenerOptions, RequestMemory};
+use crate::metrics::CollectorMetrics;
+use crate::offsets_topic::OffsetsTopic;
+use crate::store::LocalStore;
+
+/// What readiness waits for.
+const RECOVERY: &str = "recovery";
+
+/// Why the collector did not start. Each says what to do about it.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The Kafka port.
+    #[error("cannot listen for Kafka on {address}: {source}; change kafka.listen, or stop what uses the port")]
+    Kafka {
+        /// As configured.
+        address: ListenAddr,
+        /// What the operating system said.
+        source: io::Error,
+    },
+    /// The operator's port.
+    #[error(transparent)]
+    Http(#[from] BindError),
+    /// `[topics]` holds a value that no topic may have.
+    #[error("[topics]: {0}")]
+    Topics(#[from] InvalidConfig),
+    /// The data directory.
+    #[error(transparent)]
+    DataDir(#[from] DataDirError),
+    /// The directory for segments, checkpoints and the catalog.
+    #[error("cannot use {}: {source}; is data_dir there, and may this user write to it?", path.display())]
+    Store {
+        /// The directory.
+        path: PathBuf,
+        /// What the operating system said.
+        source: io::Error,
+    },
+    /// What is in the data directory.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// The topic that holds the groups.
+    #[error("cannot create the groups' topic: {0}")]
+    OffsetsTopic(#[from] CreateTopicError),
+    /// What the groups' topic holds.
+    #[error("cannot read the groups' topic: {0}")]
+    Groups(#[from] OffsetsLogError),
+    /// The metrics' own declarations disagree.
+    #[error("cannot register metrics: {0}")]
+    Metrics(#[from] prometheus::Error),
+}
+
+/// A running collector.
+pub struct Collector {
+    broker: Arc<Broker>,
+    kafka_addr: SocketAddr,
+    http_addr: SocketAddr,
+    stop: CancellationToken,
+    listener: JoinHandle<()>,
+    http: JoinHandle<()>,
+    groups: JoinHandle<()>,
+}
+
+impl Collector {
+    /// Starts on the machine's own disk and clock. Returns once clients are served; until then `/readyz` says what is
+    /// still to be done.
+    ///
+    /// # Errors
+    /// When a port is taken, the directory cannot be used, or what is in it cannot be recovered.
+    pub async fn start(config: &CollectorConfig) -> Result<Self, StartError> {
+        let (clock, disk) = (Arc::new(SystemClock::new()), Arc::new(RealDisk));
+        let topic_defaults = config.topics.as_topic_config()?;
+        let memory = RequestMemory::new(bytes_of(config.kafka.request_memory));
+        let listener = bind_kafka(config, memory.clone()).await?;
+        let kafka_addr = listener.local_addr().map_err(|source| kafka_error(config, source))?;
+        let server = HttpServer::bind(&config.http.listen, HttpLimits::default()).await?;
+        let http_addr = server.local_addr();
+
+        let stop = CancellationToken::new();
+        let readiness = Readiness::waiting_for(&[RECOVERY]);
+        let http_state = http::State::new(listener.open_connections(), memory)?;
+        let metrics = http_state.metrics();
+        let router = http_state.router(readiness.clone());
+        let http = tokio::spawn(server.serve(router, stop.clone().cancelled_owned()));
+
+        let options = broker_options(
+            config,
+            disk,
+            Arc::<SystemClock>::clone(&clock),
+            topic_defaults,
+            &metrics,
+        )?;
+        let broker = Broker::open(options).await?;
+        let log = Arc::new(OffsetsTopic::open(&broker).await?);
+        let groups = Coordinator::open(log, Arc::<SystemClock>::clone(&clock), config.groups.options()).await?;
+        http_state.watch(Arc::clone(&broker), Arc::clone(&groups));
+
+        let context = Arc::new(context(config, kafka_addr, &broker, &groups, metrics));
+        let listener = tokio::spawn(listener.run(context, stop.clone()));
+        let groups = tokio::spawn(groups.run());
+        readiness.ready(RECOVERY);
+        tracing::info!(kafka = %kafka_addr, http = %http_addr, data_dir = %config.data_dir.display(), "ready");
+        Ok(Self {
+            broker,
+            kafka_addr,
+            http_addr,
+            stop,
+            listener,
+            http,
+            groups,
+        })
+    }
+
+    /// Where Kafka clients connect.
+    #[must_use]
+    pub fn kafka_addr(&self) -> SocketAddr {
+        self.kafka_addr
+    }
+
+    /// Where `/metrics` is.
+    #[must_use]
+    pub fn http_addr(&self) -> SocketAddr {
+        self.http_addr
+    }
+
+    /// Takes no more requests, moves everything into segments, and returns when there is nothing left to recover.
+    pub async fn stop(self) {
+        self.stop.cancel();
+        self.groups.abort();
+        for task in [self.listener, self.http, self.groups] {
+            if let Err(error) = task.await
+                && error.is_panic()
+            {
+                tracing::error!(%error, "a task panicked");
+            }
+        }
+        match self.broker.shut_down().await {
+            Ok(()) => tracing::info!("stopped; nothing is left to recover"),
+            Err(error) => tracing::warn!(%error, "stopped; the next start will replay the WAL"),
+        }
+    }
+}
+
+fn kafka_error(config: &CollectorConfig, source: io::Error) -> StartError {
+    StartError::Kafka {
+        address: config.kafka.listen.clone(),
+        source,
+    }
+}
+
+async fn bind_kafka(config: &CollectorConfig, memory: RequestMemory) -> Result<Listener, StartError> {
+    let kafka = &config.kafka;
+    if !kafka.listen.is_loopback() {
+        tracing::warn!(address = %kafka.listen, "the Kafka port is open to the network without authentication");
+    }
+    let options = ListenerOptions {
+        connections_max: kafka.connections_max,
+        request_bytes_max: bytes_of(kafka.request_bytes_max),
+        idle: kafka.idle_timeout.0,
+        stall: kafka.stall_timeout.0,
+    };
+    Listener::bind(&kafka.listen, options, memory)
+        .await
+        .map_err(|source| kafka_error(config, source))
+}
+
+fn broker_options(
+    config: &CollectorConfig,
+    disk: Arc<dyn Disk>,
+    clock: Arc<dyn Clock>,
+    topic_defaults: crate::catalog::TopicConfig,
+    metrics: &Arc<CollectorMetrics>,
+) -> Result<BrokerOptions, StartError> {
+    let data_dir = DataDir::claim(Arc::clone(&disk), config.data_dir.clone())?;
+    let path = config.data_dir.join("store");
+    let store = LocalStore::open(disk, &path).map_err(|source| StartError::Store { path, source })?;
+    let mut options = BrokerOptions::new(data_dir, Arc::new(store), clock);
+    options.node_id = config.node_id;
+    options.topic_defaults = topic_defaults;
+    options.rng = StdRng::from_os_rng();
+    options.wal.file_bytes = config.wal.file_bytes.0;
+    options.wal.budget_bytes = config.wal.budget_bytes.0;
+    options.wal.cache_bytes = config.wal.cache_bytes.0;
+    let metrics = Arc::clone(metrics);
+    options.wal.on_commit = Arc::new(move |commit| {
+        metrics.commit_seconds.with([]).observe(commit.took.as_secs_f64());
+        metrics.commit_bytes.with([]).inc_by(commit.bytes);
+    });
+    Ok(options)
+}
+
+fn context(
+    config: &CollectorConfig,
+    listening: SocketAddr,
+    broker: &Arc<Broker>,
+    groups: &Arc<Coordinator>,
+    metrics: Arc<CollectorMetrics>,
+) -> Context {
+    let advertised = config.kafka.advertised.as_ref().unwrap_or(&config.kafka.listen);
+    // Port 0 asks the operating system for one, and that is what clients must be told.
+    let port = if advertised.port == 0 {
+        listening.port()
+    } else {
+        advertised.port
+    };
+    Context {
+        broker: Arc::clone(broker),
+        groups: Arc::clone(groups),
+        metrics,
+        advertised_host: advertised.host.as_str().into(),
+        advertised_port: port,
+        limits: Limits {
+            fetch_bytes_max: bytes_of(config.kafka.fetch_bytes_max),
+            auto_create_topics: config.topics.auto_create,
+            default_partitions: config.topics.partitions,
+        },
+    }
+}
+
+fn bytes_of(size: tailrace_shared::config::ByteSize) -> usize {
+    usize::try_from(size.0).unwrap_or(usize::MAX)
+}

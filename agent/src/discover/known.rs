@@ -17,12 +17,7 @@ pub struct FileNo(pub u32);
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
     /// A file that was not known.
-    Appeared {
-        /// What was found.
-        found: Found,
-        /// The known file that had this path until now: it is read to its end first.
-        predecessor: Option<FileNo>,
-    },
+    Appeared(Found),
     /// A known file has a new name that matches as well, or one again after it had none.
     Moved {
         /// Which.
@@ -138,10 +133,7 @@ impl Known {
         let mut seen = HashSet::with_capacity(scan.files.len());
         for found in &scan.files {
             let Some(file) = self.by_id(found.metadata.id) else {
-                events.push(Event::Appeared {
-                    predecessor: self.by_path(&found.path),
-                    found: found.clone(),
-                });
+                events.push(Event::Appeared(found.clone()));
                 continue;
             };
             seen.insert(file);
@@ -186,10 +178,6 @@ impl Known {
                     .copied(),
             )
         }
-    }
-
-    fn by_path(&self, path: &Path) -> Option<FileNo> {
-        self.by_dir.get(path.parent()?)?.get(path.file_name()?).copied()
     }
 
     fn take_name(&mut self, path: &Path, file: FileNo) {

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde::Deserialize;
 use tailrace_shared::disk::{DiskFile, FileId, Metadata};
 
 use super::buffer::Mark;
@@ -109,9 +110,11 @@ pub enum Continues {
 }
 
 /// Whether a file without a position is read from its start.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum StartAt {
     /// From the start.
+    #[default]
     Beginning,
     /// Only what is written from now on.
     End,
@@ -224,6 +227,12 @@ impl Followed {
     #[must_use]
     pub fn unread(&self) -> u64 {
         self.high.saturating_sub(self.mark.offset)
+    }
+
+    /// Whether it has no name any more, as far as is known.
+    #[must_use]
+    pub fn is_nameless(&self) -> bool {
+        self.nameless_since.is_some()
     }
 
     /// For the spool.

@@ -146,12 +146,8 @@ impl Tail {
         if let Some(predecessor) = predecessor {
             self.drain(predecessor);
         }
-        let unmoved = match opening.continues {
-            Continues::New => opening.mark.offset == 0,
-            Continues::There => true,
-            Continues::Torn | Continues::Replaced => false,
-        };
-        if !unmoved {
+        // Even a position at the start says that the file is followed, should it leave the glob while the agent is down.
+        if opening.continues != Continues::There {
             self.touch(file);
         }
         self.wake(file);
@@ -299,7 +295,8 @@ impl Tail {
             fill = Fill::Differs;
         }
         let Fill::Fresh { at_end } = fill else {
-            let lost = followed.unread();
+            // Not `unread`: a length seen since may be that of the new content.
+            let lost = followed.reached.saturating_sub(followed.mark.offset);
             if followed.reopened {
                 return Ok(Some(Turned::Replaced(file, lost)));
             }

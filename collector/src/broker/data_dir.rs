@@ -2,6 +2,7 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use tailrace_shared::disk::{Disk, DiskLock, OpenMode, read_exact_at};
 
@@ -39,8 +40,39 @@ pub enum DataDirError {
     },
 }
 
-/// Locks the directory, which is created if need be, and checks its layout.
-pub(super) fn claim(disk: &dyn Disk, dir: &Path) -> Result<DiskLock, DataDirError> {
+/// A data directory that no other collector uses, for as long as this lives. Claim it before anything in it is opened.
+#[derive(Debug)]
+pub struct DataDir {
+    disk: Arc<dyn Disk>,
+    path: PathBuf,
+    _lock: DiskLock,
+}
+
+impl DataDir {
+    /// Locks the directory, which is created if need be, and checks its layout. Blocks.
+    pub fn claim(disk: Arc<dyn Disk>, path: PathBuf) -> Result<Self, DataDirError> {
+        let lock = claim(&*disk, &path)?;
+        Ok(Self {
+            disk,
+            path,
+            _lock: lock,
+        })
+    }
+
+    /// Where it lies.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The file system that holds it.
+    #[must_use]
+    pub fn disk(&self) -> &Arc<dyn Disk> {
+        &self.disk
+    }
+}
+
+fn claim(disk: &dyn Disk, dir: &Path) -> Result<DiskLock, DataDirError> {
     disk.create_dir_all(dir).map_err(io_error("create", dir))?;
     let lock = dir.join(LOCK);
     let lock = match disk.lock(&lock) {

@@ -23,13 +23,12 @@ use std::time::Duration;
 use object_store::ObjectStore;
 use parking_lot::RwLock;
 use tailrace_shared::clock::Clock;
-use tailrace_shared::disk::DiskLock;
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub use checkpoints::CheckpointStoreError;
-pub use data_dir::DataDirError;
+pub use data_dir::{DataDir, DataDirError};
 pub use flush::FlushError;
 pub use open::OpenError;
 pub use options::{BrokerOptions, MaintenanceIntervals};
@@ -39,7 +38,7 @@ use crate::catalog::{Catalog, CatalogError, TopicConfig};
 use crate::partition::Engine;
 use crate::segment::PendingObjects;
 use crate::segment::orphans::Orphans;
-use crate::wal::WalStats;
+use crate::wal::{RecoveryReport, WalStats};
 use flush::Flusher;
 use topics::TopicTable;
 
@@ -61,7 +60,8 @@ pub struct Broker {
     object_grace: Duration,
     stopping: CancellationToken,
     background: TaskTracker,
-    _lock: DiskLock,
+    recovery: RecoveryReport,
+    _data_dir: DataDir,
 }
 
 impl fmt::Debug for Broker {
@@ -90,6 +90,12 @@ impl Broker {
     #[must_use]
     pub fn clock(&self) -> &Arc<dyn Clock> {
         &self.engine.clock
+    }
+
+    /// What was met when the WAL was opened.
+    #[must_use]
+    pub fn recovery(&self) -> &RecoveryReport {
+        &self.recovery
     }
 
     /// How the WAL stands, for metrics.

@@ -1,6 +1,5 @@
 //! How a broker is set up.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,8 +7,8 @@ use object_store::ObjectStore;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use tailrace_shared::clock::Clock;
-use tailrace_shared::disk::Disk;
 
+use super::DataDir;
 use crate::catalog::TopicConfig;
 use crate::segment::ReaderOptions;
 use crate::segment::flush::FlushLimits;
@@ -17,14 +16,12 @@ use crate::segment::merge::MergeLimits;
 use crate::wal::WalOptions;
 
 /// How a broker is set up.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct BrokerOptions {
     /// The number under which clients know it.
     pub node_id: i32,
     /// Its own directory, with the WAL in it.
-    pub data_dir: PathBuf,
-    /// The file system that holds the directory.
-    pub disk: Arc<dyn Disk>,
+    pub data_dir: DataDir,
     /// Where segments, checkpoints and the catalog lie.
     pub store: Arc<dyn ObjectStore>,
     /// The time.
@@ -73,12 +70,12 @@ impl Default for MaintenanceIntervals {
 impl BrokerOptions {
     /// What fits most.
     #[must_use]
-    pub fn new(data_dir: PathBuf, disk: Arc<dyn Disk>, store: Arc<dyn ObjectStore>, clock: Arc<dyn Clock>) -> Self {
+    pub fn new(data_dir: DataDir, store: Arc<dyn ObjectStore>, clock: Arc<dyn Clock>) -> Self {
+        let (dir, disk) = (data_dir.path().join("wal"), Arc::clone(data_dir.disk()));
         Self {
             node_id: 1,
-            wal: WalOptions::new(data_dir.join("wal"), Arc::clone(&disk), Arc::clone(&clock)),
+            wal: WalOptions::new(dir, disk, Arc::clone(&clock)),
             data_dir,
-            disk,
             store,
             clock,
             rng: StdRng::from_os_rng(),

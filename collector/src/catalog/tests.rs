@@ -256,6 +256,23 @@ async fn a_put_that_lands_on_a_collected_number_is_void() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_writer_told_that_its_number_is_taken_believes_only_the_token_that_stands_there() {
+    let store = Arc::new(InMemory::new());
+    open(&store, 1).await;
+    let mine = |token| Document {
+        version: 2,
+        token: Uuid::from_u128(token),
+        written_at_ms: 0,
+        changes: vec![],
+    };
+    let landed = encode_document(&mine(5)).unwrap();
+    store.put(&Name::Changes(2).path(), landed.into()).await.unwrap();
+    let series = Series::new(Arc::clone(&store) as Arc<dyn ObjectStore>);
+    assert_eq!(series.append(&mine(5)).await.unwrap(), Appended::Won);
+    assert_eq!(series.append(&mine(6)).await.unwrap(), Appended::Lost);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_missing_document_is_damage_that_names_the_object() {
     let store = Arc::new(InMemory::new());
     let catalog = open(&store, 1).await;

@@ -1,1 +1,18 @@
 //! The Kafka side: listener, connection, the API table, and one handler file per API.
+//!
+//! A request's way: `listener` accepts, `connection` reads a frame within its memory budget and keeps the order of
+//! answers, `table` finds the handler (and says in ApiVersions what there is), the handler in `handlers/` asks the broker
+//! or the groups, and `errors` is the one place that turns their refusals into Kafka's error codes.
+
+mod connection;
+mod context;
+mod errors;
+mod frame_reader;
+mod handlers;
+mod listener;
+mod memory;
+mod table;
+
+pub use context::{Call, Context, Limits};
+pub use listener::{Listener, ListenerOptions};
+pub use memory::RequestMemory;

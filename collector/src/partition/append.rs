@@ -58,10 +58,27 @@ pub enum AppendError {
     Unknown,
 }
 
-/// What was submitted, and the signal that it is committed; none if it is committed already.
-struct Submitted {
+/// Batches that have their place in the log and are on their way to stable storage.
+#[derive(Debug)]
+#[must_use = "batches count only once they are durable"]
+pub struct Appending {
+    partition: Arc<Partition>,
     answer: Appended,
+    /// None if they are committed already.
     committed: Option<oneshot::Receiver<()>>,
+}
+
+impl Appending {
+    /// Resolves when the batches are on stable storage.
+    pub async fn durable(self) -> Result<Appended, AppendError> {
+        if let Some(committed) = self.committed {
+            committed.await.map_err(|_| AppendError::Unknown)?;
+        }
+        Ok(Appended {
+            log_start: self.partition.log_start(),
+            ..self.answer
+        })
+    }
 }
 
 impl Partition {
@@ -69,17 +86,18 @@ impl Partition {
     /// stable storage; a caller that goes away meanwhile changes nothing about it. A batch of an idempotent producer
     /// comes alone, and if it was appended before, this resolves once the original is committed.
     pub async fn append(self: &Arc<Self>, batches: Vec<BatchView>) -> Result<Appended, AppendError> {
+        self.begin_append(batches).await?.durable().await
+    }
+
+    /// The first half of [`Self::append`]: on return the batches have their place in the log, so that what is begun
+    /// afterwards comes behind them.
+    pub async fn begin_append(self: &Arc<Self>, batches: Vec<BatchView>) -> Result<Appending, AppendError> {
         let now = self.engine.clock.now_ms();
         let incoming = incoming(&batches)?;
         let batches = self.stamp_append_time(batches, now)?;
         let bytes = batches.iter().map(|batch| batch.bytes.len()).sum();
         let reservation = self.engine.wal.reserve(bytes, Class::Client).await?;
-        let Submitted { mut answer, committed } = self.submit(reservation, &incoming, &batches, now)?;
-        if let Some(committed) = committed {
-            committed.await.map_err(|_| AppendError::Unknown)?;
-        }
-        answer.log_start = self.log_start();
-        Ok(answer)
+        self.submit(reservation, &incoming, &batches, now)
     }
 
     fn submit(
@@ -88,15 +106,30 @@ impl Partition {
         incoming: &[Incoming],
         batches: &[BatchView],
         now: TimestampMs,
-    ) -> Result<Submitted, AppendError> {
+    ) -> Result<Appending, AppendError> {
         let log_append_time = self.settings().log_append_time.then_some(now);
         let mut state = self.state.lock();
         if state.life != Life::Open {
             return Err(AppendError::Closed);
         }
+        let partition = Arc::clone(self);
         let (start, end) = match state.sequencer.sequence(incoming, now)? {
             Sequenced::Assigned { start, end } => (start, end),
-            Sequenced::Duplicate(original) => return Ok(state.await_original(&original, log_append_time.is_some())),
+            Sequenced::Duplicate(original) => {
+                let committed = state.await_original(&original);
+                let answer = Appended {
+                    base_offset: original.base_offset,
+                    last_offset: original.last_offset,
+                    log_append_time: log_append_time.map(|_| original.appended_at),
+                    log_start: 0,
+                    duplicate: true,
+                };
+                return Ok(Appending {
+                    partition,
+                    answer,
+                    committed,
+                });
+            }
         };
         let frame = Frame {
             kind: FrameKind::Batches,
@@ -115,14 +148,16 @@ impl Partition {
         });
         // Under the lock, for the order of calls is the order of the log.
         self.engine.wal.submit(reservation, frame, self.clone());
-        Ok(Submitted {
-            answer: Appended {
-                base_offset: start,
-                last_offset: end - 1,
-                log_append_time,
-                log_start: 0,
-                duplicate: false,
-            },
+        let answer = Appended {
+            base_offset: start,
+            last_offset: end - 1,
+            log_append_time,
+            log_start: 0,
+            duplicate: false,
+        };
+        Ok(Appending {
+            partition,
+            answer,
             committed: Some(committed),
         })
     }
@@ -147,29 +182,16 @@ impl Partition {
 }
 
 impl State {
-    /// A duplicate is answered as its original was, and not before it.
-    fn await_original(&mut self, original: &SequencedBatch, log_append_time: bool) -> Submitted {
-        let holder = self.in_flight.partition_point(|one| one.end <= original.last_offset);
-        let holder = self.in_flight.get_mut(holder);
-        let committed = if original.last_offset < self.sequencer.high_watermark() {
-            None
-        } else {
-            holder.map(|one| {
-                let (done, committed) = oneshot::channel();
-                one.done.push(done);
-                committed
-            })
-        };
-        Submitted {
-            answer: Appended {
-                base_offset: original.base_offset,
-                last_offset: original.last_offset,
-                log_append_time: log_append_time.then_some(original.appended_at),
-                log_start: 0,
-                duplicate: true,
-            },
-            committed,
+    /// The signal that a batch which was sent again is committed; none if it is already.
+    fn await_original(&mut self, original: &SequencedBatch) -> Option<oneshot::Receiver<()>> {
+        if original.last_offset < self.sequencer.high_watermark() {
+            return None;
         }
+        let holder = self.in_flight.partition_point(|one| one.end <= original.last_offset);
+        let holder = self.in_flight.get_mut(holder)?;
+        let (done, committed) = oneshot::channel();
+        holder.done.push(done);
+        Some(committed)
     }
 }
 

@@ -20,11 +20,9 @@ pub mod recovery;
 pub mod retention;
 pub mod sequencer;
 pub mod tail;
-#[cfg(test)]
-mod tests;
 pub mod waiters;
 
-pub use append::{AppendError, Appended};
+pub use append::{AppendError, Appended, Appending};
 pub use change::{AdvanceLogStartError, ChangeManifestError};
 pub use log::{Engine, Partition, PartitionSettings, PartitionStats};
 pub use manifest::{Manifest, ManifestChange};

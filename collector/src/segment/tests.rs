@@ -144,6 +144,47 @@ async fn one_read_may_span_many_chunks() {
     assert_eq!(joined(&pieces), joined(&written));
 }
 
+/// What a read answers, found by walking over all batches.
+fn expected(written: &[Bytes], from_offset: i64, max_bytes: usize, min_one: bool) -> Bytes {
+    let mut out = BytesMut::new();
+    for batch in written.iter().filter(|batch| offsets((*batch).clone()).1 > from_offset) {
+        if out.len() + batch.len() > max_bytes && !(min_one && out.is_empty()) {
+            break;
+        }
+        out.extend_from_slice(batch);
+    }
+    out.freeze()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+    #[test]
+    fn any_read_of_any_run_answers_what_a_walk_over_its_batches_finds(
+        sizes in prop::collection::vec((1i64..4, prop_oneof![1usize..200, 10_000usize..90_000]), 1..30),
+        reads in prop::collection::vec((0i64..90, 0usize..400_000, any::<bool>()), 1..10),
+    ) {
+        let mut next = 0;
+        let written: Vec<_> = sizes.iter().map(|&(records, bytes)| {
+            let timestamps: Vec<_> = (next..next + records).map(|at| at * 1000).collect();
+            let built = batch(next, &timestamps, bytes / timestamps.len());
+            next += records;
+            built
+        }).collect();
+        tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
+            let before = payload(7, 0, batches(0, 1, 10));
+            let (store, runs) = put(vec![before, payload(0, 0, written.clone())]).await;
+            let reader = SegmentReader::new(store, small_chunks());
+            for (from, max_bytes, min_one) in reads {
+                let read = reader.read(&runs[1], from, max_bytes, min_one).await.unwrap();
+                prop_assert_eq!(joined(&read), expected(&written, from, max_bytes, min_one));
+                let found = reader.offset_for_time(&runs[1], 0, from * 1000 - 500).await.unwrap();
+                prop_assert_eq!(found.map(|found| found.offset), (from < next).then_some(from));
+            }
+            Ok(())
+        })?;
+    }
+}
+
 #[tokio::test]
 async fn a_batch_larger_than_a_chunk_is_served_whole() {
     let written = vec![batch(0, &[1], 10), batch(1, &[2], 400_000), batch(2, &[3], 10)];

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use tailrace_shared::disk::DiskFile;
 
 use super::Shared;
-use super::codec::{BLOCK, FRAME_HEADER_BYTES, round_up};
+use super::codec::BLOCK;
 use super::commit::{Encoded, Pending, Place, encode, join};
 use super::error::{FatalError, RollError};
 use super::files::LiveFile;
@@ -22,6 +22,8 @@ pub(super) struct Writer {
     pub(super) place: Place,
     /// Bytes in the file before, until the first commit of the current one is durable.
     pub(super) rolled_at: Option<u64>,
+    /// Whether the current file holds a frame beside its header, with which small frames share a block.
+    pub(super) in_use: bool,
 }
 
 impl Writer {
@@ -44,8 +46,7 @@ impl Writer {
 
     /// Closes the current file, unless nothing but its header is in it.
     fn roll(&mut self, shared: &Shared, request: RollRequest) -> Result<(), FatalError> {
-        let header_bytes = round_up((FRAME_HEADER_BYTES + shared.file_header.len()) as u64);
-        let answer = if self.place.offset <= header_bytes {
+        let answer = if !self.in_use {
             Ok(self.place.file)
         } else if self.switch(shared, Patience::UnlessTheDiskIsFull) {
             self.commit(shared, Vec::new())?;
@@ -63,6 +64,7 @@ impl Writer {
             return false;
         };
         self.rolled_at = Some(self.place.offset);
+        self.in_use = false;
         self.file = ready.handle;
         self.file_len = shared.options.file_bytes;
         self.place = Place {
@@ -82,6 +84,7 @@ impl Writer {
         let file_header = (self.place.offset == 0).then_some(&shared.file_header);
         let encoded = encode(self.place, file_header, &frames);
         self.write(shared, &encoded, frames.len())?;
+        self.in_use |= !frames.is_empty();
         self.publish(shared, &encoded.bytes);
         for (frame, committed) in frames.iter().zip(&encoded.frames) {
             if let Some(sink) = &frame.sink {
@@ -116,7 +119,7 @@ impl Writer {
 
     /// Lets readers find a commit that is durable.
     fn publish(&mut self, shared: &Shared, bytes: &Bytes) {
-        debug_assert!((bytes.len() as u64).is_multiple_of(BLOCK));
+        debug_assert!((bytes.len() as u64).is_multiple_of(u64::from(BLOCK)));
         let place = self.place;
         shared.recent.lock().push(place.file.file, place.offset, bytes.clone());
         self.place.offset += bytes.len() as u64;

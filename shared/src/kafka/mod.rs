@@ -13,6 +13,7 @@ mod schema;
 
 pub mod api;
 pub mod codec;
+mod codec_error;
 pub mod encoder;
 pub mod error;
 pub mod frame;

@@ -354,6 +354,7 @@ impl<'a> Recovery<'a> {
                 ..place
             },
             rolled_at: None,
+            in_use: !tail.is_empty(),
         };
         Ok((first, encoded))
     }

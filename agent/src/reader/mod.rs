@@ -1,0 +1,450 @@
+//! The one thread that looks for files, reads them, cuts lines, and gathers them into stretches.
+//!
+//! [`Reader::step`] does one small thing and says when to be called again; [`Reader::run`] calls it until it is told to
+//! stop. All time comes from the clock and all files from the disk that it is given, so that a test can turn the one and
+//! fail the other.
+
+mod find;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tailrace_shared::clock::Clock;
+use tailrace_shared::disk::{Disk, FileId};
+use tokio::sync::mpsc::error::TrySendError;
+use tokio::sync::mpsc::{Receiver, Sender};
+
+use crate::batch::{Batcher, Encoding, Format, Size, StretchError};
+use crate::discover::{FileNo, Selection, Walker};
+use crate::frame::{Cut, Lines};
+use crate::position::FilePosition;
+use crate::status::{FileStatus, FilesRequest, ReadMetrics};
+use crate::stretch::{Routes, Stretch};
+use crate::tail::{After, Followed, Limits, StartAt, Tail, Turned};
+use crate::watch::{Signal, Watch};
+
+use find::Finder;
+
+/// One `[[files]]` of the configuration.
+#[derive(Debug)]
+pub struct Input {
+    /// Where its lines go.
+    pub topic: Arc<str>,
+    /// Which files.
+    pub selection: Selection,
+    /// What is said of each line.
+    pub labels: BTreeMap<String, String>,
+    /// What a record is.
+    pub format: Format,
+    /// Longer lines are split.
+    pub max_line_bytes: usize,
+    /// Where the first run begins.
+    pub start_at: StartAt,
+}
+
+/// What all inputs have in common.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The name of this machine in records.
+    pub host: Arc<str>,
+    /// Directories that are never entered.
+    pub off_limits: Vec<PathBuf>,
+    /// How often everything is scanned.
+    pub scan_interval: Duration,
+    /// The shortest time between two stretches while there is little to read.
+    pub linger: Duration,
+    /// How files are read.
+    pub tail: Limits,
+    /// How large stretches become.
+    pub size: Size,
+}
+
+/// What the reader is connected to.
+pub struct Seams {
+    /// The followed files.
+    pub disk: Arc<dyn Disk>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Where lanes go.
+    pub routes: Arc<dyn Routes>,
+    /// To the spool.
+    pub stretches: Sender<Stretch>,
+    /// Questions for the state of the files.
+    pub questions: Receiver<FilesRequest>,
+    /// Wakes the reader.
+    pub signal: Signal,
+    /// Watches directories.
+    pub watch: Watch,
+    /// What is counted.
+    pub metrics: ReadMetrics,
+}
+
+/// When to call [`Reader::step`] again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Next {
+    /// At once.
+    Now,
+    /// At this time, or when woken.
+    At(Duration),
+    /// Never: the spool takes no more.
+    Closed,
+}
+
+/// While the spool cannot take a stretch, it is asked again this often.
+const RETRY_INTERVAL: Duration = Duration::from_millis(5);
+/// A stretch is closed after so many times the linger even if there is always more to read.
+const LINGERS_MAX: u32 = 10;
+/// Memory that is only needed under load is given back after this long without any.
+const REST_AFTER: Duration = Duration::from_secs(5);
+/// How often gauges over all files are summed up.
+const GAUGE_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Looks, reads, cuts, gathers.
+pub struct Reader {
+    seams: Seams,
+    inputs: Vec<Input>,
+    settings: Settings,
+    finder: Finder,
+    tail: Tail,
+    batcher: Batcher,
+    /// Forgotten since the last stretch.
+    gone: Vec<FileId>,
+    /// Finished, and not taken yet.
+    waiting: Option<Stretch>,
+    opened_at: Option<Duration>,
+    closed_at: Duration,
+    resting: bool,
+    gauges_at: Duration,
+}
+
+impl std::fmt::Debug for Reader {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Reader")
+            .field("tail", &self.tail)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Reader {
+    /// A reader that goes on from `positions`, which the spool has kept.
+    #[must_use]
+    pub fn new(mut inputs: Vec<Input>, settings: Settings, positions: Vec<FilePosition>, seams: Seams) -> Self {
+        let nothing = || Selection {
+            include: Vec::new(),
+            exclude: globset::GlobSet::empty(),
+        };
+        let selections = inputs
+            .iter_mut()
+            .map(|input| std::mem::replace(&mut input.selection, nothing()))
+            .collect();
+        let walker = Walker::new(Arc::clone(&seams.disk), selections, settings.off_limits.clone());
+        let topics = inputs
+            .iter()
+            .map(|input| (Arc::clone(&input.topic), input.start_at))
+            .collect();
+        Self {
+            finder: Finder::new(
+                Arc::clone(&seams.disk),
+                walker,
+                positions,
+                Arc::clone(&settings.host),
+                topics,
+                settings.scan_interval,
+                seams.metrics.clone(),
+            ),
+            tail: Tail::new(Arc::clone(&seams.disk), settings.tail.clone()),
+            batcher: Batcher::new(Arc::clone(&seams.routes), settings.size.clone()),
+            gone: Vec::new(),
+            waiting: None,
+            opened_at: None,
+            closed_at: Duration::ZERO,
+            resting: true,
+            gauges_at: Duration::ZERO,
+            seams,
+            inputs,
+            settings,
+        }
+    }
+
+    /// Works until it is told to stop, or nobody takes stretches any more.
+    pub fn run(mut self) -> Result<(), StretchError> {
+        while !self.seams.signal.is_stopped() {
+            match self.step()? {
+                Next::Now => {}
+                Next::At(due) => {
+                    let now = self.seams.clock.monotonic();
+                    self.seams.signal.wait(due.saturating_sub(now));
+                }
+                Next::Closed => return Ok(()),
+            }
+        }
+        self.finish()
+    }
+
+    /// Hands over what was gathered. What cannot be handed over is read again by the next process.
+    fn finish(mut self) -> Result<(), StretchError> {
+        let last = match self.waiting.take() {
+            Some(waiting) => [Some(waiting), self.close()?],
+            None => [self.close()?, None],
+        };
+        for stretch in last.into_iter().flatten() {
+            if self.seams.stretches.blocking_send(stretch).is_err() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Does one small thing.
+    pub fn step(&mut self) -> Result<Next, StretchError> {
+        let now = self.seams.clock.monotonic();
+        self.answer();
+        let lost = self
+            .finder
+            .look(&mut self.tail, &mut self.seams.watch, &self.seams.signal, now);
+        self.gone.extend(lost);
+        self.refresh_gauges(now);
+        match self.hand_over() {
+            Some(Next::Now) => {}
+            Some(next) => return Ok(self.sooner(next, now)),
+            None => {}
+        }
+        self.tail.poll(now);
+        self.read(now)?;
+        if self.is_due(now) {
+            self.waiting = self.close()?;
+            self.closed_at = now;
+            return Ok(Next::Now);
+        }
+        Ok(self.next(now))
+    }
+
+    /// Reads a chunk of the file whose turn it is.
+    fn read(&mut self, now: Duration) -> Result<(), StretchError> {
+        let enough = |input: usize| Lines::enough(self.inputs.get(input).map_or(0, |input| input.max_line_bytes));
+        match self.tail.turn(enough, now) {
+            Turned::Nobody => {}
+            Turned::Read(file, _) => self.take_lines(file, now)?,
+            Turned::Restarted(file, unread) => {
+                self.count_lost(file, unread);
+                self.count(file, |metrics, topic| metrics.truncations.with([topic]).inc());
+            }
+            Turned::Misplaced(file) => self.finder.look_for(file, &mut self.seams.watch),
+            Turned::Replaced(file, unread) | Turned::Vanished(file, unread) => {
+                self.count_lost(file, unread);
+                self.forget(file);
+            }
+            Turned::Failed(file, error) => {
+                self.count(file, |metrics, topic| metrics.read_errors.with([topic]).inc());
+                if let Some(followed) = self.tail.get_mut(file)
+                    && followed.error.is_none()
+                {
+                    tracing::warn!(path = %followed.path.display(), %error, "cannot read a followed file; trying again");
+                    followed.error = Some(error.to_string().into());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes records of the lines that were read, as far as the stretch has room.
+    fn take_lines(&mut self, file: FileNo, now: Duration) -> Result<(), StretchError> {
+        let Some(followed) = self.tail.get_mut(file) else {
+            return Ok(());
+        };
+        followed.error = None;
+        let lane = followed.lane;
+        let Some(input) = self.inputs.get(followed.input) else {
+            return Ok(());
+        };
+        let encoding = Arc::clone(followed.encoding.get_or_insert_with(|| {
+            let encoding = Encoding::new(input.format, &self.settings.host, &followed.origin, &input.labels);
+            Arc::new(encoding)
+        }));
+        let now_ms = self.seams.clock.now_ms();
+        let slot = self.batcher.slot(&input.topic, lane)?;
+        let mut lines = self.tail.lines(file, input.max_line_bytes);
+        let (mut records, mut split, mut unfinished, mut stopped) = (0, 0, 0, false);
+        for line in lines.by_ref() {
+            self.batcher.append(slot, now_ms, &encoding, line.bytes)?;
+            records += 1;
+            split += u64::from(line.cut == Cut::TooLong);
+            unfinished += u64::from(line.cut == Cut::Unfinished);
+            if self.batcher.is_full() {
+                stopped = true;
+                break;
+            }
+        }
+        let (consumed, mid_line) = (lines.consumed(), lines.mid_line());
+        if consumed > 0 {
+            let (metrics, topic) = (&self.seams.metrics, [&*input.topic]);
+            metrics.read_bytes.with(topic).inc_by(consumed as u64);
+            metrics.read_lines.with(topic).inc_by(records);
+            metrics.lines_split.with(topic).inc_by(split);
+            metrics.lines_unfinished.with(topic).inc_by(unfinished);
+            self.resting = false;
+            self.opened_at.get_or_insert(now);
+        }
+        if self.tail.consumed(file, consumed, mid_line, stopped, now) == After::Finished {
+            self.forget(file);
+        }
+        Ok(())
+    }
+
+    /// A file is no more; its position need not be kept.
+    fn forget(&mut self, file: FileNo) {
+        if let Some(followed) = self.tail.forget(file) {
+            self.gone.push(followed.key.id);
+            self.finder.forget(file, &followed.origin, &mut self.seams.watch);
+        }
+    }
+
+    fn count(&self, file: FileNo, count: impl FnOnce(&ReadMetrics, &str)) {
+        if let Some(input) = self.tail.get(file).and_then(|followed| self.inputs.get(followed.input)) {
+            count(&self.seams.metrics, &input.topic);
+        }
+    }
+
+    fn count_lost(&self, file: FileNo, unread: u64) {
+        if unread > 0
+            && let Some(followed) = self.tail.get(file)
+        {
+            tracing::warn!(
+                path = %followed.path.display(),
+                lost_bytes = unread,
+                "a file was deleted or cut before it was read to its end"
+            );
+            self.count(file, |metrics, topic| metrics.lost_bytes.with([topic]).inc_by(unread));
+        }
+    }
+
+    fn has_gathered(&self) -> bool {
+        !self.batcher.is_empty() || self.tail.has_touched() || !self.gone.is_empty()
+    }
+
+    /// Whether the stretch should be closed: it is full, or there is nothing more to read right now and the last one was
+    /// closed long enough ago, or it has been open for too long.
+    fn is_due(&self, now: Duration) -> bool {
+        let linger = self.settings.linger;
+        let idle = !self.tail.is_ready() && now >= self.closed_at + linger;
+        let old = self
+            .opened_at
+            .is_some_and(|opened| now >= opened + linger * LINGERS_MAX);
+        self.batcher.is_full() || (self.has_gathered() && (idle || old))
+    }
+
+    fn close(&mut self) -> Result<Option<Stretch>, StretchError> {
+        self.opened_at = None;
+        if !self.has_gathered() {
+            return Ok(None);
+        }
+        let batches = self.batcher.finish()?;
+        let touched = self.tail.take_touched();
+        let position = |file: &FileNo| {
+            let followed = self.tail.get(*file)?;
+            Some(followed.position(&self.inputs.get(followed.input)?.topic))
+        };
+        Ok(Some(Stretch {
+            batches,
+            positions: touched.iter().filter_map(position).collect(),
+            gone: std::mem::take(&mut self.gone),
+        }))
+    }
+
+    /// Gives the waiting stretch to the spool. `None` if there is none.
+    fn hand_over(&mut self) -> Option<Next> {
+        let stretch = self.waiting.take()?;
+        let blocked = self.seams.metrics.blocked.with([]);
+        match self.seams.stretches.try_send(stretch) {
+            Ok(()) => {
+                self.seams.metrics.stretches.with([]).inc();
+                blocked.set(0);
+                Some(Next::Now)
+            }
+            Err(TrySendError::Full(stretch)) => {
+                self.waiting = Some(stretch);
+                blocked.set(1);
+                Some(Next::At(self.seams.clock.monotonic() + RETRY_INTERVAL))
+            }
+            Err(TrySendError::Closed(_)) => Some(Next::Closed),
+        }
+    }
+
+    fn next(&mut self, now: Duration) -> Next {
+        if self.tail.is_ready() {
+            return Next::Now;
+        }
+        if !self.resting && !self.has_gathered() && now >= self.closed_at + REST_AFTER {
+            self.resting = true;
+            self.tail.rest();
+            self.batcher.rest();
+        }
+        let linger = self.has_gathered().then(|| self.closed_at + self.settings.linger);
+        let rest = (!self.resting).then(|| self.closed_at + REST_AFTER);
+        let due = [linger, rest, self.tail.next_poll()].into_iter().flatten().min();
+        self.sooner(due.map_or(Next::At(Duration::MAX), Next::At), now)
+    }
+
+    /// That, or the next look at directories if it comes before.
+    fn sooner(&self, next: Next, now: Duration) -> Next {
+        match next {
+            Next::At(due) => Next::At(due.min(self.finder.next_due()).max(now)),
+            other => other,
+        }
+    }
+
+    fn refresh_gauges(&mut self, now: Duration) {
+        if now < self.gauges_at {
+            return;
+        }
+        self.gauges_at = now + GAUGE_INTERVAL;
+        let mut sums: BTreeMap<&str, (i64, i64)> = BTreeMap::new();
+        for input in &self.inputs {
+            sums.entry(&input.topic).or_default();
+        }
+        for (_, followed) in self.tail.iter() {
+            if let Some((files, unread)) = self
+                .inputs
+                .get(followed.input)
+                .and_then(|input| sums.get_mut(&*input.topic))
+            {
+                *files += 1;
+                *unread = unread.saturating_add_unsigned(followed.unread());
+            }
+        }
+        for (topic, (files, unread)) in sums {
+            self.seams.metrics.files_followed.with([topic]).set(files);
+            self.seams.metrics.unread_bytes.with([topic]).set(unread);
+        }
+    }
+
+    /// Answers questions for the state of the files.
+    fn answer(&mut self) {
+        while let Ok(reply) = self.seams.questions.try_recv() {
+            let mut files: Vec<_> = self.tail.iter().map(|(_, followed)| self.status(followed)).collect();
+            files.sort_unstable_by(|a, b| a.path.cmp(&b.path));
+            // Whoever asked may have left.
+            drop(reply.send(files));
+        }
+    }
+
+    fn status(&self, followed: &Followed) -> FileStatus {
+        FileStatus {
+            path: PathBuf::from(&*followed.path),
+            topic: self
+                .inputs
+                .get(followed.input)
+                .map_or_else(String::new, |input| input.topic.to_string()),
+            lane: followed.lane,
+            position: followed.mark.offset,
+            size: followed.high,
+            lag: followed.unread(),
+            deleted: followed.is_nameless(),
+            last_error: followed.error.as_deref().map(str::to_owned),
+        }
+    }
+}

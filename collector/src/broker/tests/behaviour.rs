@@ -1,0 +1,381 @@
+//! Behaviours of the broker that deserve a name.
+
+use std::time::Duration;
+
+use futures::TryStreamExt;
+use object_store::ObjectStore;
+use tailrace_shared::clock::Clock;
+
+use super::machine::{
+    Ending, GRACE, Machine, batch, create_topic, open_batches, partition, read_all, stamped, timed_batch,
+};
+use crate::broker::{Broker, DataDir, DataDirError, OpenError};
+use crate::partition::{
+    AppendError, Awaited, FoundOffset, OffsetQuery, Partition, ReadError, ReadLimits, SequenceError, any_beyond,
+};
+use crate::segment;
+
+fn values(of: std::ops::Range<i64>) -> Vec<String> {
+    of.map(|offset| offset.to_string()).collect()
+}
+
+/// Appends single records whose values are their offsets.
+async fn append(partition: &std::sync::Arc<Partition>, count: i64) {
+    for _ in 0..count {
+        let next = partition.high_watermark();
+        let appended = partition
+            .append(vec![batch(&values(next..next + 1), next)])
+            .await
+            .unwrap();
+        assert_eq!(appended.base_offset, next);
+    }
+}
+
+async fn objects(broker: &Broker) -> usize {
+    let prefix = object_store::path::Path::from("segments");
+    let listed: Vec<_> = broker.store.list(Some(&prefix)).try_collect().await.unwrap();
+    listed.len()
+}
+
+#[tokio::test]
+async fn a_batch_lands_on_stable_storage_before_it_is_acknowledged() {
+    let mut machine = Machine::new(1);
+    let broker = machine.open().await;
+    create_topic(&broker, 1, &[]).await;
+    append(&partition(&broker, 0), 3).await;
+    machine.disk = machine.disk.power_off(tailrace_shared::disk::sim::PowerLoss::DropAll);
+    let broker = machine.open().await;
+    assert_eq!(read_all(&partition(&broker, 0), 1 << 20).await.len(), 3);
+}
+
+#[tokio::test]
+async fn several_batches_are_appended_as_one() {
+    let mut machine = Machine::new(2);
+    let broker = machine.open().await;
+    create_topic(&broker, 1, &[]).await;
+    let partition = partition(&broker, 0);
+    let appended = partition
+        .append(vec![batch(&values(0..2), 5), batch(&values(2..5), 5)])
+        .await
+        .unwrap();
+    assert_eq!((appended.base_offset, appended.last_offset), (0, 4));
+    let refused = partition
+        .append(vec![
+            stamped(&batch(&values(0..1), 5), 1, 0, 0),
+            batch(&values(0..1), 5),
+        ])
+        .await;
+    assert!(matches!(refused, Err(AppendError::SeveralWithProducer { batches: 2 })));
+    assert!(matches!(partition.append(vec![]).await, Err(AppendError::Empty)));
+    let found = read_all(&partition, 1 << 20).await;
+    assert_eq!(found.iter().map(|batch| batch.base_offset).collect::<Vec<_>>(), [0, 2]);
+}
+
+#[tokio::test]
+async fn log_append_time_stamps_batches_and_still_knows_duplicates_after_a_restart() {
+    let mut machine = Machine::new(3);
+    let broker = machine.open().await;
+    create_topic(&broker, 1, &[("message.timestamp.type", "LogAppendTime")]).await;
+    let sent = stamped(&batch(&values(0..1), 5), 7, 0, 0);
+    let now = machine.clock.now_ms();
+    let appended = partition(&broker, 0).append(vec![sent.clone()]).await.unwrap();
+    assert_eq!(appended.log_append_time, Some(now));
+    drop(broker);
+    machine.end(Ending::Kill);
+    let broker = machine.open().await;
+    let partition = partition(&broker, 0);
+    let again = partition.append(vec![sent]).await.unwrap();
+    assert!(again.duplicate);
+    assert_eq!(again.base_offset, 0);
+    let found = partition.find_offset(OffsetQuery::At(now)).await.unwrap().unwrap();
+    assert_eq!((found.offset, found.timestamp), (0, Some(now)));
+}
+
+#[tokio::test]
+async fn other_bytes_under_a_used_sequence_are_refused() {
+    let mut machine = Machine::new(4);
+    let broker = machine.open().await;
+    create_topic(&broker, 1, &[]).await;
+    let partition = partition(&broker, 0);
+    partition
+        .append(vec![stamped(&batch(&values(0..1), 5), 7, 0, 0)])
+        .await
+        .unwrap();
+    let refused = partition.append(vec![stamped(&batch(&values(1..2), 5), 7, 0, 0)]).await;
+    assert!(
+        matches!(refused, Err(AppendError::Sequence(SequenceError::Reused { .. }))),
+        "{refused:?}"
+    );
+}
+
+#[tokio::test]
+async fn offsets_are_found_by_time_exact_to_the_record_wherever_they_lie() {
+    let mut machine = Machine::new(5);
+    let broker = machine.open().await;
+    create_topic(&broker, 1, &[]).await;
+    let partition = partition(&broker, 0);
+    partition
+        .append(vec![timed_batch(&[("a", 100), ("b", 300), ("c", 200)])])
+        .await
+        .unwrap();
+    partition
+        .append(vec![timed_batch(&[("d", 50), ("e", 400)])])
+        .await
+        .unwrap();
+    for place in ["in memory", "in a segment"] {
+        let cases = [
+            (OffsetQuery::At(0), Some((0, Some(100)))),
+            (OffsetQuery::At(101), Some((1, Some(300)))),
+            (OffsetQuery::At(301), Some((4, Some(400)))),
+            (OffsetQuery::At(401), None),
+            (OffsetQuery::MaxTimestamp, Some((4, Some(400)))),
+            (OffsetQuery::Earliest, Some((0, None))),
+            (OffsetQuery::EarliestLocal, Some((0, None))),
+            (OffsetQuery::Latest, Some((5, None))),
+            (OffsetQuery::LatestTiered, None),
+        ];
+        for (query, expected) in cases {
+            let found = partition.find_offset(query).await.unwrap();
+            let found = found.map(|FoundOffset { offset, timestamp, .. }| (offset, timestamp));
+            assert_eq!(found, expected, "{query:?} {place}");
+        }
+        broker.roll_and_flush().await.unwrap();
+    }
+    partition.advance_log_start(2).await.unwrap();
+    let found = partition.find_offset(OffsetQuery::At(150)).await.unwrap().unwrap();
+    assert_eq!(
+        (found.offset, found.timestamp),
+        (2, Some(200)),
+        "what lies below the log start does not count"
+    );
+}
+
+#[tokio::test]
+async fn a_fetch_at_the_end_is_woken_by_a_commit() {
+    let mut machine = Machine::new(6);
+    let broker = machine.open().await;
+    create_topic(&broker, 2, &[]).await;
+    let partitions = [partition(&broker, 0), partition(&broker, 1)];
+    let awaited = partitions.iter().map(|partition| Awaited {
+        progress: partition.progress(),
+        beyond: partition.high_watermark(),
+    });
+    let waiting = tokio::spawn(any_beyond(awaited.collect()));
+    tokio::task::yield_now().await;
+    assert!(!waiting.is_finished());
+    append(&partitions[1], 1).await;
+    waiting.await.unwrap();
+}
+
+#[tokio::test]
+async fn a_restart_after_a_clean_stop_replays_nothing() {
+    let mut machine = Machine::new(7);
+    let broker = machine.open().await;
+    create_topic(&broker, 3, &[]).await;
+    append(&partition(&broker, 1), 10).await;
+    broker.shut_down().await.unwrap();
+    assert!(matches!(
+        partition(&broker, 1).append(vec![batch(&values(0..1), 0)]).await,
+        Err(AppendError::Closed | AppendError::Reserve(_))
+    ));
+    drop(broker);
+    let broker = machine.open().await;
+    assert_eq!(broker.recovery().frames, 0);
+    assert!(partition(&broker, 1).unflushed().is_empty());
+    assert_eq!(read_all(&partition(&broker, 1), 100).await.len(), 10);
+}
+
+#[tokio::test]
+async fn a_second_broker_on_the_same_directory_is_refused() {
+    let mut machine = Machine::new(8);
+    let _broker = machine.open().await;
+    let disk = std::sync::Arc::new(machine.disk.clone());
+    let refused = DataDir::claim(disk, "/data".into());
+    assert!(matches!(refused, Err(DataDirError::InUse { .. })));
+}
+
+#[tokio::test]
+async fn expired_batches_are_gone_and_so_are_their_objects() {
+    let mut machine = Machine::new(9);
+    let broker = machine.open().await;
+    create_topic(&broker, 1, &[("retention.ms", "1000")]).await;
+    let partition = partition(&broker, 0);
+    append(&partition, 5).await;
+    broker.roll_and_flush().await.unwrap();
+    append(&partition, 2).await;
+    machine.clock.advance(Duration::from_millis(1001));
+    append(&partition, 1).await;
+    broker.retain().await;
+    assert_eq!((partition.log_start(), partition.high_watermark()), (7, 8));
+    let limits = ReadLimits {
+        max_bytes: 1000,
+        at_least_one: true,
+    };
+    let refused = partition.read(6, limits).await;
+    assert!(matches!(
+        refused,
+        Err(ReadError::OutOfRange {
+            asked: 6,
+            log_start: 7,
+            high_watermark: 8
+        })
+    ));
+    assert_eq!(objects(&broker).await, 1);
+    broker.sweep().await.unwrap();
+    machine.clock.advance(GRACE);
+    broker.sweep().await.unwrap();
+    assert_eq!(objects(&broker).await, 0);
+    assert_eq!(
+        open_batches(partition.read(7, limits).await.unwrap().batches)[0].values,
+        ["7"]
+    );
+}
+
+#[tokio::test]
+async fn a_deleted_topic_takes_no_batches_and_leaves_no_objects() {
+    let mut machine = Machine::new(10);
+    let broker = machine.open().await;
+    create_topic(&broker, 1, &[]).await;
+    let old = partition(&broker, 0);
+    append(&old, 5).await;
+    broker.roll_and_flush().await.unwrap();
+    broker.delete_topic(old.id().topic).await.unwrap();
+    assert!(matches!(
+        old.append(vec![batch(&values(0..1), 0)]).await,
+        Err(AppendError::Closed)
+    ));
+    create_topic(&broker, 1, &[]).await;
+    assert_eq!(
+        partition(&broker, 0).high_watermark(),
+        0,
+        "another topic of the same name"
+    );
+    broker.sweep().await.unwrap();
+    machine.clock.advance(GRACE);
+    broker.sweep().await.unwrap();
+    assert_eq!(objects(&broker).await, 0);
+    drop(broker);
+    machine.end(Ending::Kill);
+    let broker = machine.open().await;
+    assert_eq!(broker.topics().len(), 1);
+    assert_eq!(partition(&broker, 0).high_watermark(), 0);
+}
+
+#[tokio::test]
+async fn a_topic_grows_and_its_configs_change_while_it_is_used() {
+    let mut machine = Machine::new(11);
+    let broker = machine.open().await;
+    create_topic(&broker, 1, &[]).await;
+    append(&partition(&broker, 0), 2).await;
+    let id = broker.topic("t").unwrap().meta.id;
+    let grown = broker.grow_topic(id, 3).await.unwrap();
+    assert_eq!(grown.partitions().len(), 3);
+    append(&partition(&broker, 2), 1).await;
+    broker
+        .alter_topic(id, |config| config.set("retention.bytes", Some("0")))
+        .await
+        .unwrap();
+    broker.retain().await;
+    assert_eq!(partition(&broker, 0).log_start(), 2);
+    drop(broker);
+    machine.end(Ending::PowerLoss);
+    let broker = machine.open().await;
+    assert_eq!(partition(&broker, 0).log_start(), 2);
+    assert_eq!(partition(&broker, 2).high_watermark(), 1);
+}
+
+#[tokio::test]
+async fn producer_ids_are_never_handed_out_twice() {
+    let mut machine = Machine::new(12);
+    let broker = machine.open().await;
+    let first = broker.allocate_producer_id().await.unwrap();
+    assert_eq!(broker.allocate_producer_id().await.unwrap(), first + 1);
+    drop(broker);
+    machine.end(Ending::Kill);
+    let broker = machine.open().await;
+    assert!(broker.allocate_producer_id().await.unwrap() > first + 1);
+}
+
+#[tokio::test]
+async fn merged_segments_read_the_same_and_the_old_objects_go() {
+    let mut machine = Machine::new(13);
+    let broker = machine.open().await;
+    create_topic(&broker, 1, &[]).await;
+    let partition = partition(&broker, 0);
+    for _ in 0..4 {
+        append(&partition, 3).await;
+        broker.roll_and_flush().await.unwrap();
+    }
+    let before = read_all(&partition, 1 << 20).await;
+    assert_eq!(partition.manifest().segments.len(), 4);
+    while broker.merge().await.unwrap() {}
+    assert_eq!(partition.manifest().segments.len(), 1);
+    assert_eq!(read_all(&partition, 1 << 20).await, before);
+    broker.sweep().await.unwrap();
+    machine.clock.advance(GRACE);
+    broker.sweep().await.unwrap();
+    assert_eq!(objects(&broker).await, 1);
+    assert_eq!(read_all(&partition, 1 << 20).await, before);
+}
+
+#[tokio::test]
+async fn a_damaged_checkpoint_gives_way_to_the_one_before_it() {
+    let mut machine = Machine::new(14);
+    let broker = machine.open().await;
+    create_topic(&broker, 1, &[]).await;
+    for _ in 0..3 {
+        append(&partition(&broker, 0), 3).await;
+        broker.roll_and_flush().await.unwrap();
+    }
+    append(&partition(&broker, 0), 1).await;
+    let prefix = object_store::path::Path::from("checkpoints");
+    let mut listed: Vec<_> = broker.store.list(Some(&prefix)).try_collect().await.unwrap();
+    listed.sort_by(|a, b| a.location.cmp(&b.location));
+    assert_eq!(listed.len(), 2);
+    let newest = &listed[1].location;
+    object_store::ObjectStoreExt::put(&*broker.store, newest, "damaged".into())
+        .await
+        .unwrap();
+    drop(broker);
+    machine.end(Ending::Kill);
+    let broker = machine.open().await;
+    assert_eq!(read_all(&partition(&broker, 0), 1 << 20).await.len(), 10);
+}
+
+#[tokio::test]
+async fn a_missing_segment_is_an_error_that_names_it() {
+    let mut machine = Machine::new(15);
+    let broker = machine.open().await;
+    create_topic(&broker, 1, &[]).await;
+    let partition = partition(&broker, 0);
+    append(&partition, 3).await;
+    broker.roll_and_flush().await.unwrap();
+    let object = partition.manifest().segments[0].object;
+    object_store::ObjectStoreExt::delete(&*broker.store, &segment::object_path(object))
+        .await
+        .unwrap();
+    let limits = ReadLimits {
+        max_bytes: 1000,
+        at_least_one: true,
+    };
+    let failed = partition.read(0, limits).await.unwrap_err();
+    assert!(failed.to_string().contains(&object.to_string()), "{failed}");
+}
+
+#[tokio::test]
+async fn a_lost_wal_is_refused() {
+    let mut machine = Machine::new(16);
+    let broker = machine.open().await;
+    create_topic(&broker, 1, &[]).await;
+    append(&partition(&broker, 0), 3).await;
+    broker.roll_and_flush().await.unwrap();
+    append(&partition(&broker, 0), 3).await;
+    broker.shut_down().await.unwrap();
+    drop(broker);
+    let wal = std::path::Path::new("/data/wal");
+    for name in tailrace_shared::disk::Disk::list(&machine.disk, wal).unwrap() {
+        tailrace_shared::disk::Disk::remove(&machine.disk, &wal.join(name.name)).unwrap();
+    }
+    let refused = machine.try_open().await.unwrap();
+    assert!(matches!(refused, Err(OpenError::Wal(_))), "{refused:?}");
+}

@@ -1,0 +1,6 @@
+//! The broker as a whole, on a simulated machine: every crash, every restart, against a model of what was acknowledged.
+
+mod behaviour;
+mod machine;
+mod model;
+mod simulation;

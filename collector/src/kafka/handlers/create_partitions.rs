@@ -1,0 +1,54 @@
+//! CreatePartitions 0-3: a topic may grow, never shrink. A file that an agent follows keeps its partition.
+
+use bytestring::ByteString;
+use tailrace_shared::kafka::ErrorCode;
+use tailrace_shared::kafka::messages::create_partitions::{CreatePartitionsTopic, CreatePartitionsTopicResult};
+use tailrace_shared::kafka::messages::{CreatePartitionsRequest, CreatePartitionsResponse};
+use uuid::Uuid;
+
+use super::topic_ref::find_topic;
+use crate::catalog::GrowTopicError;
+use crate::kafka::context::{Call, Context};
+use crate::kafka::errors::ToErrorCode;
+
+pub(in crate::kafka) async fn create_partitions(
+    context: &Context,
+    _: &Call,
+    request: CreatePartitionsRequest,
+) -> CreatePartitionsResponse {
+    let mut results = Vec::with_capacity(request.topics.len());
+    for asked in request.topics {
+        let grown = grow(context, &asked, request.validate_only).await;
+        let (error_code, error_message) = match grown {
+            Ok(()) => (ErrorCode::None, None),
+            Err((code, message)) => (code, message),
+        };
+        results.push(CreatePartitionsTopicResult {
+            name: asked.name,
+            error_code: error_code.code(),
+            error_message,
+        });
+    }
+    CreatePartitionsResponse {
+        results,
+        ..Default::default()
+    }
+}
+
+async fn grow(
+    context: &Context,
+    asked: &CreatePartitionsTopic,
+    validate_only: bool,
+) -> Result<(), (ErrorCode, Option<ByteString>)> {
+    let topic = find_topic(&context.broker, &asked.name, Uuid::nil()).map_err(|code| (code, None))?;
+    if asked.count <= topic.meta.partitions {
+        let (current, requested) = (topic.meta.partitions, asked.count);
+        let error = GrowTopicError::InvalidPartitions { current, requested };
+        return Err((error.code(), error.message()));
+    }
+    if validate_only {
+        return Ok(());
+    }
+    let grown = context.broker.grow_topic(topic.meta.id, asked.count).await;
+    grown.map(drop).map_err(|error| (error.code(), error.message()))
+}

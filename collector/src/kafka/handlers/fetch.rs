@@ -1,0 +1,220 @@
+//! Fetch 4-18: the stored bytes from an offset on, as they came. Waits on the partitions, not on a timer, until there is
+//! enough. Fetch sessions (KIP-227) are declined, which every client accepts: a full fetch each time. There are no
+//! transactions yet, so both isolation levels read the same.
+
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use tailrace_shared::kafka::ErrorCode;
+use tailrace_shared::kafka::messages::fetch::{
+    EpochEndOffset, FetchPartition, FetchTopic, FetchableTopicResponse, PartitionData,
+};
+use tailrace_shared::kafka::messages::{FetchRequest, FetchResponse};
+use tailrace_shared::record::{BatchHeader, Compression};
+use tokio::time::Instant;
+
+use super::topic_ref::{check_leader_epoch, find_partition, find_topic};
+use crate::kafka::context::{Call, Context};
+use crate::kafka::errors::ToErrorCode;
+use crate::metrics::CollectorMetrics;
+use crate::partition::{Awaited, Partition, ReadBatches, ReadLimits, any_beyond};
+
+/// Clients that speak less than this do not know zstd (KIP-110).
+const ZSTD_SINCE: i16 = 10;
+/// From this version on, an answer can say who leads (KIP-595).
+const CURRENT_LEADER_SINCE: i16 = 12;
+
+/// One look at all partitions.
+#[derive(Default)]
+struct Round {
+    responses: Vec<FetchableTopicResponse>,
+    bytes: usize,
+    /// Something that the client should know at once: an error, or that it diverged.
+    urgent: bool,
+    awaited: Vec<Awaited>,
+    /// Topic, bytes and records: what is counted once the round is answered.
+    counts: Vec<(String, u64, u64)>,
+}
+
+impl Round {
+    fn count(&mut self, topic: &str, read: &ReadBatches) {
+        if !read.batches.is_empty() {
+            let headers = read.batches.iter().flat_map(|piece| headers(piece));
+            let records = headers
+                .map(|header| u64::try_from(header.record_count).unwrap_or(0))
+                .sum();
+            let bytes = read.batches.iter().map(|piece| piece.len() as u64).sum();
+            self.counts.push((topic.to_owned(), bytes, records));
+        }
+    }
+
+    fn report(&self, metrics: &CollectorMetrics) {
+        for (topic, bytes, records) in &self.counts {
+            metrics.fetched_bytes.with([topic]).inc_by(*bytes);
+            metrics.fetched_records.with([topic]).inc_by(*records);
+        }
+    }
+}
+
+pub(in crate::kafka) async fn fetch(context: &Context, call: &Call, request: FetchRequest) -> FetchResponse {
+    if request.session_id != 0 {
+        let error_code = ErrorCode::FetchSessionIdNotFound.code();
+        return FetchResponse {
+            error_code,
+            ..Default::default()
+        };
+    }
+    let wait = Duration::from_millis(u64::try_from(request.max_wait_ms).unwrap_or(0));
+    let deadline = Instant::now() + wait;
+    let enough = usize::try_from(request.min_bytes).unwrap_or(0);
+    loop {
+        let round = read_all(context, call, &request).await;
+        if round.bytes >= enough || round.urgent || Instant::now() >= deadline {
+            round.report(&context.metrics);
+            return FetchResponse {
+                responses: round.responses,
+                ..Default::default()
+            };
+        }
+        // Either something new came or the time is over; the next round tells.
+        drop(tokio::time::timeout_at(deadline, any_beyond(round.awaited)).await);
+    }
+}
+
+async fn read_all(context: &Context, call: &Call, request: &FetchRequest) -> Round {
+    let asked = usize::try_from(request.max_bytes).unwrap_or(0);
+    let budget = asked.min(context.limits.fetch_bytes_max);
+    let mut round = Round::default();
+    for asked in &request.topics {
+        let mut response = FetchableTopicResponse {
+            topic: asked.topic.clone(),
+            topic_id: asked.topic_id,
+            partitions: Vec::new(),
+        };
+        for wanted in &asked.partitions {
+            let data = read_partition(context, call, asked, wanted, budget, &mut round).await;
+            round.bytes += data.records.as_ref().map_or(0, Bytes::len);
+            round.urgent |= data.error_code != 0 || data.diverging_epoch != EpochEndOffset::default();
+            response.partitions.push(data);
+        }
+        round.responses.push(response);
+    }
+    round
+}
+
+async fn read_partition(
+    context: &Context,
+    call: &Call,
+    topic: &FetchTopic,
+    wanted: &FetchPartition,
+    budget: usize,
+    round: &mut Round,
+) -> PartitionData {
+    let found = find_topic(&context.broker, &topic.topic, topic.topic_id);
+    let partition = match find_partition(&found, wanted.partition) {
+        Ok(partition) => partition,
+        Err(code) => return failed(wanted, code),
+    };
+    if let Err(code) = check_leader_epoch(partition, wanted.current_leader_epoch) {
+        let mut data = failed(wanted, code);
+        if call.version >= CURRENT_LEADER_SINCE {
+            data.current_leader.leader_id = context.broker.node_id();
+            data.current_leader.leader_epoch = partition.leader_epoch();
+        }
+        return data;
+    }
+    if let Some(diverging_epoch) = divergence(partition, wanted) {
+        return PartitionData {
+            partition_index: wanted.partition,
+            high_watermark: partition.high_watermark(),
+            last_stable_offset: partition.high_watermark(),
+            log_start_offset: partition.log_start(),
+            diverging_epoch,
+            records: Some(Bytes::new()),
+            ..Default::default()
+        };
+    }
+    let own_limit = usize::try_from(wanted.partition_max_bytes).unwrap_or(0);
+    let limits = ReadLimits {
+        max_bytes: own_limit.min(budget.saturating_sub(round.bytes)),
+        at_least_one: round.bytes == 0 && budget > 0,
+    };
+    let progress = partition.progress();
+    let name = found.as_ref().map_or("", |topic| topic.meta.name.as_str());
+    match partition.read(wanted.fetch_offset, limits).await {
+        Ok(read) if call.version < ZSTD_SINCE && has_zstd(&read) => {
+            failed(wanted, ErrorCode::UnsupportedCompressionType)
+        }
+        Ok(read) => {
+            round.awaited.push(Awaited {
+                progress,
+                beyond: read.high_watermark,
+            });
+            round.count(name, &read);
+            PartitionData {
+                partition_index: wanted.partition,
+                high_watermark: read.high_watermark,
+                last_stable_offset: read.last_stable_offset,
+                log_start_offset: read.log_start,
+                records: Some(joined(read.batches)),
+                ..Default::default()
+            }
+        }
+        Err(error) => {
+            let code = error.code();
+            if code == ErrorCode::KafkaStorageError {
+                tracing::error!(partition = %partition.id(), %error, "cannot serve a fetch");
+            }
+            PartitionData {
+                log_start_offset: partition.log_start(),
+                ..failed(wanted, code)
+            }
+        }
+    }
+}
+
+fn failed(wanted: &FetchPartition, code: ErrorCode) -> PartitionData {
+    PartitionData {
+        partition_index: wanted.partition,
+        error_code: code.code(),
+        high_watermark: -1,
+        records: Some(Bytes::new()),
+        ..Default::default()
+    }
+}
+
+/// Where the client's history parts from ours, if the epoch of what it read last ended before its offset (KIP-595).
+fn divergence(partition: &Partition, wanted: &FetchPartition) -> Option<EpochEndOffset> {
+    if wanted.last_fetched_epoch < 0 {
+        return None;
+    }
+    let (epoch, end_offset) = partition.epoch_end(wanted.last_fetched_epoch).unwrap_or((-1, -1));
+    let diverges = epoch < wanted.last_fetched_epoch || end_offset < wanted.fetch_offset;
+    diverges.then_some(EpochEndOffset { epoch, end_offset })
+}
+
+fn has_zstd(read: &ReadBatches) -> bool {
+    let is_zstd = |header: BatchHeader| matches!(header.attributes.compression(), Ok(Compression::Zstd));
+    read.batches.iter().flat_map(|piece| headers(piece)).any(is_zstd)
+}
+
+/// The headers of the batches in stored bytes, one after another.
+fn headers(mut rest: &[u8]) -> impl Iterator<Item = BatchHeader> {
+    std::iter::from_fn(move || {
+        let header = BatchHeader::decode(rest).ok()?;
+        rest = rest.get(header.size_in_bytes()..).unwrap_or_default();
+        Some(header)
+    })
+}
+
+fn joined(mut pieces: Vec<Bytes>) -> Bytes {
+    match pieces.len() {
+        0 => Bytes::new(),
+        1 => pieces.pop().unwrap_or_default(),
+        _ => {
+            let mut joined = BytesMut::with_capacity(pieces.iter().map(Bytes::len).sum());
+            pieces.iter().for_each(|piece| joined.extend_from_slice(piece));
+            joined.freeze()
+        }
+    }
+}

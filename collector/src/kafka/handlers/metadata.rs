@@ -1,0 +1,117 @@
+//! Metadata 0-13: brokers, topics and who leads their partitions. Creates topics on demand where that is allowed.
+//! Authorized operations are not answered yet.
+
+use std::sync::Arc;
+
+use bytestring::ByteString;
+use tailrace_shared::kafka::ErrorCode;
+use tailrace_shared::kafka::messages::metadata::{
+    MetadataRequestTopic, MetadataResponseBroker, MetadataResponsePartition, MetadataResponseTopic,
+};
+use tailrace_shared::kafka::messages::{MetadataRequest, MetadataResponse};
+
+use crate::broker::Topic;
+use crate::catalog::{CreateTopicError, NewTopic};
+use crate::group::OFFSETS_TOPIC;
+use crate::kafka::context::{Call, Context};
+use crate::kafka::errors::ToErrorCode;
+use crate::partition::Partition;
+
+pub(in crate::kafka) async fn metadata(context: &Context, call: &Call, request: MetadataRequest) -> MetadataResponse {
+    // Version 0 has no null: there an empty list asks for all topics.
+    let asked = request.topics.filter(|topics| call.version > 0 || !topics.is_empty());
+    let topics = match asked {
+        None => context
+            .broker
+            .topics()
+            .iter()
+            .map(|topic| describe(context, topic))
+            .collect(),
+        Some(asked) => {
+            let mut topics = Vec::with_capacity(asked.len());
+            for topic in asked {
+                topics.push(find(context, topic, request.allow_auto_topic_creation).await);
+            }
+            topics
+        }
+    };
+    MetadataResponse {
+        brokers: vec![MetadataResponseBroker {
+            node_id: context.broker.node_id(),
+            host: context.advertised_host.clone(),
+            port: context.advertised_port.into(),
+            rack: None,
+        }],
+        cluster_id: Some(context.broker.cluster_id().into()),
+        controller_id: context.broker.node_id(),
+        topics,
+        ..Default::default()
+    }
+}
+
+async fn find(context: &Context, asked: MetadataRequestTopic, may_create: bool) -> MetadataResponseTopic {
+    let Some(name) = asked.name.filter(|_| asked.topic_id.is_nil()) else {
+        return match context.broker.topic_by_id(asked.topic_id) {
+            Some(topic) => describe(context, &topic),
+            None => MetadataResponseTopic {
+                error_code: ErrorCode::UnknownTopicId.code(),
+                topic_id: asked.topic_id,
+                ..Default::default()
+            },
+        };
+    };
+    if let Some(topic) = context.broker.topic(&name) {
+        return describe(context, &topic);
+    }
+    let found = if may_create && context.limits.auto_create_topics {
+        create(context, &name).await
+    } else {
+        crate::catalog::check_topic_name(&name)
+            .map_err(|_| ErrorCode::InvalidTopicException)
+            .and(Err(ErrorCode::UnknownTopicOrPartition))
+    };
+    match found {
+        Ok(topic) => describe(context, &topic),
+        Err(error) => MetadataResponseTopic {
+            error_code: error.code(),
+            name: Some(name),
+            ..Default::default()
+        },
+    }
+}
+
+async fn create(context: &Context, name: &ByteString) -> Result<Arc<Topic>, ErrorCode> {
+    let partitions = context.limits.default_partitions;
+    let new = NewTopic {
+        name: name.to_string(),
+        partitions,
+        configs: Vec::new(),
+    };
+    match context.broker.create_topic(new).await {
+        Ok(topic) => Ok(topic),
+        Err(CreateTopicError::Exists(_)) => context.broker.topic(name).ok_or(ErrorCode::LeaderNotAvailable),
+        Err(error) => {
+            tracing::warn!(topic = %name, %error, "cannot create a topic on demand");
+            Err(error.code())
+        }
+    }
+}
+
+fn describe(context: &Context, topic: &Topic) -> MetadataResponseTopic {
+    let node = context.broker.node_id();
+    let partition = |partition: &Arc<Partition>| MetadataResponsePartition {
+        partition_index: partition.id().partition,
+        leader_id: node,
+        leader_epoch: partition.leader_epoch(),
+        replica_nodes: vec![node],
+        isr_nodes: vec![node],
+        ..Default::default()
+    };
+    MetadataResponseTopic {
+        name: Some(topic.meta.name.as_str().into()),
+        topic_id: topic.meta.id,
+        is_internal: topic.meta.name == OFFSETS_TOPIC,
+        partitions: topic.partitions().iter().map(partition).collect(),
+        ..Default::default()
+    }
+}

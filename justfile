@@ -1,0 +1,33 @@
+# What people do with this repository. `just` lists it.
+
+_default:
+    @just --list
+
+# Format everything.
+fmt:
+    cargo fmt --all
+
+# The lints that CI denies.
+lint:
+    cargo fmt --all -- --check
+    cargo clippy --workspace --all-targets -- -D warnings
+
+# Everything that CI runs.
+test *ARGS:
+    tests/run {{ARGS}}
+
+# Kill agent, collector and consumer at random and look at every line.
+crash *ARGS="--kills 200":
+    tests/crash {{ARGS}}
+
+# Ten minutes of fuzzing for each parser of outside bytes.
+fuzz SECONDS="600":
+    tests/fuzz {{SECONDS}}
+
+# Power-loss simulations, longer than in CI.
+sim CASES="2000":
+    PROPTEST_CASES={{CASES}} cargo test --workspace --release -- power
+
+# Measure against the yardsticks and write bench/RESULTS.md.
+bench:
+    bench/run

@@ -1,0 +1,1 @@
+"""Real processes, killed at random, and every line looked at: lost, doubled, or out of order."""
