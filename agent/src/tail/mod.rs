@@ -12,8 +12,6 @@ mod buffer;
 mod file;
 mod open;
 mod resume;
-#[cfg(test)]
-mod tests;
 
 use std::collections::{HashMap, VecDeque};
 use std::io;
