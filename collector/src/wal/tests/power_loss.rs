@@ -68,7 +68,7 @@ fn run(model: &mut Model, op: &Op) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 200, max_shrink_iters: 2000, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { max_shrink_iters: 2000, ..ProptestConfig::default() })]
 
     #[test]
     fn nothing_acknowledged_is_lost_and_nothing_lost_comes_back(
