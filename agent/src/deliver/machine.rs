@@ -139,6 +139,7 @@ impl Machine {
             let partition = batch.stamp.as_ref().map(|stamp| Route::Partition(stamp.partition));
             machine.place(&batch.topic, partition.unwrap_or(batch.route), item, &mut Vec::new());
         }
+        machine.queues.values_mut().for_each(Queue::doubt_first);
         machine
     }
 

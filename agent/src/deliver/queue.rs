@@ -5,7 +5,7 @@
 //! the log or not, it *asks* the broker; and if they cannot go out under the identity they have, it waits for a
 //! *producer*, stamps them anew, and flows again once that is durable.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -137,7 +137,7 @@ impl Item {
         }
     }
 
-    /// A batch that the last process left: if it has an identity, it may have been sent.
+    /// A batch that the last process left; see [`Queue::doubt_first`].
     pub(super) fn recovered(batch: &RecoveredBatch, since: Duration) -> Self {
         Self {
             stamp: batch.stamp.clone(),
@@ -259,6 +259,17 @@ impl Queue {
 
     pub(super) fn push(&mut self, item: Item) {
         self.items.push_back(item);
+    }
+
+    /// Of the batches that the last process left, only the first few of each producer can have been sent.
+    pub(super) fn doubt_first(&mut self) {
+        let mut seen: BTreeMap<Producer, usize> = BTreeMap::new();
+        for item in &mut self.items {
+            let Some(producer) = item.producer() else { continue };
+            let before = seen.entry(producer).or_default();
+            item.doubt = if *before < WINDOW { Doubt::Open } else { Doubt::None };
+            *before += 1;
+        }
     }
 
     pub(super) fn oldest(&self) -> Option<Duration> {

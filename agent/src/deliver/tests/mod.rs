@@ -3,4 +3,5 @@
 mod broker;
 mod crashes;
 mod rules;
+mod running;
 mod world;

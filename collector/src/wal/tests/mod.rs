@@ -16,8 +16,8 @@ use super::frame::{CommittedFrame, Frame, FrameKind, FrameSink};
 use super::*;
 use crate::topic_partition::TopicPartition;
 
-mod crash;
 mod model;
+mod power_loss;
 mod running;
 
 pub(super) const KIB: usize = 1024;

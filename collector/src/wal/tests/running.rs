@@ -163,6 +163,18 @@ fn a_roll_closes_what_was_submitted_and_does_nothing_to_an_empty_file() {
 }
 
 #[test]
+fn a_roll_closes_a_file_whose_frames_share_the_block_of_its_header() {
+    let disk = SimDisk::new(1);
+    let (wal, ..) = open(options(&disk), 1, None).unwrap();
+    commit(&wal, batches(0, 0..1, 100));
+    drop(wal);
+    let (wal, replayed, _) = open(options(&disk), 2, None).unwrap();
+    let location = replayed[0].frame.location;
+    assert!(location.incarnation == 2 && location.offset < 4096);
+    assert_eq!(block_on(wal.roll()), Ok(position(2, 1)));
+}
+
+#[test]
 fn released_files_are_recycled_and_the_disk_does_not_grow() {
     let disk = SimDisk::new(1);
     let (wal, ..) = open(options(&disk), 1, None).unwrap();
