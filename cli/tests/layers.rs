@@ -27,11 +27,12 @@ const AGENT: Layers = &[
     ("tail", &["batch", "discover", "frame", "position", "stretch", "watch"]),
     ("spool", &["position", "stretch"]),
     ("deliver", &["position", "spool", "stretch"]),
-    ("config", &["batch", "deliver", "discover", "spool", "tail"]),
+    ("config", &["batch", "discover", "spool", "tail"]),
+    ("status", &["deliver", "spool", "watch"]),
     (
-        "status",
+        "reader",
         &[
-            "batch", "config", "deliver", "discover", "position", "spool", "tail", "watch",
+            "batch", "discover", "frame", "position", "status", "stretch", "tail", "watch",
         ],
     ),
 ];
