@@ -125,7 +125,8 @@ pub struct FilesConfig {
     /// Where their lines go.
     pub topic: TopicName,
     /// Globs: `*`, `?`, `[…]`, `{a,b}` within a name, `**` for any number of directories. A relative one is taken from
-    /// where the agent was started.
+    /// where the agent was started. Select rotated names too: a renamed file is not read again, and what was rotated more
+    /// than once while the agent was down is found. But not the copies of `copytruncate`, which are files of their own.
     pub include: Vec<Glob>,
     /// Globs of what to leave out; one without a slash is for names anywhere. Default none.
     #[serde(default)]
@@ -205,9 +206,40 @@ impl TryFrom<String> for Glob {
 }
 
 impl AgentConfig {
+    /// Everything else by default.
+    #[must_use]
+    pub fn new(data_dir: PathBuf, bootstrap: Vec<String>, files: Vec<FilesConfig>) -> Self {
+        Self {
+            data_dir,
+            host: system_host_name(),
+            collector: CollectorConfig { bootstrap },
+            http: HttpConfig::default(),
+            log: LogConfig::default(),
+            read: ReadConfig::default(),
+            spool: SpoolConfig::default(),
+            files,
+        }
+    }
+
     /// Reads the file.
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
         tailrace_shared::config::load(path)
+    }
+}
+
+impl FilesConfig {
+    /// Everything else by default.
+    #[must_use]
+    pub fn new(topic: TopicName, include: Vec<Glob>) -> Self {
+        Self {
+            topic,
+            include,
+            exclude: Vec::new(),
+            labels: BTreeMap::new(),
+            format: Format::default(),
+            max_line_bytes: default_max_line_bytes(),
+            start_at: StartAt::default(),
+        }
     }
 }
 

@@ -5,7 +5,7 @@
 //! the log or not, it *asks* the broker; and if they cannot go out under the identity they have, it waits for a
 //! *producer*, stamps them anew, and flows again once that is durable.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -137,7 +137,7 @@ impl Item {
         }
     }
 
-    /// A batch that the last process left: if it has an identity, it may have been sent.
+    /// A batch that the last process left; see [`Queue::doubt_first`].
     pub(super) fn recovered(batch: &RecoveredBatch, since: Duration) -> Self {
         Self {
             stamp: batch.stamp.clone(),
@@ -261,12 +261,24 @@ impl Queue {
         self.items.push_back(item);
     }
 
+    /// Of the batches that the last process left, only the first few of each producer can have been sent.
+    pub(super) fn doubt_first(&mut self) {
+        let mut seen: BTreeMap<Producer, usize> = BTreeMap::new();
+        for item in &mut self.items {
+            let Some(producer) = item.producer() else { continue };
+            let before = seen.entry(producer).or_default();
+            item.doubt = if *before < WINDOW { Doubt::Open } else { Doubt::None };
+            *before += 1;
+        }
+    }
+
     pub(super) fn oldest(&self) -> Option<Duration> {
         self.unsettled().map(|item| item.since).min()
     }
 
+    /// Only the first few are ever sent.
     pub(super) fn in_flight(&self) -> impl Iterator<Item = &Item> {
-        self.items.iter().filter(|item| item.state == State::Sent)
+        self.items.iter().take(WINDOW).filter(|item| item.state == State::Sent)
     }
 
     /// The clusters that batches are bound to, with how many.
@@ -330,10 +342,16 @@ impl Queue {
 
     // What the disk says.
 
-    /// The batch, or a binding of it, is in the spool.
-    pub(super) fn written(&mut self, number: BatchNumber) {
-        if let Some(item) = self.items.iter_mut().rev().find(|item| item.number == number) {
-            item.written();
+    /// These batches, or bindings of them, are in the spool. They stand in the order of the queue, and most often at its
+    /// end, so they are looked for from there.
+    pub(super) fn written(&mut self, numbers: impl DoubleEndedIterator<Item = BatchNumber>) {
+        let mut end = self.items.len();
+        for number in numbers.rev() {
+            let place = self.items.iter().take(end).rposition(|item| item.number == number);
+            if let Some(item) = place.and_then(|place| self.items.get_mut(place)) {
+                item.written();
+            }
+            end = place.unwrap_or(end);
         }
     }
 

@@ -3,4 +3,6 @@
 mod broker;
 mod crashes;
 mod rules;
+mod running;
+mod wire;
 mod world;

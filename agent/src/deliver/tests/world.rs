@@ -12,7 +12,7 @@ use tailrace_shared::record::{Batches, restamp};
 
 use super::broker::{Broker, Kind, lines_of};
 use crate::deliver::answer::Answer;
-use crate::deliver::machine::{Effect, Machine, Outgoing};
+use crate::deliver::machine::{DeliverStats, Effect, Machine, Outgoing};
 use crate::deliver::queue::{Findings, Question};
 use crate::spool::testing::{Stepper, batch, position};
 use crate::spool::{
@@ -100,7 +100,6 @@ impl World {
             assert!(self.disk.is_dead());
             return false;
         };
-        assert!(recovered.damage.is_empty());
         let desk = Arc::new(Desk {
             machine: Mutex::new(Machine::new(&recovered, 0, 1 << 20, self.now)),
             now: Mutex::new(self.now),
@@ -136,6 +135,43 @@ impl World {
     pub(super) fn kill(&mut self, arrive: usize) {
         self.bury(arrive);
         self.disk = self.disk.kill();
+    }
+
+    /// Metadata and a producer id are known, and nothing is to be asked.
+    pub(super) fn settle(&mut self) {
+        for _ in 0..5 {
+            self.answer_questions();
+            self.poll();
+            assert!(self.commit());
+        }
+    }
+
+    /// Appends one batch for each of `count` stretches of one line.
+    pub(super) fn append_each(&mut self, file: u64, count: usize) {
+        for _ in 0..count {
+            assert!(self.append(&[file], 1));
+        }
+    }
+
+    /// What is on the wire: number, partition, producer id, base sequence.
+    pub(super) fn wire(&self) -> Vec<(BatchNumber, i32, i64, i32)> {
+        let wire = self.agent.iter().flat_map(|agent| &agent.wire);
+        wire.map(|request| {
+            let stamp = &request.stamp;
+            (request.number, stamp.partition, stamp.producer.id, stamp.base_sequence)
+        })
+        .collect()
+    }
+
+    pub(super) fn serve_all(&mut self) {
+        while !self.agent().wire.is_empty() {
+            self.serve();
+            self.reply();
+        }
+    }
+
+    pub(super) fn stats(&self) -> DeliverStats {
+        self.agent.as_ref().unwrap().desk.machine.lock().stats(self.now)
     }
 
     pub(super) fn advance(&mut self, by: Duration) {
