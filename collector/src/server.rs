@@ -15,7 +15,7 @@ use tailrace_shared::telemetry::http::{BindError, Limits as HttpLimits, Server a
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::broker::{Broker, BrokerOptions, OpenError};
+use crate::broker::{Broker, BrokerOptions, DataDir, DataDirError, OpenError};
 use crate::catalog::CreateTopicError;
 use crate::catalog::topic_config::InvalidConfig;
 use crate::config::CollectorConfig;
@@ -46,6 +46,9 @@ pub enum StartError {
     /// `[topics]` holds a value that no topic may have.
     #[error("[topics]: {0}")]
     Topics(#[from] InvalidConfig),
+    /// The data directory.
+    #[error(transparent)]
+    DataDir(#[from] DataDirError),
     /// The directory for segments, checkpoints and the catalog.
     #[error("cannot use {}: {source}; is data_dir there, and may this user write to it?", path.display())]
     Store {
@@ -54,7 +57,7 @@ pub enum StartError {
         /// What the operating system said.
         source: io::Error,
     },
-    /// The data directory, or what is in it.
+    /// What is in the data directory.
     #[error(transparent)]
     Open(#[from] OpenError),
     /// The topic that holds the groups.
@@ -189,9 +192,10 @@ fn broker_options(
     topic_defaults: crate::catalog::TopicConfig,
     metrics: &Arc<CollectorMetrics>,
 ) -> Result<BrokerOptions, StartError> {
+    let data_dir = DataDir::claim(Arc::clone(&disk), config.data_dir.clone())?;
     let path = config.data_dir.join("store");
-    let store = LocalStore::open(Arc::clone(&disk), &path).map_err(|source| StartError::Store { path, source })?;
-    let mut options = BrokerOptions::new(config.data_dir.clone(), disk, Arc::new(store), clock);
+    let store = LocalStore::open(disk, &path).map_err(|source| StartError::Store { path, source })?;
+    let mut options = BrokerOptions::new(data_dir, Arc::new(store), clock);
     options.node_id = config.node_id;
     options.topic_defaults = topic_defaults;
     options.rng = StdRng::from_os_rng();

@@ -20,8 +20,6 @@ pub mod recovery;
 pub mod retention;
 pub mod sequencer;
 pub mod tail;
-#[cfg(test)]
-mod tests;
 pub mod waiters;
 
 pub use append::{AppendError, Appended, Appending};

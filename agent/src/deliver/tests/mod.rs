@@ -1,0 +1,7 @@
+//! Delivery against a broker that forgets, refuses and loses answers, over a disk that loses what was not synced.
+
+mod broker;
+mod crashes;
+mod rules;
+mod running;
+mod world;
