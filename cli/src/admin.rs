@@ -27,9 +27,15 @@ pub(crate) fn check(
     if !code.is_error() {
         return Ok(());
     }
-    let message = message.filter(|message| !message.is_empty()).map(|message| format!(": {message}"));
+    let message = message
+        .filter(|message| !message.is_empty())
+        .map(|message| format!(": {message}"));
     let remedy = remedy(code).map(|remedy| format!("; {remedy}"));
-    bail!("cannot {what}: {code}{}{}", message.unwrap_or_default(), remedy.unwrap_or_default())
+    bail!(
+        "cannot {what}: {code}{}{}",
+        message.unwrap_or_default(),
+        remedy.unwrap_or_default()
+    )
 }
 
 /// Asks the person at the terminal; where there is none, `--yes` must have said it.

@@ -93,9 +93,9 @@ pub(crate) fn style_of(name: &[u8]) -> Style {
         AnsiColor::Blue,
         AnsiColor::BrightRed,
     ];
-    let sum = name
-        .iter()
-        .fold(0_usize, |sum, byte| sum.wrapping_mul(31).wrapping_add(usize::from(*byte)));
+    let sum = name.iter().fold(0_usize, |sum, byte| {
+        sum.wrapping_mul(31).wrapping_add(usize::from(*byte))
+    });
     let colour = COLOURS.get(sum % COLOURS.len()).copied();
     Style::new().fg_color(colour.map(Into::into))
 }
@@ -132,10 +132,13 @@ impl Table {
             !column.is_empty() && column.iter().all(is_number)
         });
         let line = |cells: &mut dyn Iterator<Item = &str>| {
-            let padded = cells.zip(&widths).zip(&numeric).map(|((cell, width), numeric)| match numeric {
-                true => format!("{cell:>width$}"),
-                false => format!("{cell:<width$}"),
-            });
+            let padded = cells
+                .zip(&widths)
+                .zip(&numeric)
+                .map(|((cell, width), numeric)| match numeric {
+                    true => format!("{cell:>width$}"),
+                    false => format!("{cell:<width$}"),
+                });
             padded.collect::<Vec<_>>().join("  ").trim_end().to_owned()
         };
         let headings = line(&mut self.headings.iter().copied());
@@ -149,9 +152,17 @@ impl Table {
     }
 
     fn columns<T>(&self, measure: impl Fn(&[&str], &str) -> T) -> Vec<T> {
-        let column = |index| -> Vec<&str> { self.rows.iter().filter_map(|row| row.get(index)).map(String::as_str).collect() };
+        let column = |index| -> Vec<&str> {
+            self.rows
+                .iter()
+                .filter_map(|row| row.get(index))
+                .map(String::as_str)
+                .collect()
+        };
         let headings = self.headings.iter().enumerate();
-        headings.map(|(index, heading)| measure(&column(index), heading)).collect()
+        headings
+            .map(|(index, heading)| measure(&column(index), heading))
+            .collect()
     }
 }
 

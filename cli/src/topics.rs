@@ -10,7 +10,7 @@ use tailrace_shared::client::{Cluster, OffsetSpec, list_offsets};
 use tailrace_shared::kafka::ErrorCode;
 use tailrace_shared::kafka::messages::create_topics::{CreatableTopic, CreatableTopicConfig};
 use tailrace_shared::kafka::messages::delete_topics::DeleteTopicState;
-use tailrace_shared::kafka::messages::describe_configs::{DescribeConfigsResource, RESOURCE_TOPIC, SOURCE_DEFAULT};
+use tailrace_shared::kafka::messages::describe_configs::{DescribeConfigsResource, RESOURCE_TOPIC, SOURCE_DEFAULT, SOURCE_TOPIC};
 use tailrace_shared::kafka::messages::{CreateTopicsRequest, DeleteTopicsRequest, DescribeConfigsRequest};
 
 use crate::admin::{check, confirm, controller};
@@ -58,7 +58,9 @@ pub(crate) struct TopicsArgs {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// All topics, with the number of their partitions.
-    #[command(after_help = "Examples:\n  tailrace topics list\n  tailrace topics list --output json | jq -r '.[].name'")]
+    #[command(
+        after_help = "Examples:\n  tailrace topics list\n  tailrace topics list --output json | jq -r '.[].name'"
+    )]
     List,
     /// Partitions with their offsets, and the configuration where it is not the default.
     #[command(after_help = DESCRIBE_EXAMPLES)]
@@ -110,7 +112,14 @@ struct Described {
     id: String,
     partitions: Vec<DescribedPartition>,
     /// What is not the default, by key.
-    configs: BTreeMap<String, Option<String>>,
+    configs: BTreeMap<String, Setting>,
+}
+
+#[derive(Debug, Serialize)]
+struct Setting {
+    /// None for a secret.
+    value: Option<String>,
+    set_on: &'static str,
 }
 
 #[derive(Debug, Serialize)]
@@ -198,7 +207,7 @@ async fn describe(cluster: &Cluster, name: ByteString) -> Result<Described> {
 }
 
 /// The settings of a topic whose values do not come from the defaults.
-async fn changed_configs(cluster: &Cluster, name: &ByteString) -> Result<BTreeMap<String, Option<String>>> {
+async fn changed_configs(cluster: &Cluster, name: &ByteString) -> Result<BTreeMap<String, Setting>> {
     let request = DescribeConfigsRequest {
         resources: vec![DescribeConfigsResource {
             resource_type: RESOURCE_TOPIC,
@@ -212,8 +221,20 @@ async fn changed_configs(cluster: &Cluster, name: &ByteString) -> Result<BTreeMa
     for result in answer.results {
         let what = format!("read the configuration of topic {name}");
         check(result.error_code, result.error_message.as_deref(), &what, |_| None)?;
-        let changed = result.configs.into_iter().filter(|config| config.config_source != SOURCE_DEFAULT);
-        configs.extend(changed.map(|config| (config.name.to_string(), config.value.map(|value| value.to_string()))));
+        let changed = result
+            .configs
+            .into_iter()
+            .filter(|config| config.config_source != SOURCE_DEFAULT);
+        configs.extend(changed.map(|config| {
+            let setting = Setting {
+                value: config.value.map(|value| value.to_string()),
+                set_on: match config.config_source {
+                    SOURCE_TOPIC => "topic",
+                    _ => "broker",
+                },
+            };
+            (config.name.to_string(), setting)
+        }));
     }
     Ok(configs)
 }
@@ -239,21 +260,17 @@ fn show(topic: &Described, format: Format) -> Result<()> {
     if topic.configs.is_empty() {
         text += "\nAll settings are the default.\n";
     } else {
-        let mut configs = Table::new(&["SETTING", "VALUE"]);
-        for (key, value) in &topic.configs {
-            configs.row([key.clone(), value.clone().unwrap_or_else(|| "(hidden)".to_owned())]);
+        let mut configs = Table::new(&["SETTING", "VALUE", "SET ON"]);
+        for (key, setting) in &topic.configs {
+            let value = setting.value.clone().unwrap_or_else(|| "(hidden)".to_owned());
+            configs.row([key.clone(), value, setting.set_on.to_owned()]);
         }
         text += &format!("\n{}", configs.render(output::has_colour()));
     }
     output::print(&text)
 }
 
-async fn create(
-    cluster: &Cluster,
-    name: &str,
-    partitions: Option<i32>,
-    config: Vec<(String, String)>,
-) -> Result<()> {
+async fn create(cluster: &Cluster, name: &str, partitions: Option<i32>, config: Vec<(String, String)>) -> Result<()> {
     let settings = config.into_iter().map(|(name, value)| CreatableTopicConfig {
         name: name.into(),
         value: Some(value.into()),
@@ -271,10 +288,15 @@ async fn create(
     let answer = controller(cluster).await?.send(&request).await?;
     for topic in answer.topics {
         let what = format!("create topic {name}");
-        check(topic.error_code, topic.error_message.as_deref(), &what, |code| match code {
-            ErrorCode::TopicAlreadyExists => Some("`tailrace topics describe` shows the one that is there"),
-            _ => None,
-        })?;
+        check(
+            topic.error_code,
+            topic.error_message.as_deref(),
+            &what,
+            |code| match code {
+                ErrorCode::TopicAlreadyExists => Some("`tailrace topics describe` shows the one that is there"),
+                _ => None,
+            },
+        )?;
     }
     Ok(())
 }

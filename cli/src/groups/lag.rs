@@ -85,7 +85,14 @@ fn flatten(answer: OffsetFetchResponse, group: &str, metadata: &Metadata) -> Res
     let mut flat = Vec::new();
     for topic in answer.topics {
         let partitions = topic.partitions.into_iter();
-        flat.extend(partitions.map(|it| (topic.name.clone(), it.partition_index, it.committed_offset, it.error_code)));
+        flat.extend(partitions.map(|it| {
+            (
+                topic.name.clone(),
+                it.partition_index,
+                it.committed_offset,
+                it.error_code,
+            )
+        }));
     }
     for answered in answer.groups {
         check(answered.error_code, None, &what, |_| None)?;

@@ -55,7 +55,9 @@ pub(crate) struct GroupsArgs {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// All groups and their states.
-    #[command(after_help = "Examples:\n  tailrace groups list\n  tailrace groups list --output json | jq -r '.[].group'")]
+    #[command(
+        after_help = "Examples:\n  tailrace groups list\n  tailrace groups list --output json | jq -r '.[].group'"
+    )]
     List,
     /// Members, committed offsets and lag of a group.
     #[command(after_help = DESCRIBE_EXAMPLES)]
@@ -120,7 +122,12 @@ async fn list(cluster: &Cluster) -> Result<Vec<Listed>> {
     for address in metadata.brokers.values() {
         let broker = cluster.connect(address, Lane::Prompt).await?;
         let answer = broker.send(&ListGroupsRequest::default()).await?;
-        check(answer.error_code, None, &format!("list the groups of broker {address}"), |_| None)?;
+        check(
+            answer.error_code,
+            None,
+            &format!("list the groups of broker {address}"),
+            |_| None,
+        )?;
         for group in answer.groups {
             let listed = Listed {
                 group: group.group_id.to_string(),
@@ -251,7 +258,9 @@ async fn delete(cluster: &Cluster, name: ByteString) -> Result<()> {
         match ErrorCode::from_code(group.error_code) {
             ErrorCode::GroupIdNotFound => return Err(no_such_group(&name)),
             ErrorCode::NonEmptyGroup => {
-                bail!("group {name} still has members; stop its consumers first, `tailrace groups describe {name}` shows them")
+                bail!(
+                    "group {name} still has members; stop its consumers first, `tailrace groups describe {name}` shows them"
+                )
             }
             _ => check(group.error_code, None, &format!("delete group {name}"), |_| None)?,
         }

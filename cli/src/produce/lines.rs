@@ -99,7 +99,10 @@ mod tests {
     #[tokio::test]
     async fn lines_are_the_same_however_they_arrive() {
         for step in 1..12 {
-            assert_eq!(lines_of(b"one\n\n\xfftwo\r\nlast", step).await, [&b"one"[..], b"", b"\xfftwo\r", b"last"]);
+            assert_eq!(
+                lines_of(b"one\n\n\xfftwo\r\nlast", step).await,
+                [&b"one"[..], b"", b"\xfftwo\r", b"last"]
+            );
             assert_eq!(lines_of(b"one\n", step).await, [&b"one"[..]]);
             assert_eq!(lines_of(b"", step).await, [&b""[..]; 0]);
         }

@@ -63,7 +63,10 @@ pub(crate) async fn run(args: ProduceArgs) -> Result<()> {
     let partitions = connect::topic(&cluster, &topic, MissingTopic::Create).await?.partitions;
     let route = match args.partition {
         Some(wanted) if partitions.iter().any(|partition| partition.index == wanted) => Route::Fixed(wanted),
-        Some(wanted) => bail!("topic {topic} has no partition {wanted}; it has {}, from 0 on", partitions.len()),
+        Some(wanted) => bail!(
+            "topic {topic} has no partition {wanted}; it has {}, from 0 on",
+            partitions.len()
+        ),
         None => Route::ByKey(i32::try_from(partitions.len())?),
     };
     let producer = Producer::start(cluster, topic.clone(), DELIVERY_TIMEOUT).await?;
@@ -81,7 +84,9 @@ async fn open(file: Option<PathBuf>) -> Result<Box<dyn AsyncRead + Unpin>> {
         None => Ok(Box::new(tokio::io::stdin())),
         Some(path) => {
             let file = tokio::fs::File::open(&path).await;
-            Ok(Box::new(file.with_context(|| format!("cannot read {}", path.display()))?))
+            Ok(Box::new(
+                file.with_context(|| format!("cannot read {}", path.display()))?,
+            ))
         }
     }
 }

@@ -101,7 +101,9 @@ impl Outbox {
         let records = builder.record_count();
         let batch = builder.finish()?;
         let produced = self.producer.send(partition, batch).await.map_err(with_remedy)?;
-        let offsets = produced.base_offset.map(|first| (first, first.saturating_add(i64::from(records) - 1)));
+        let offsets = produced
+            .base_offset
+            .map(|first| (first, first.saturating_add(i64::from(records) - 1)));
         let nothing = Acknowledged {
             records: 0,
             offsets: None,
@@ -126,7 +128,13 @@ impl Outbox {
         for (partition, it) in &self.acknowledged {
             let offsets = it.offsets.map(|(first, last)| format!(", offsets {first} to {last}"));
             // Writing to a string cannot fail.
-            writeln!(report, "  partition {partition}: {} records{}", it.records, offsets.unwrap_or_default()).ok();
+            writeln!(
+                report,
+                "  partition {partition}: {} records{}",
+                it.records,
+                offsets.unwrap_or_default()
+            )
+            .ok();
         }
         report
     }

@@ -34,7 +34,9 @@ impl FromStr for From {
             _ => {}
         }
         if let Ok(offset) = text.parse::<u64>().map(i64::try_from) {
-            return offset.map(Self::Offset).map_err(|_| "offsets have at most 63 bits".to_owned());
+            return offset
+                .map(Self::Offset)
+                .map_err(|_| "offsets have at most 63 bits".to_owned());
         }
         if let Ok(time) = text.parse::<jiff::Timestamp>() {
             return Ok(Self::At(time.as_millisecond()));
@@ -71,12 +73,7 @@ fn before_now(duration: Duration) -> TimestampMs {
     SystemClock::new().now_ms().saturating_sub(ago)
 }
 
-async fn nearest(
-    wanted: i64,
-    cluster: &Cluster,
-    topic: &ByteString,
-    partitions: &[i32],
-) -> Result<BTreeMap<i32, i64>> {
+async fn nearest(wanted: i64, cluster: &Cluster, topic: &ByteString, partitions: &[i32]) -> Result<BTreeMap<i32, i64>> {
     let starts = list_offsets(cluster, topic, partitions, OffsetSpec::Earliest).await?;
     let ends = list_offsets(cluster, topic, partitions, OffsetSpec::Latest).await?;
     let mut positions = BTreeMap::new();
@@ -97,7 +94,7 @@ mod tests {
 
     #[test]
     fn every_form_is_understood() {
-        let minutes = |count| Duration::from_secs(60 * count);
+        let minutes = |count: u64| Duration::from_secs(60 * count);
         for (text, meant) in [
             ("beginning", From::Beginning),
             ("end", From::End),
@@ -114,7 +111,14 @@ mod tests {
 
     #[test]
     fn anything_else_is_refused_with_examples() {
-        for text in ["", "-1", "yesterday", "2026-01-31T14:00:00", "99999999999999999999999", "9223372036854775808"] {
+        for text in [
+            "",
+            "-1",
+            "yesterday",
+            "2026-01-31T14:00:00",
+            "99999999999999999999999",
+            "9223372036854775808",
+        ] {
             assert!(text.parse::<From>().is_err(), "{text}");
         }
         assert!("soon".parse::<From>().unwrap_err().contains("15m"));

@@ -100,7 +100,10 @@ impl PrintingMember {
         let partitions = assignment.get(&self.topic).cloned().unwrap_or_default();
         let mut committed = self.member.committed(&assignment).await?;
         self.committed = committed.remove(&self.topic).unwrap_or_default();
-        let new: Vec<i32> = partitions.into_iter().filter(|index| !self.committed.contains_key(index)).collect();
+        let new: Vec<i32> = partitions
+            .into_iter()
+            .filter(|index| !self.committed.contains_key(index))
+            .collect();
         let mut positions = self.from.resolve(&self.cluster, &self.topic, &new).await?;
         positions.extend(self.committed.iter().map(|(index, offset)| (*index, *offset)));
         Ok(positions)

@@ -6,7 +6,6 @@ mod printer;
 pub(crate) mod reading;
 mod render;
 
-use std::collections::BTreeMap;
 use std::pin::pin;
 
 use anyhow::{Result, bail};
@@ -76,7 +75,9 @@ pub(crate) async fn run(args: TailArgs) -> Result<()> {
         true => Some(list_offsets(&cluster, &topic, &partitions, OffsetSpec::Latest).await?),
         false => None,
     };
-    let from = args.from.unwrap_or(if args.no_follow { From::Beginning } else { From::End });
+    let from = args
+        .from
+        .unwrap_or(if args.no_follow { From::Beginning } else { From::End });
     let renderer = Renderer {
         topic: topic.to_string(),
         form: args.output,
@@ -84,7 +85,11 @@ pub(crate) async fn run(args: TailArgs) -> Result<()> {
     };
     let printer = Printer::new(renderer, ends);
     match args.group {
-        Some(group) => PrintingMember::new(cluster, topic, group.into(), from, printer).run(stop).await,
+        Some(group) => {
+            PrintingMember::new(cluster, topic, group.into(), from, printer)
+                .run(stop)
+                .await
+        }
         None => {
             let positions = from.resolve(&cluster, &topic, &partitions).await?;
             print(Reading::new(cluster, topic, positions), printer, stop).await

@@ -34,7 +34,12 @@ impl Printer {
     /// Writes the records of these batches, and returns when the operating system has them.
     pub(super) async fn print(&mut self, batches: Vec<FetchedBatch>) -> Result<()> {
         for batch in batches {
-            let place = || format!("partition {}, batch at offset {}", batch.partition, batch.batch.header.base_offset);
+            let place = || {
+                format!(
+                    "partition {}, batch at offset {}",
+                    batch.partition, batch.batch.header.base_offset
+                )
+            };
             for record in batch.records().with_context(place)? {
                 let record = record.with_context(place)?;
                 if self.is_before_end(batch.partition, record.offset) {

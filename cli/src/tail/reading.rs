@@ -5,9 +5,7 @@ use std::collections::BTreeMap;
 
 use anyhow::Result;
 use bytestring::ByteString;
-use tailrace_shared::client::{
-    ClientError, Cluster, FetchOptions, FetchedBatch, Fetcher, OffsetSpec, list_offsets,
-};
+use tailrace_shared::client::{ClientError, Cluster, FetchOptions, FetchedBatch, Fetcher, OffsetSpec, list_offsets};
 use tailrace_shared::kafka::ErrorCode;
 
 /// Partitions of a topic that are being read.
@@ -60,9 +58,13 @@ impl Reading {
             let topic = &self.topic;
             if position < *start {
                 let missed = start.saturating_sub(position);
-                eprintln!("tailrace: partition {partition} of {topic}: {missed} offsets were deleted before they were read");
+                eprintln!(
+                    "tailrace: partition {partition} of {topic}: {missed} offsets were deleted before they were read"
+                );
             } else if position > *end {
-                eprintln!("tailrace: partition {partition} of {topic} now ends at {end}; reading it from its beginning");
+                eprintln!(
+                    "tailrace: partition {partition} of {topic} now ends at {end}; reading it from its beginning"
+                );
             } else {
                 continue;
             }

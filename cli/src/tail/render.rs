@@ -39,7 +39,14 @@ impl Renderer {
             Form::Raw => out.extend_from_slice(value.unwrap_or_default()),
             Form::Json => {
                 let topic = &self.topic;
-                serde_json::to_writer(&mut *out, &Line { topic, partition, record })?;
+                serde_json::to_writer(
+                    &mut *out,
+                    &Line {
+                        topic,
+                        partition,
+                        record,
+                    },
+                )?;
             }
         }
         out.push(b'\n');
@@ -110,7 +117,12 @@ mod tests {
             timestamp: 1_769_868_000_020,
             key: None,
             value: value.map(Bytes::from_static),
-            headers: RecordHeaders::encode([("a", Some(&b"1"[..])), ("a", Some(b"2")), ("b", None), ("c", Some(b"\xff"))]),
+            headers: RecordHeaders::encode([
+                ("a", Some(&b"1"[..])),
+                ("a", Some(b"2")),
+                ("b", None),
+                ("c", Some(b"\xff")),
+            ]),
         }
     }
 
@@ -129,13 +141,19 @@ mod tests {
             (Some(b"\xff\x00"), r#""value_base64":"/wA=","#),
             (None, r#""value":null,"#),
         ] {
-            assert_eq!(rendered(Form::Json, None, &record(value)), format!("{head}{shown}{tail}\n"));
+            assert_eq!(
+                rendered(Form::Json, None, &record(value)),
+                format!("{head}{shown}{tail}\n")
+            );
         }
     }
 
     #[test]
     fn grep_looks_at_bytes_of_the_value() {
-        assert_eq!(rendered(Form::Raw, Some("^GET .* 5.."), &record(Some(b"GET / 500"))), "GET / 500\n");
+        assert_eq!(
+            rendered(Form::Raw, Some("^GET .* 5.."), &record(Some(b"GET / 500"))),
+            "GET / 500\n"
+        );
         assert_eq!(rendered(Form::Raw, Some("^POST"), &record(Some(b"GET / 500"))), "");
         assert_eq!(rendered(Form::Raw, Some("b"), &record(Some(b"\xff b"))), "\u{fffd} b\n");
     }
