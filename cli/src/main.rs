@@ -10,6 +10,7 @@ mod produce;
 mod stop;
 mod tail;
 mod topics;
+mod up;
 
 use std::process::ExitCode;
 
@@ -18,6 +19,7 @@ use tailrace_shared::telemetry::logging::{self, LogConfig};
 
 const EXAMPLES: &str = "\
 Examples:
+  tailrace up                                collect /var/log/**/*.log on this machine
   tailrace tail nginx                        what arrives from now on
   tailrace tail nginx --from 15m --grep ' 500 '
   dmesg | tailrace produce kernel            each line becomes a record
@@ -46,6 +48,8 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Run a collector and an agent on this machine, and print what they collect.
+    Up(up::UpArgs),
     /// Print the records of a topic, and go on as more arrive.
     Tail(tail::TailArgs),
     /// Write lines to a topic, each as a record.
@@ -76,6 +80,7 @@ fn run(command: Command) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let ended = runtime.block_on(async {
         match command {
+            Command::Up(args) => up::run(args).await,
             Command::Tail(args) => tail::run(args).await,
             Command::Produce(args) => produce::run(args).await,
             Command::Topics(args) => topics::run(args).await,

@@ -10,7 +10,9 @@ use tailrace_shared::client::{Cluster, OffsetSpec, list_offsets};
 use tailrace_shared::kafka::ErrorCode;
 use tailrace_shared::kafka::messages::create_topics::{CreatableTopic, CreatableTopicConfig};
 use tailrace_shared::kafka::messages::delete_topics::DeleteTopicState;
-use tailrace_shared::kafka::messages::describe_configs::{DescribeConfigsResource, RESOURCE_TOPIC, SOURCE_DEFAULT, SOURCE_TOPIC};
+use tailrace_shared::kafka::messages::describe_configs::{
+    DescribeConfigsResource, RESOURCE_TOPIC, SOURCE_DEFAULT, SOURCE_TOPIC,
+};
 use tailrace_shared::kafka::messages::{CreateTopicsRequest, DeleteTopicsRequest, DescribeConfigsRequest};
 
 use crate::admin::{check, confirm, controller};

@@ -6,6 +6,7 @@ use support::tailrace;
 
 const COMMANDS: &[&[&str]] = &[
     &[],
+    &["up"],
     &["tail"],
     &["produce"],
     &["topics"],

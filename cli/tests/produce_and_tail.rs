@@ -242,7 +242,12 @@ fn members_of_a_group_share_the_work() {
     };
     let members = [member("one"), member("two")];
     wait_until("both have a partition", || {
-        let group = broker.json(&["groups", "describe", "team", "--output", "json"]);
+        let described = broker
+            .command(&["groups", "describe", "team", "--output", "json"])
+            .output()
+            .unwrap();
+        // Until the first has joined, there is no such group.
+        let group: serde_json::Value = serde_json::from_slice(&described.stdout).ok()?;
         let members = group["members"].as_array().unwrap();
         let assigned = |member: &serde_json::Value| member["assigned"]["shared"].as_array().map(Vec::len);
         (members.len() == 2 && members.iter().all(|member| assigned(member) == Some(1))).then_some(())

@@ -34,8 +34,14 @@ fn a_topic_goes_from_creation_to_deletion() {
     assert_eq!(web["partitions"], 3);
 
     let described = broker.json(&["topics", "describe", "web", "--output", "json"]);
-    assert_eq!(described["configs"]["retention.ms"], serde_json::json!({"value": "60000", "set_on": "topic"}));
-    assert!(described["configs"].get("cleanup.policy").is_none(), "it is the default: {described}");
+    assert_eq!(
+        described["configs"]["retention.ms"],
+        serde_json::json!({"value": "60000", "set_on": "topic"})
+    );
+    assert!(
+        described["configs"].get("cleanup.policy").is_none(),
+        "it is the default: {described}"
+    );
     let records: Vec<_> = described["partitions"]
         .as_array()
         .unwrap()

@@ -14,10 +14,10 @@ use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
 /// Far more than anything here takes; only a test that fails waits so long.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A collector on a directory of its own.
-pub struct Broker {
+pub(crate) struct Broker {
     runtime: Runtime,
     collector: Option<Collector>,
     address: String,
@@ -25,7 +25,7 @@ pub struct Broker {
 }
 
 impl Broker {
-    pub fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
             .enable_all()
@@ -47,29 +47,29 @@ impl Broker {
     }
 
     /// The binary, told where this broker is.
-    pub fn command(&self, args: &[&str]) -> Command {
+    pub(crate) fn command(&self, args: &[&str]) -> Command {
         let mut command = tailrace(args);
         command.env("TAILRACE_BOOTSTRAP", &self.address);
         command
     }
 
     /// Runs it to a good end and gives its stdout.
-    pub fn run(&self, args: &[&str]) -> Vec<u8> {
+    pub(crate) fn run(&self, args: &[&str]) -> Vec<u8> {
         succeeded(args, self.command(args).output().unwrap())
     }
 
     /// The same as text.
-    pub fn text(&self, args: &[&str]) -> String {
+    pub(crate) fn text(&self, args: &[&str]) -> String {
         String::from_utf8(self.run(args)).unwrap()
     }
 
     /// The same as JSON.
-    pub fn json(&self, args: &[&str]) -> serde_json::Value {
+    pub(crate) fn json(&self, args: &[&str]) -> serde_json::Value {
         serde_json::from_slice(&self.run(args)).unwrap()
     }
 
     /// The same as a JSON document a line.
-    pub fn json_lines(&self, args: &[&str]) -> Vec<serde_json::Value> {
+    pub(crate) fn json_lines(&self, args: &[&str]) -> Vec<serde_json::Value> {
         self.text(args)
             .lines()
             .map(|line| serde_json::from_str(line).unwrap())
@@ -77,14 +77,14 @@ impl Broker {
     }
 
     /// Runs it to a bad end and gives its stderr.
-    pub fn failure(&self, args: &[&str]) -> String {
+    pub(crate) fn failure(&self, args: &[&str]) -> String {
         let output = self.command(args).output().unwrap();
         assert_eq!(output.status.code(), Some(1), "{args:?} should have failed: {output:?}");
         String::from_utf8(output.stderr).unwrap()
     }
 
     /// Runs `produce` with this on stdin and gives its stderr.
-    pub fn produce(&self, args: &[&str], input: &[u8]) -> String {
+    pub(crate) fn produce(&self, args: &[&str], input: &[u8]) -> String {
         let args = [&["produce"], args].concat();
         let output = with_input(&mut self.command(&args), input);
         assert!(output.status.success(), "{args:?}: {output:?}");
@@ -101,7 +101,7 @@ impl Drop for Broker {
 }
 
 /// The binary.
-pub fn tailrace(args: &[&str]) -> Command {
+pub(crate) fn tailrace(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_tailrace"));
     command
         .args(args)
@@ -110,13 +110,13 @@ pub fn tailrace(args: &[&str]) -> Command {
     command
 }
 
-pub fn succeeded(args: &[&str], output: Output) -> Vec<u8> {
+pub(crate) fn succeeded(args: &[&str], output: Output) -> Vec<u8> {
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{args:?}: {:?} {stderr}", output.status);
     output.stdout
 }
 
-pub fn with_input(command: &mut Command, input: &[u8]) -> Output {
+pub(crate) fn with_input(command: &mut Command, input: &[u8]) -> Output {
     command
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -131,30 +131,30 @@ pub fn with_input(command: &mut Command, input: &[u8]) -> Output {
 }
 
 /// A process that goes on until it is told to stop, with its stdout in a file.
-pub struct Running {
-    pub child: Child,
+pub(crate) struct Running {
+    pub(crate) child: Child,
 }
 
 impl Running {
-    pub fn start(command: &mut Command, stdout: &Path, stderr: &Path) -> Self {
+    pub(crate) fn start(command: &mut Command, stdout: &Path, stderr: &Path) -> Self {
         let file = |path| std::fs::File::create(path).unwrap();
         let child = command.stdout(file(stdout)).stderr(file(stderr)).spawn().unwrap();
         Self { child }
     }
 
     /// What Ctrl-C does.
-    pub fn interrupt(&self) {
+    pub(crate) fn interrupt(&self) {
         let id = self.child.id().to_string();
         assert!(Command::new("kill").args(["-INT", &id]).status().unwrap().success());
     }
 
     /// Ctrl-C, and the exit code after it.
-    pub fn stop(mut self) -> Option<i32> {
+    pub(crate) fn stop(mut self) -> Option<i32> {
         self.interrupt();
         self.exit_code()
     }
 
-    pub fn exit_code(&mut self) -> Option<i32> {
+    pub(crate) fn exit_code(&mut self) -> Option<i32> {
         wait_until("it ends", || self.child.try_wait().unwrap()).code()
     }
 }
@@ -168,7 +168,7 @@ impl Drop for Running {
 }
 
 /// Asks again and again until there is an answer.
-pub fn wait_until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+pub(crate) fn wait_until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
     let deadline = Instant::now() + PATIENCE;
     loop {
         if let Some(found) = look() {
@@ -180,7 +180,7 @@ pub fn wait_until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
 }
 
 /// Waits until a file has this content.
-pub fn wait_for_content(path: &Path, expected: &[u8]) {
+pub(crate) fn wait_for_content(path: &Path, expected: &[u8]) {
     let deadline = Instant::now() + PATIENCE;
     loop {
         let content = std::fs::read(path).unwrap();
