@@ -37,7 +37,8 @@ RECORDS is the distance between the offsets; a compacted topic holds fewer.";
 const CREATE_EXAMPLES: &str = "\
 Examples:
   tailrace topics create nginx
-  tailrace topics create nginx --partitions 4 --config retention.ms=604800000 --config max.message.bytes=2097152";
+  tailrace topics create nginx --partitions 4 --config retention.ms=604800000
+  tailrace topics create nginx -c retention.ms=-1 -c max.message.bytes=2097152";
 
 const DELETE_EXAMPLES: &str = "\
 Examples:

@@ -1,5 +1,11 @@
 //! What goes in by `produce` comes out of `tail`: exactly, from where it was asked for, and only what was asked for.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test may panic, its helpers too"
+)]
+
 mod support;
 
 use std::io::{BufRead, BufReader};

@@ -31,7 +31,8 @@ Examples:
   tailrace groups describe billing
   tailrace groups describe billing --output json | jq '[.offsets[].lag] | add'
 
-COMMITTED is the next record the group will read, END is behind the last, LAG the records in between.";
+COMMITTED is the next record the group will read, END is behind the last, LAG
+the records in between.";
 
 const DELETE_EXAMPLES: &str = "\
 Examples:
