@@ -19,13 +19,13 @@ use tailrace_shared::telemetry::logging::{self, LogConfig};
 
 const EXAMPLES: &str = "\
 Examples:
-  tailrace up                                collect /var/log/**/*.log on this machine
+  tailrace up                                collect /var/log/**/*.log here
   tailrace tail nginx                        what arrives from now on
   tailrace tail nginx --from 15m --grep ' 500 '
   dmesg | tailrace produce kernel            each line becomes a record
   tailrace topics describe nginx             partitions, offsets, configuration
   tailrace groups describe billing           members, committed offsets, lag
-  tailrace tail --help                       every command has examples of its own
+  tailrace tail --help                       each command has examples
 
 All but `up` connect to a broker at 127.0.0.1:9092. Name another with
 --bootstrap HOST:PORT, or once for all with TAILRACE_BOOTSTRAP. Any Kafka

@@ -31,7 +31,7 @@ Examples:
   tailrace tail nginx --from 2026-01-31T14:00:00Z
   tailrace tail nginx --from 4711 --partition 0
   tailrace tail nginx --grep ' 50[0-9] '            a regular expression
-  tailrace tail nginx --group billing               go on where the group stopped
+  tailrace tail nginx --group billing               where it stopped
   tailrace tail nginx --output json | jq .headers.path
 
 With one partition the order is that of the topic; several are read side by
