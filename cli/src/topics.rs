@@ -30,7 +30,7 @@ Examples:
 const DESCRIBE_EXAMPLES: &str = "\
 Examples:
   tailrace topics describe nginx
-  tailrace topics describe nginx --output json | jq '[.partitions[].records] | add'
+  tailrace topics describe nginx -o json | jq '[.partitions[].records] | add'
 
 RECORDS is the distance between the offsets; a compacted topic holds fewer.";
 
