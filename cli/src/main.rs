@@ -19,19 +19,21 @@ use tailrace_shared::telemetry::logging::{self, LogConfig};
 
 const EXAMPLES: &str = "\
 Examples:
-  tailrace up                                collect /var/log/**/*.log on this machine
+  tailrace up                                collect /var/log/**/*.log here
   tailrace tail nginx                        what arrives from now on
   tailrace tail nginx --from 15m --grep ' 500 '
   dmesg | tailrace produce kernel            each line becomes a record
   tailrace topics describe nginx             partitions, offsets, configuration
   tailrace groups describe billing           members, committed offsets, lag
-  tailrace tail --help                       every command has examples of its own
+  tailrace tail --help                       each command has examples
 
-All but `up` connect to a broker at 127.0.0.1:9092. Name another with --bootstrap HOST:PORT, or once for
-all with TAILRACE_BOOTSTRAP. Any Kafka broker will do, and any Kafka client reads what Tailrace keeps.
+All but `up` connect to a broker at 127.0.0.1:9092. Name another with
+--bootstrap HOST:PORT, or once for all with TAILRACE_BOOTSTRAP. Any Kafka
+broker will do, and any Kafka client reads what Tailrace keeps.
 
 Exit codes:
-  0    done; also when Ctrl-C ended what would go on for ever, or the reader of a pipe went away
+  0    done; also when Ctrl-C ended what would go on for ever, or when nobody
+       reads the pipe any more
   1    it failed; the reason is on stderr
   2    the command line is wrong
   130  stopped in the middle by a second Ctrl-C
@@ -40,7 +42,7 @@ TAILRACE_LOG=debug shows what goes on underneath.";
 
 /// Collect logs, keep them, and read them with any Kafka client.
 #[derive(Debug, Parser)]
-#[command(name = "tailrace", version, after_help = EXAMPLES, arg_required_else_help = true, max_term_width = 110)]
+#[command(name = "tailrace", version, after_help = EXAMPLES, arg_required_else_help = true)]
 struct Cli {
     #[command(subcommand)]
     command: Command,

@@ -30,14 +30,15 @@ Examples:
 const DESCRIBE_EXAMPLES: &str = "\
 Examples:
   tailrace topics describe nginx
-  tailrace topics describe nginx --output json | jq '[.partitions[].records] | add'
+  tailrace topics describe nginx -o json | jq '[.partitions[].records] | add'
 
 RECORDS is the distance between the offsets; a compacted topic holds fewer.";
 
 const CREATE_EXAMPLES: &str = "\
 Examples:
   tailrace topics create nginx
-  tailrace topics create nginx --partitions 4 --config retention.ms=604800000 --config max.message.bytes=2097152";
+  tailrace topics create nginx --partitions 4 --config retention.ms=604800000
+  tailrace topics create nginx -c retention.ms=-1 -c max.message.bytes=2097152";
 
 const DELETE_EXAMPLES: &str = "\
 Examples:

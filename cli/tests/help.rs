@@ -1,5 +1,11 @@
 //! Help teaches by example, at every level.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test may panic, its helpers too"
+)]
+
 mod support;
 
 use support::tailrace;
@@ -23,7 +29,11 @@ const COMMANDS: &[&[&str]] = &[
 #[test]
 fn every_level_has_examples_of_itself() {
     for command in COMMANDS {
-        let output = tailrace(&[command, &["--help"][..]].concat()).output().unwrap();
+        // On a wide terminal, so that a line that is too long for others is seen.
+        let output = tailrace(&[command, &["--help"][..]].concat())
+            .env("COLUMNS", "200")
+            .output()
+            .unwrap();
         let help = String::from_utf8(output.stdout).unwrap();
         assert!(output.status.success(), "{command:?}");
         let (_, examples) = help
@@ -39,10 +49,9 @@ fn every_level_has_examples_of_itself() {
             examples.contains(&example),
             "{command:?} shows no use of itself:\n{help}"
         );
-        assert!(
-            help.lines().all(|line| line.chars().count() <= 110),
-            "{command:?} is too wide:\n{help}"
-        );
+        for line in examples.lines() {
+            assert!(line.chars().count() <= 80, "{command:?}: {line}");
+        }
     }
 }
 

@@ -1,5 +1,11 @@
 //! What goes in by `produce` comes out of `tail`: exactly, from where it was asked for, and only what was asked for.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test may panic, its helpers too"
+)]
+
 mod support;
 
 use std::io::{BufRead, BufReader};
@@ -286,6 +292,24 @@ fn a_closed_pipe_ends_it_quietly() {
         let output = child.wait_with_output().unwrap();
         assert_eq!((output.status.code(), output.stderr), (Some(0), Vec::new()));
     }
+}
+
+#[test]
+fn a_second_ctrl_c_ends_it_where_it_stands() {
+    let broker = Broker::start();
+    broker.produce(&["stuck"], &b"a line that nobody reads\n".repeat(100_000));
+    let mut command = broker.command(&tail("stuck", ALL));
+    let mut running = Running {
+        child: command.stdout(Stdio::piped()).spawn().unwrap(),
+    };
+    let mut stdout = running.child.stdout.take().unwrap();
+    std::io::Read::read_exact(&mut stdout, &mut [0]).unwrap();
+    // It cannot end in order: it is in the middle of a line, and the pipe is full.
+    let code = wait_until("it ends", || {
+        running.interrupt();
+        running.child.try_wait().unwrap()
+    });
+    assert_eq!(code.code(), Some(130));
 }
 
 #[test]

@@ -1,5 +1,11 @@
 //! Topics and groups are made, shown, and removed; the answers suit people and programs.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test may panic, its helpers too"
+)]
+
 mod support;
 
 use support::Broker;

@@ -1,5 +1,11 @@
 //! `up` collects files into a topic, each line once and in order, over stops and starts, and never itself.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test may panic, its helpers too"
+)]
+
 mod support;
 
 use std::collections::BTreeMap;
@@ -155,7 +161,7 @@ fn every_line_is_collected_once_over_stops_and_starts() {
     });
     let said = fs::read_to_string(&up.err).unwrap();
     assert!(
-        said.contains("1 files: ") && said.contains("log/state") && said.contains("/metrics"),
+        said.contains("1 file: ") && said.contains("log/state") && said.contains("/metrics"),
         "{said}"
     );
     assert_eq!(up.running.stop(), Some(0));

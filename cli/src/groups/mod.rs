@@ -29,9 +29,10 @@ Examples:
 const DESCRIBE_EXAMPLES: &str = "\
 Examples:
   tailrace groups describe billing
-  tailrace groups describe billing --output json | jq '[.offsets[].lag] | add'
+  tailrace groups describe billing -o json | jq '[.offsets[].lag] | add'
 
-COMMITTED is the next record the group will read, END is behind the last, LAG the records in between.";
+COMMITTED is the next record the group will read, END is behind the last, LAG
+the records in between.";
 
 const DELETE_EXAMPLES: &str = "\
 Examples:

@@ -29,13 +29,16 @@ Examples:
   tailrace produce nginx access.log
   dmesg | tailrace produce kernel
   tail -F app.log | tailrace produce app
-  printf 'user1:login\\nuser2:logout\\n' | tailrace produce events --key-separator :
+  tailrace produce events --key-separator : < keyed.txt
   tailrace produce nginx --partition 0 < access.log
 
-Lines without a key go to one partition, chosen anew by each run, so they stay in order. Lines with a key
-go where every Kafka client sends that key. The broker drops what a lost connection makes us send twice.
-Ends with the number of records and their offsets on stderr, and with exit code 1 if any of them was not
-acknowledged. If the topic does not exist, the broker may create it.";
+Lines without a key go to one partition, chosen anew by each run, so they stay
+in order. Lines with a key go where every Kafka client sends that key. What a
+lost connection makes us send twice, the broker drops.
+
+Ends with the number of records and their offsets on stderr, and with exit code
+1 if any of them was not acknowledged. If the topic does not exist, the broker
+may create it.";
 
 /// `tailrace produce …`
 #[derive(Debug, Args)]

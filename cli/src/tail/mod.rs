@@ -25,17 +25,18 @@ use crate::stop::Stop;
 
 const EXAMPLES: &str = "\
 Examples:
-  tailrace tail nginx                                   what arrives from now on
-  tailrace tail nginx --from beginning --no-follow      the whole topic, then end
-  tailrace tail nginx --from 15m                        the last quarter of an hour, then what arrives
+  tailrace tail nginx                               what arrives from now on
+  tailrace tail nginx --from beginning --no-follow  the whole topic, then end
+  tailrace tail nginx --from 15m                    what is not older, and on
   tailrace tail nginx --from 2026-01-31T14:00:00Z
   tailrace tail nginx --from 4711 --partition 0
-  tailrace tail nginx --grep ' 50[0-9] '                a regular expression on each line
-  tailrace tail nginx --output json | jq .headers.path  with offset, time, key and headers
-  tailrace tail nginx --group billing                   go on where the group stopped
+  tailrace tail nginx --grep ' 50[0-9] '            a regular expression
+  tailrace tail nginx --group billing               where it stopped
+  tailrace tail nginx --output json | jq .headers.path
 
-With one partition the order is that of the topic; several are read side by side, each in its own order.
-A group prints each record at least once: what was printed in the second before a crash is printed again.";
+With one partition the order is that of the topic; several are read side by
+side, each in its own order. A group prints each record at least once: what was
+printed in the second before a crash is printed again.";
 
 /// `tailrace tail …`
 #[derive(Debug, Args)]

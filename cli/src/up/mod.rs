@@ -6,37 +6,47 @@ mod parts;
 mod place;
 mod survey;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use bytestring::ByteString;
 use clap::{Args, ValueEnum};
+use tailrace_agent::config::AgentConfig;
 use tailrace_agent::pipeline::Agent;
 use tailrace_agent::tail::StartAt;
 use tailrace_collector::server::Collector;
 use tailrace_shared::client::{OffsetSpec, list_offsets};
 use tailrace_shared::config::ListenAddr;
+use tokio::time::timeout;
 
 use crate::connect::{self, Bootstrap, MissingTopic};
 use crate::output;
 use crate::stop::Stop;
 use crate::tail::reading::Reading;
 
+/// So long, the survey of what is followed comes before the first line.
+const SURVEY_FIRST: Duration = Duration::from_secs(1);
+
 const EXAMPLES: &str = "\
 Examples:
-  tailrace up                                     everything that matches /var/log/**/*.log
-  tailrace up '/var/log/nginx/*.log' app.log      these files, and those that will match later
-  tailrace up --from end '/srv/*/log/*.log'       only what is written from now on
-  tailrace up --data-dir /tmp/try --kafka 127.0.0.1:19092 --http 127.0.0.1:0 --agent-http 127.0.0.1:0
+  tailrace up                                  whatever is /var/log/**/*.log
+  tailrace up '/var/log/nginx/*.log' app.log   these, and what will match later
+  tailrace up --from end '/srv/*/log/*.log'    what is written from now on
+  tailrace up --data-dir /tmp/try --kafka 127.0.0.1:19092
   tailrace up --kafka 0.0.0.0:9092 --advertised logs.example.org:9092
 
-Quote the patterns, or the shell replaces them with the files of this moment. Each line is kept once,
-whatever happens to the process or the machine. Then, in another terminal:
+Quote the patterns, or the shell replaces them with the files of this moment.
+Each line is kept once, whatever happens to the process or the machine. Then, in
+another terminal:
   tailrace tail logs --from beginning --no-follow
   kcat -b 127.0.0.1:9092 -t logs -C
 
-Ctrl-C stops it in order, and the next `tailrace up` goes on where it stopped. A second Ctrl-C stops it at
-once, and nothing is lost by that either.";
+Never collected are its own data and the files that its output is redirected to.
+Through a pipe that cannot be seen: do not `| tee` into a file that is followed.
+
+Ctrl-C stops it in order, and the next `tailrace up` goes on where it stopped.
+A second Ctrl-C stops it at once, and nothing is lost by that either.";
 
 /// `tailrace up …`
 #[derive(Debug, Args)]
@@ -101,12 +111,7 @@ pub(crate) async fn run(args: UpArgs) -> Result<()> {
 }
 
 /// Runs the agent against a collector that serves, and prints what arrives there.
-async fn collect(
-    mut config: tailrace_agent::config::AgentConfig,
-    collector: &Collector,
-    data_dir: &std::path::Path,
-    mut stop: Stop,
-) -> Result<()> {
+async fn collect(mut config: AgentConfig, collector: &Collector, data_dir: &Path, mut stop: Stop) -> Result<()> {
     let bootstrap = parts::local_address(collector.kafka_addr());
     config.collector.bootstrap = vec![bootstrap.clone()];
     let topic = config
@@ -116,8 +121,7 @@ async fn collect(
     let reading = read_from_end(bootstrap.clone(), topic.clone()).await?;
 
     let off_limits = place::off_limits(data_dir);
-    let survey = survey::take(&config, off_limits.clone()).await?;
-    let agent = parts::start_agent(&config, off_limits).await?;
+    let agent = parts::start_agent(&config, off_limits.clone()).await?;
     let listening = survey::Listening {
         data_dir,
         kafka: &bootstrap,
@@ -125,7 +129,16 @@ async fn collect(
         agent_http: agent.http_addr(),
         topic: &topic,
     };
-    eprint!("{}", survey.describe(&listening));
+    eprint!("{}", listening.describe());
+    let surveying = tokio::spawn(async move {
+        let survey = survey::take(&config, off_limits).await?;
+        eprint!("{}", survey.describe());
+        anyhow::Ok(())
+    });
+    // It takes a while where there are many directories; the agent does not wait for it, and nor does a person.
+    if let Ok(surveyed) = timeout(SURVEY_FIRST, surveying).await {
+        surveyed??;
+    }
     let ended = print_until_stopped(reading, &agent, &mut stop).await;
     eprintln!("tailrace: stopping; Ctrl-C again to stop at once");
     agent.stop().await;

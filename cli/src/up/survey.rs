@@ -1,7 +1,6 @@
 //! What a person wants to know before the first line: what is followed, what cannot be, where everything is, and how to
 //! read it.
 
-use std::fmt::{self, Write};
 use std::fs::File;
 use std::io;
 use std::net::SocketAddr;
@@ -58,50 +57,56 @@ pub(super) async fn take(config: &AgentConfig, off_limits: Vec<PathBuf>) -> Resu
     tokio::task::spawn_blocking(look).await.context("cannot look for files")
 }
 
-impl Survey {
-    pub(super) fn describe(&self, listening: &Listening<'_>) -> String {
-        let mut text = String::new();
-        // Writing to a string cannot fail.
-        self.write(&mut text, listening).ok();
-        text
+impl Listening<'_> {
+    /// What is where, and how to read it.
+    pub(super) fn describe(&self) -> String {
+        let Self {
+            data_dir,
+            kafka,
+            collector_http,
+            topic,
+            ..
+        } = self;
+        let agent_http = self
+            .agent_http
+            .map(|agent| format!(", http://{agent}/metrics, http://{agent}/files"));
+        format!(
+            "tailrace: collecting into topic {topic}; everything is in {}\n  \
+             read it   tailrace tail {topic} --from beginning --bootstrap {kafka}\n            \
+             kcat -b {kafka} -t {topic} -C\n  \
+             metrics   http://{collector_http}/metrics{}\n",
+            data_dir.display(),
+            agent_http.unwrap_or_default(),
+        )
     }
+}
 
-    fn write(&self, text: &mut String, listening: &Listening<'_>) -> fmt::Result {
-        let Listening { kafka, topic, .. } = listening;
-        writeln!(
-            text,
-            "tailrace: collecting into topic {topic}; everything is in {}",
-            listening.data_dir.display()
-        )?;
-        match self.readable.len() {
-            0 => writeln!(text, "  follows   no file yet; waiting for {}", self.patterns.join(" "))?,
-            count => {
-                let names = self.readable.iter().map(|path| path.display().to_string());
-                writeln!(text, "  follows   {count} files: {}", shortened(names))?;
-            }
-        }
+impl Survey {
+    pub(super) fn describe(&self) -> String {
+        let names = self.readable.iter().map(|path| path.display().to_string());
+        let mut text = match self.readable.len() {
+            0 => format!("  follows   no file yet; waiting for {}\n", self.patterns.join(" ")),
+            count => format!("  follows   {}: {}\n", counted(count, "file"), shortened(names)),
+        };
         if !self.unreadable.is_empty() {
             let names = self
                 .unreadable
                 .iter()
                 .map(|(path, error)| format!("{} ({error})", path.display()));
-            writeln!(
-                text,
-                "  no access {} places: {}",
-                self.unreadable.len(),
+            text += &format!(
+                "  no access {}: {}\n",
+                counted(self.unreadable.len(), "place"),
                 shortened(names)
-            )?;
+            );
         }
-        write!(text, "  metrics   http://{}/metrics", listening.collector_http)?;
-        match listening.agent_http {
-            Some(agent) => writeln!(text, " http://{agent}/metrics, and http://{agent}/files")?,
-            None => writeln!(text)?,
-        }
-        writeln!(
-            text,
-            "  read it   tailrace tail {topic} --from beginning --bootstrap {kafka}"
-        )?;
-        writeln!(text, "            kcat -b {kafka} -t {topic} -C")
+        text
+    }
+}
+
+fn counted(count: usize, thing: &str) -> String {
+    match count {
+        1 => format!("1 {thing}"),
+        count => format!("{count} {thing}s"),
     }
 }
 
@@ -125,36 +130,35 @@ mod tests {
             readable: readable.iter().map(PathBuf::from).collect(),
             unreadable: unreadable.iter().copied().map(denied).collect(),
         };
-        survey.describe(&Listening {
+        survey.describe()
+    }
+
+    #[test]
+    fn it_says_where_everything_is_and_how_to_read_it() {
+        let listening = Listening {
             data_dir: Path::new("/state/tailrace"),
             kafka: "127.0.0.1:9092",
             collector_http: ([127, 0, 0, 1], 9600).into(),
             agent_http: Some(([127, 0, 0, 1], 9601).into()),
             topic: "logs",
-        })
-    }
-
-    #[test]
-    fn it_says_where_everything_is_and_how_to_read_it() {
-        let text = described(&["/log/a"], &[]);
+        };
+        let text = listening.describe();
         for expected in [
-            "/state/tailrace",
-            "1 files: /log/a\n",
+            "/state/tailrace\n  read it   tailrace tail logs",
+            "\n            kcat -b 127.0.0.1:9092 -t logs -C\n",
             "http://127.0.0.1:9600/metrics",
-            "http://127.0.0.1:9601/files",
-            "kcat -b 127.0.0.1:9092 -t logs -C",
-            "tailrace tail logs",
+            "http://127.0.0.1:9601/files\n",
         ] {
             assert!(text.contains(expected), "{expected}: {text}");
         }
-        assert!(!text.contains("no access"));
     }
 
     #[test]
     fn many_names_are_shortened_and_none_are_waited_for() {
+        assert_eq!(described(&["/log/a"], &[]), "  follows   1 file: /log/a\n");
         let text = described(&["/log/a", "/log/b", "/log/c", "/log/d", "/log/e"], &["/log/x"]);
         assert!(text.contains("5 files: /log/a, /log/b, /log/c and 2 more\n"), "{text}");
-        assert!(text.contains("1 places: /log/x (permission denied)\n"), "{text}");
+        assert!(text.contains("1 place: /log/x (permission denied)\n"), "{text}");
         assert!(described(&[], &[]).contains("no file yet; waiting for /log/*\n"));
     }
 }
