@@ -94,7 +94,8 @@ impl<R: AsyncRead + Unpin> FrameReader<R> {
             let begun = !self.buffer.is_empty();
             let read = if begun {
                 let stalled = |_| FrameError::Stalled(self.stall);
-                timeout_at(deadline, self.socket.read_buf(&mut self.buffer))
+                let silence = Instant::now() + self.stall;
+                timeout_at(silence.min(deadline), self.socket.read_buf(&mut self.buffer))
                     .await
                     .map_err(stalled)??
             } else {

@@ -196,3 +196,32 @@ fn write<R: Message>(call: &Call, correlation_id: i32, response: &R) -> Result<S
         source,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DOCUMENT: &str = include_str!("../../../docs/KAFKA.md");
+
+    #[test]
+    fn documented_table_is_the_one_in_force() {
+        let mut supported: Vec<_> = SUPPORTED.iter().collect();
+        supported.sort_by_key(|supported| supported.api.code());
+        let row = |supported: &&Supported| {
+            let (low, high) = (supported.versions.start(), supported.versions.end());
+            format!("| {} | {} | {low}-{high} |", supported.api, supported.api.code())
+        };
+        let in_force: Vec<String> = supported.iter().map(row).collect();
+        let rows = DOCUMENT.lines().skip_while(|line| *line != "|---|---|---|").skip(1);
+        let documented: Vec<&str> = rows.take_while(|line| line.starts_with('|')).collect();
+        assert_eq!(documented, in_force);
+    }
+
+    #[test]
+    fn every_version_that_is_spoken_has_a_schema() {
+        for supported in SUPPORTED {
+            let known = supported.api.versions();
+            assert!(known.contains(supported.versions.start()) && known.contains(supported.versions.end()));
+        }
+    }
+}
