@@ -54,10 +54,10 @@ async fn version_of_api_versions_that_is_too_new_is_answered_in_version_0() {
 #[tokio::test]
 async fn body_that_cannot_be_read_closes_the_connection() {
     let server = Server::start().await;
-    // A Produce with 2^31 - 1 topics; a Metadata with bytes behind its end.
+    // A Produce with 2^31 - 1 topics; a Metadata that ends in the middle of a name.
     let bodies: [&[u8]; 2] = [
         b"\0\0\0\x16\0\0\0\x03\0\0\0\x01\xff\xff\xff\xff\0\x01\0\0\x75\x30\x7f\xff\xff\xff",
-        b"\0\0\0\x0f\0\x03\0\0\0\0\0\x01\xff\xff\0\0\0\0\x09",
+        b"\0\0\0\x11\0\x03\0\0\0\0\0\x01\xff\xff\0\0\0\x01\0\x05x",
     ];
     for bytes in bodies {
         let mut client = server.client().await;

@@ -76,7 +76,7 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         if let Some((runtime, collector)) = self.running.take() {
-            let (stopped, wait) = std::sync::mpsc::channel::<()>();
+            let (stopped, wait) = std::sync::mpsc::sync_channel::<()>(1);
             runtime.spawn(async move {
                 collector.stop().await;
                 drop(stopped);

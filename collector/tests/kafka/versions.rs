@@ -66,7 +66,7 @@ async fn exercise(client: &mut Client, api: ApiKey, version: i16, id: Uuid) {
         ApiKey::ListGroups => {
             let answer = client.ask(&ListGroupsRequest::default(), version).await;
             assert_eq!(answer.error_code, OK);
-            assert_eq!(answer.groups.iter().any(|group| group.group_id == "members"), true);
+            assert!(answer.groups.iter().any(|group| group.group_id == "members"));
         }
         ApiKey::ApiVersions => {
             let answer = client.ask(&ApiVersionsRequest::default(), version).await;

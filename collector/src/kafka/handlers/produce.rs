@@ -13,7 +13,7 @@ use tailrace_shared::kafka::messages::produce::{
 };
 use tailrace_shared::kafka::messages::{ProduceRequest, ProduceResponse};
 use tailrace_shared::record::{BatchView, Batches};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout_at};
 
 use super::topic_ref::{find_partition, find_topic};
 use crate::broker::Topic;
@@ -23,7 +23,9 @@ use crate::kafka::errors::ToErrorCode;
 use crate::metrics::CollectorMetrics;
 use crate::partition::{Appended, Appending};
 
-/// The longest that a request waits for room in the WAL, whatever the client allows.
+/// How long a request waits at the least for room in the WAL, whatever its timeout says.
+const PATIENCE_MIN: Duration = Duration::from_secs(1);
+/// How long at the most, so that a connection is not held for ever while the store is out of reach.
 const PATIENCE_MAX: Duration = Duration::from_secs(30);
 
 /// Why a partition's batches were not taken.
@@ -64,7 +66,8 @@ pub(in crate::kafka) async fn produce(
 ) -> impl Future<Output = ProduceResponse> + use<> {
     let mut topics = Vec::with_capacity(request.topic_data.len());
     let refused = refuse_all(&request);
-    let patience = Duration::from_millis(u64::try_from(request.timeout_ms).unwrap_or(0)).min(PATIENCE_MAX);
+    let patience = Duration::from_millis(u64::try_from(request.timeout_ms).unwrap_or(0));
+    let give_up = Instant::now() + patience.clamp(PATIENCE_MIN, PATIENCE_MAX);
     for data in request.topic_data {
         let (name, topic_id) = (data.name.clone(), data.topic_id);
         let topic = match refused {
@@ -74,7 +77,7 @@ pub(in crate::kafka) async fn produce(
         let counted_as = topic
             .as_ref()
             .map_or_else(|_| String::new(), |topic| topic.meta.name.clone());
-        let taken = take_topic(call, topic, data, patience).await;
+        let taken = take_topic(call, topic, data, give_up).await;
         topics.push((name, topic_id, counted_as, taken));
     }
     let metrics = Arc::clone(&context.metrics);
@@ -116,11 +119,11 @@ async fn take_topic(
     call: &Call,
     topic: Result<Arc<Topic>, ErrorCode>,
     data: TopicProduceData,
-    patience: Duration,
+    give_up: Instant,
 ) -> Vec<Taken> {
     let mut taken = Vec::with_capacity(data.partition_data.len());
     for partition in data.partition_data {
-        let one = take_partition(&topic, partition, patience).await;
+        let one = take_partition(&topic, partition, give_up).await;
         if let Err(refusal) = &one.appending {
             let topic = topic
                 .as_ref()
@@ -135,11 +138,7 @@ async fn take_topic(
     taken
 }
 
-async fn take_partition(
-    topic: &Result<Arc<Topic>, ErrorCode>,
-    data: PartitionProduceData,
-    patience: Duration,
-) -> Taken {
+async fn take_partition(topic: &Result<Arc<Topic>, ErrorCode>, data: PartitionProduceData, give_up: Instant) -> Taken {
     let (index, bytes) = (data.index, data.records.as_ref().map_or(0, Bytes::len) as u64);
     let mut records = 0;
     let appending = match (topic, find_partition(topic, index)) {
@@ -149,9 +148,9 @@ async fn take_partition(
                     .iter()
                     .map(|batch| u64::try_from(batch.header.record_count).unwrap_or(0))
                     .sum();
-                match timeout(patience, partition.begin_append(batches)).await {
+                // Giving up here has no effect on the log: nothing has its place yet.
+                match timeout_at(give_up, partition.begin_append(batches)).await {
                     Ok(begun) => begun.map_err(Refusal::from),
-                    // Nothing was sequenced: the client may send it again.
                     Err(_) => Err(ErrorCode::RequestTimedOut.into()),
                 }
             }
