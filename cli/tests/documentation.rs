@@ -1,5 +1,7 @@
 //! What the documents say is so: every metric is in docs/OPERATIONS.md, and alerts use only metrics that exist.
 
+#![allow(clippy::unwrap_used, reason = "a test may panic, its helpers too")]
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;

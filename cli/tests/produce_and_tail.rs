@@ -295,6 +295,24 @@ fn a_closed_pipe_ends_it_quietly() {
 }
 
 #[test]
+fn a_second_ctrl_c_ends_it_where_it_stands() {
+    let broker = Broker::start();
+    broker.produce(&["stuck"], &b"a line that nobody reads\n".repeat(100_000));
+    let mut command = broker.command(&tail("stuck", ALL));
+    let mut running = Running {
+        child: command.stdout(Stdio::piped()).spawn().unwrap(),
+    };
+    let mut stdout = running.child.stdout.take().unwrap();
+    std::io::Read::read_exact(&mut stdout, &mut [0]).unwrap();
+    // It cannot end in order: it is in the middle of a line, and the pipe is full.
+    let code = wait_until("it ends", || {
+        running.interrupt();
+        running.child.try_wait().unwrap()
+    });
+    assert_eq!(code.code(), Some(130));
+}
+
+#[test]
 fn what_was_not_acknowledged_is_counted_and_fails() {
     let broker = Broker::start();
     broker.run(&[

@@ -82,13 +82,13 @@ impl PrintingMember {
                 () = stop.requested() => return Ok(()),
             };
             let mut reading = Reading::new(self.cluster.clone(), self.topic.clone(), positions);
-            let ended = self.print_assignment(&mut reading, stop).await;
+            // After an error nobody knows how much of the last batches was printed, so they are not committed.
+            let ended = self.print_assignment(&mut reading, stop).await?;
             let committed = self.commit(&reading).await;
             match ended {
-                // What a closed pipe swallowed was not read by anybody, but it was not lost on our side either.
-                Err(error) => return Err(error),
-                Ok(Ended::Rebalance) => {}
-                Ok(Ended::Done) => return committed.context("the next run prints again what was not committed"),
+                // Whoever reads on starts at the last commit that stands.
+                Ended::Rebalance => {}
+                Ended::Done => return committed.context("the next run prints again what was not committed"),
             }
         }
     }
