@@ -127,6 +127,12 @@ impl Deliver {
         self.desk.stats()
     }
 
+    /// Tells its state whenever it is asked, for as long as somebody wants to know.
+    pub fn stats_source(&self) -> impl Fn() -> DeliverStats + Send + Sync + 'static {
+        let desk = Arc::clone(&self.desk);
+        move || desk.stats()
+    }
+
     /// Sends nothing more, and waits for answers to what is on its way, but not longer than this. What is unmarked then
     /// is sent again by the next process. The spool is to be stopped after this, and writes the last marks.
     pub async fn stop(self, within: Duration) {

@@ -52,7 +52,7 @@ pub struct Input {
 pub struct Settings {
     /// The name of this machine in records.
     pub host: Arc<str>,
-    /// Directories that are never entered.
+    /// Directories that are never entered, and files that are never followed.
     pub off_limits: Vec<PathBuf>,
     /// How often everything is scanned.
     pub scan_interval: Duration,
