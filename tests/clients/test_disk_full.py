@@ -79,7 +79,8 @@ def test_the_agent_waits_for_space_and_goes_on(tmp_path: pathlib.Path, disk: Sma
         disk.fill()
         with open(log, "ab") as writer:
             writer.writelines(line + b"\n" for line in lines[10:])
-        wait_until(lambda: "no space" in agent.log().lower() or "full" in agent.log().lower(), "the agent says so")
+        wait_until(lambda: agent.metric("tailrace_agent_spool_full") == 1, "the agent waits")
+        assert "the disk has no room for the spool" in agent.log()
         disk.relieve()
         collector.start().wait_ready()
         wait_for_lines(collector.bootstrap, lines)
