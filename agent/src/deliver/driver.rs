@@ -23,6 +23,8 @@ use crate::spool::{Control, ReadError};
 const REFRESH_EVERY: Duration = Duration::from_secs(60);
 /// Between two looks at the topics, whatever fails.
 const REFRESH_PAUSE: Duration = Duration::from_millis(200);
+/// By how much the clocks of agent and brokers may differ, where the brokers stamp what they append.
+const CLOCK_SKEW_MS: i64 = 600_000;
 const IDLE_POLL: Duration = Duration::from_secs(1);
 
 pub(super) struct Driver {
@@ -211,7 +213,7 @@ async fn oldest_timestamp(desk: &Desk, question: &Question) -> Result<i64, ReadE
         let header = BatchHeader::decode(&bytes);
         oldest = oldest.min(header.map_or(0, |header| header.max_timestamp));
     }
-    Ok(oldest)
+    Ok(oldest.saturating_sub(CLOCK_SKEW_MS))
 }
 
 struct DeadLetter {

@@ -280,14 +280,18 @@ impl Machine {
     /// These are on stable storage.
     pub(super) fn committed(&mut self, committed: &Committed) {
         for number in &committed.appended {
-            self.with_queue_of(*number, |queue| queue.written(*number));
-            self.written_unrouted(*number);
+            let placed = self.with_queue_of(*number, |queue| queue.written([*number].into_iter()));
+            if placed.is_none() {
+                self.written_unrouted(*number);
+            }
         }
         for control in &committed.controls {
             match control {
                 Control::Bind(bind) => {
-                    for (number, _) in &bind.batches {
-                        self.with_queue_of(*number, |queue| queue.written(*number));
+                    let numbers = bind.batches.iter().map(|(number, _)| *number);
+                    // All of them are of one queue; some may be acknowledged already.
+                    if let Some(here) = numbers.clone().find(|number| self.home.contains_key(number)) {
+                        self.with_queue_of(here, |queue| queue.written(numbers));
                     }
                 }
                 Control::Mark(marks) => {

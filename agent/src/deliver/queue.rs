@@ -276,8 +276,9 @@ impl Queue {
         self.unsettled().map(|item| item.since).min()
     }
 
+    /// Only the first few are ever sent.
     pub(super) fn in_flight(&self) -> impl Iterator<Item = &Item> {
-        self.items.iter().filter(|item| item.state == State::Sent)
+        self.items.iter().take(WINDOW).filter(|item| item.state == State::Sent)
     }
 
     /// The clusters that batches are bound to, with how many.
@@ -341,10 +342,16 @@ impl Queue {
 
     // What the disk says.
 
-    /// The batch, or a binding of it, is in the spool.
-    pub(super) fn written(&mut self, number: BatchNumber) {
-        if let Some(item) = self.items.iter_mut().rev().find(|item| item.number == number) {
-            item.written();
+    /// These batches, or bindings of them, are in the spool. They stand in the order of the queue, and most often at its
+    /// end, so they are looked for from there.
+    pub(super) fn written(&mut self, numbers: impl DoubleEndedIterator<Item = BatchNumber>) {
+        let mut end = self.items.len();
+        for number in numbers.rev() {
+            let place = self.items.iter().take(end).rposition(|item| item.number == number);
+            if let Some(item) = place.and_then(|place| self.items.get_mut(place)) {
+                item.written();
+            }
+            end = place.unwrap_or(end);
         }
     }
 

@@ -13,6 +13,7 @@ pub mod change;
 pub mod checkpoint;
 pub mod log;
 pub mod manifest;
+pub mod manifest_codec;
 pub mod offsets;
 pub mod producers;
 pub mod reader;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use tailrace_shared::kafka::ErrorCode;
-use tailrace_shared::record::{BatchView, Batches};
+use tailrace_shared::record::{BatchView, Batches, patch_base_offset};
 use uuid::Uuid;
 
 use crate::deliver::machine::ClusterView;
@@ -54,6 +54,7 @@ pub(super) struct Logged {
     pub(super) producer: Producer,
     pub(super) base_sequence: i32,
     pub(super) lines: Vec<String>,
+    bytes: Bytes,
 }
 
 impl Broker {
@@ -159,6 +160,12 @@ impl Broker {
     }
 }
 
+impl Logged {
+    fn next_offset(&self) -> i64 {
+        self.base_offset + i64::try_from(self.lines.len()).unwrap()
+    }
+}
+
 impl Partition {
     fn append(&mut self, kind: Kind, batch: &BatchView, lines: Vec<String>) -> (ErrorCode, i64) {
         let header = &batch.header;
@@ -179,22 +186,37 @@ impl Partition {
             None if kind == Kind::Strict && first != 0 => return (ErrorCode::UnknownProducerId, -1),
             None => {}
         }
-        let base_offset = self
-            .log
-            .last()
-            .map_or(0, |last| last.base_offset + i64::try_from(last.lines.len()).unwrap());
+        let base_offset = self.end();
         let recent = self.producers.entry(producer).or_default();
         recent.push_back((first, last, base_offset));
         if recent.len() > 5 {
             recent.pop_front();
         }
+        let mut bytes = batch.bytes.to_vec();
+        patch_base_offset(&mut bytes, base_offset).unwrap();
         self.log.push(Logged {
             base_offset,
             producer,
             base_sequence: first,
             lines,
+            bytes: bytes.into(),
         });
         (ErrorCode::None, base_offset)
+    }
+
+    pub(super) fn end(&self) -> i64 {
+        self.log.last().map_or(0, Logged::next_offset)
+    }
+
+    pub(super) fn last_sequences(&self) -> impl Iterator<Item = (Producer, i32)> {
+        let producers = self.producers.iter();
+        producers.filter_map(|(producer, recent)| recent.back().map(|(_, last, _)| (*producer, *last)))
+    }
+
+    /// The batch that holds this offset.
+    pub(super) fn batch_from(&self, offset: i64) -> Option<Bytes> {
+        let logged = self.log.iter().find(|logged| logged.next_offset() > offset)?;
+        Some(logged.bytes.clone())
     }
 
     pub(super) fn lines(&self) -> impl Iterator<Item = &String> {

@@ -98,7 +98,7 @@ fn history(seed: u64, kind: Kind, faults: Faults) -> World {
 }
 
 fn histories(kind: Kind, faults: Faults) {
-    for seed in 0..40 {
+    for seed in 0..25 {
         let result = std::panic::catch_unwind(|| history(seed, kind, faults));
         if let Err(panic) = result {
             eprintln!("seed {seed}, {kind:?}, {faults:?}");

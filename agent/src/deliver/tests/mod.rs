@@ -4,4 +4,5 @@ mod broker;
 mod crashes;
 mod rules;
 mod running;
+mod wire;
 mod world;

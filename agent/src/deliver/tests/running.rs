@@ -94,7 +94,7 @@ impl Brokers for Flaky {
     }
 
     fn find(&self, search: Search) -> BoxFuture<'_, Result<Vec<(i32, i64)>, Unknown>> {
-        assert!(search.from.is_some() || search.oldest_ms == 1_700_000_000_000);
+        assert!(search.from.is_some() || search.oldest_ms == 1_700_000_000_000 - 600_000);
         let numbered = search
             .base_sequences
             .iter()
