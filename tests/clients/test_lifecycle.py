@@ -7,8 +7,9 @@ import subprocess
 
 import pytest
 
+from tests.clients.logs import wait_for_lines
 from tests.clients.test_confluent import produce
-from tests.lib.processes import SMALL_WAL, Collector, Server
+from tests.lib.processes import SMALL_WAL, Agent, Collector, Server, wait_until
 
 
 def refusal(server: Server) -> str:
@@ -83,3 +84,39 @@ def test_check_of_a_good_file_starts_nothing(tmp_path: pathlib.Path) -> None:
     done = subprocess.run(collector.command, capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stdout) == (0, f"{collector.config_path}: ok\n")
     assert not collector.data_dir.exists()
+
+
+def follow(directory: pathlib.Path, extra: str = "") -> str:
+    return f'[[files]]\ntopic = "logs"\ninclude = ["{directory}/app*.log"]\n{extra}'
+
+
+def test_a_second_agent_on_a_data_dir_is_refused(tmp_path: pathlib.Path) -> None:
+    other = tmp_path / "other"
+    other.mkdir()
+    with Agent(tmp_path, "127.0.0.1:1", follow(tmp_path)) as agent:
+        agent.wait_ready()
+        said = refusal(Agent(other, "127.0.0.1:1", follow(other), agent.data_dir))
+        assert f"{agent.data_dir}" in said
+        assert "in use by another agent" in said
+        agent.check_alive()
+        assert agent.stop() == 0
+
+
+def test_a_mistyped_key_of_the_agent_is_named_with_its_line_and_the_nearest(tmp_path: pathlib.Path) -> None:
+    agent = Agent(tmp_path, "127.0.0.1:1", follow(tmp_path, "exlude = ['*.gz']\n"))
+    said = refusal(agent)
+    line = agent.config_path.read_text().splitlines().index("exlude = ['*.gz']") + 1
+    assert f"{agent.config_path}:{line}" in said
+    assert "did you mean `exclude`" in said
+
+
+def test_lines_written_before_there_was_a_collector_arrive(tmp_path: pathlib.Path) -> None:
+    lines = [b"line %d" % number for number in range(1_000)]
+    (tmp_path / "app.log").write_bytes(b"".join(line + b"\n" for line in lines))
+    collector = Collector(tmp_path)
+    with Agent(tmp_path, collector.bootstrap, follow(tmp_path)) as agent:
+        wait_until(lambda: agent.metric("tailrace_agent_batches_waiting") > 0, "the agent reads")
+        agent.kill()
+        with agent, collector:
+            collector.wait_ready()
+            wait_for_lines(collector.bootstrap, lines)
