@@ -9,12 +9,11 @@ fmt:
 
 # The lints that CI denies.
 lint:
-    cargo fmt --all -- --check
-    cargo clippy --workspace --all-targets -- -D warnings
+    tests/run fmt clippy deny
 
-# Everything that CI runs.
-test *ARGS:
-    tests/run {{ARGS}}
+# Everything that CI runs, or only the named steps.
+test *STEPS:
+    tests/run {{STEPS}}
 
 # Kill agent, collector and consumer at random and look at every line.
 crash *ARGS="--kills 200":

@@ -205,9 +205,40 @@ impl TryFrom<String> for Glob {
 }
 
 impl AgentConfig {
+    /// Everything else by default.
+    #[must_use]
+    pub fn new(data_dir: PathBuf, bootstrap: Vec<String>, files: Vec<FilesConfig>) -> Self {
+        Self {
+            data_dir,
+            host: system_host_name(),
+            collector: CollectorConfig { bootstrap },
+            http: HttpConfig::default(),
+            log: LogConfig::default(),
+            read: ReadConfig::default(),
+            spool: SpoolConfig::default(),
+            files,
+        }
+    }
+
     /// Reads the file.
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
         tailrace_shared::config::load(path)
+    }
+}
+
+impl FilesConfig {
+    /// Everything else by default.
+    #[must_use]
+    pub fn new(topic: TopicName, include: Vec<Glob>) -> Self {
+        Self {
+            topic,
+            include,
+            exclude: Vec::new(),
+            labels: BTreeMap::new(),
+            format: Format::default(),
+            max_line_bytes: default_max_line_bytes(),
+            start_at: StartAt::default(),
+        }
     }
 }
 

@@ -1,2 +1,108 @@
 //! The `tailrace-agent` binary.
-fn main() {}
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Context;
+use clap::{Args, Parser, Subcommand};
+use tailrace_agent::config::AgentConfig;
+use tailrace_agent::pipeline::{self, Agent, Seams};
+use tailrace_shared::telemetry::logging;
+use tokio::signal::unix::{SignalKind, signal};
+
+const EXAMPLES: &str = "\
+Examples:
+  tailrace-agent --config /etc/tailrace/agent.toml
+  tailrace-agent check --config agent.toml       # read the file, say what is wrong, start nothing
+  curl -s http://127.0.0.1:9601/files            # which files are followed, and how far each was read
+
+The smallest configuration:
+  [collector]
+  bootstrap = [\"collector:9092\"]
+  [[files]]
+  topic = \"nginx\"
+  include = [\"/var/log/nginx/*.log\"]";
+
+/// Follows files and delivers each line exactly once to Kafka topics.
+#[derive(Debug, Parser)]
+#[command(version, after_help = EXAMPLES, args_conflicts_with_subcommands = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    run: ConfigFile,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Read the configuration, say what is wrong with it, and start nothing.
+    Check(ConfigFile),
+}
+
+#[derive(Debug, Args)]
+struct ConfigFile {
+    /// The configuration file.
+    #[arg(long, short, value_name = "FILE", default_value = "/etc/tailrace/agent.toml")]
+    config: PathBuf,
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let result = match cli.command {
+        Some(Command::Check(file)) => check(&file),
+        None => run(&cli.run),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("tailrace-agent: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn check(file: &ConfigFile) -> anyhow::Result<()> {
+    let config = AgentConfig::load(&file.config)?;
+    pipeline::inputs(&config)?;
+    println!("{}: ok", file.config.display());
+    Ok(())
+}
+
+fn run(file: &ConfigFile) -> anyhow::Result<()> {
+    let config = AgentConfig::load(&file.config)?;
+    logging::init(&config.log)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("cannot start threads")?;
+    runtime.block_on(async {
+        let mut terminate = signal(SignalKind::terminate())?;
+        let mut interrupt = signal(SignalKind::interrupt())?;
+        let asked_to_stop = async {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+        };
+        tokio::pin!(asked_to_stop);
+        let agent = tokio::select! {
+            started = Agent::start(&config, Seams::default()) => started?,
+            () = &mut asked_to_stop => return Ok(()),
+        };
+        tell_systemd(&[sd_notify::NotifyState::Ready]);
+        let failure = tokio::select! {
+            () = asked_to_stop => None,
+            failure = agent.failed() => Some(failure),
+        };
+        tell_systemd(&[sd_notify::NotifyState::Stopping]);
+        agent.stop().await;
+        failure.map_or(Ok(()), |failure| Err(failure.into()))
+    })
+}
+
+/// Without systemd there is nobody to tell, and that is fine.
+fn tell_systemd(states: &[sd_notify::NotifyState<'_>]) {
+    if let Err(error) = sd_notify::notify(states) {
+        tracing::debug!(%error, "cannot notify systemd");
+    }
+}

@@ -1,1 +1,374 @@
 //! The composition root: from configuration to a running agent, and its orderly stop.
+//!
+//! ```text
+//! reading thread -- Stretch --> pump (task) -- append --> spool (thread) <-- marks -- delivery (tasks) --> brokers
+//! ```
+//!
+//! What is read waits for the spool, what is spooled waits for the brokers; nothing in between is without a limit. To
+//! stop, the links are closed from left to right, so that what was read is spooled, and what was spooled has a moment to
+//! be acknowledged. What is not is sent again by the next process.
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustix::process::{Resource, getrlimit, setrlimit};
+use tailrace_shared::client::{Cluster, ClusterOptions};
+use tailrace_shared::clock::{Clock, SystemClock};
+use tailrace_shared::disk::{Disk, RealDisk};
+use tailrace_shared::telemetry::Readiness;
+use tailrace_shared::telemetry::http::{BindError, Limits as HttpLimits, Server, router};
+use tailrace_shared::telemetry::metrics::Exporter;
+use tailrace_shared::telemetry::process::ProcessMetrics;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
+
+use crate::batch::{Size, StretchError};
+use crate::config::{AgentConfig, FilesConfig};
+use crate::deliver::{Brokers, Deliver, DeliverOptions, KafkaBrokers};
+use crate::discover::{Pattern, PatternError, Selection, exclusions};
+use crate::position::checksum;
+use crate::reader::{self, Input, Reader, Settings};
+use crate::spool::{OpenError, Opened, Recovered, Spool, SpoolOptions};
+use crate::status::{self, DeliveryMetrics, FileStatus, FilesQuery, ReadMetrics};
+use crate::stretch::{QUEUE_DEPTH, Stretch};
+use crate::tail::Limits;
+use crate::watch::{Signal, Watch};
+
+/// How long what was read may take to be spooled when the agent stops.
+const SPOOL_GRACE: Duration = Duration::from_secs(5);
+/// How long what was spooled may take to be acknowledged then. Together well below systemd's 90 seconds.
+const DELIVERY_GRACE: Duration = Duration::from_secs(10);
+/// File descriptors for all but followed files.
+const OTHER_DESCRIPTORS: u64 = 256;
+
+/// What the agent stands on; tests bring their own.
+#[derive(Clone)]
+pub struct Seams {
+    /// Followed files and the spool.
+    pub disk: Arc<dyn Disk>,
+    /// All time.
+    pub clock: Arc<dyn Clock>,
+    /// Directories and files that are never followed, beside the agent's own data: those of whoever embeds it, such as
+    /// its output (`/proc/self/fd/1`).
+    pub off_limits: Vec<PathBuf>,
+    /// Whether to serve the operator's HTTP.
+    pub http: bool,
+    /// Who takes the batches, if not the cluster of the configuration.
+    pub brokers: Option<Arc<dyn Brokers>>,
+}
+
+impl Default for Seams {
+    fn default() -> Self {
+        Self {
+            disk: Arc::new(RealDisk),
+            clock: Arc::new(SystemClock::new()),
+            off_limits: Vec::new(),
+            http: true,
+            brokers: None,
+        }
+    }
+}
+
+/// Why the agent did not start. Each says what to do about it.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A glob.
+    #[error(transparent)]
+    Pattern(#[from] PatternError),
+    /// The current directory, which relative globs are taken from.
+    #[error("cannot tell the current directory: {0}; use absolute patterns, or start the agent elsewhere")]
+    CurrentDir(io::Error),
+    /// The operator's port.
+    #[error(transparent)]
+    Http(#[from] BindError),
+    /// What an earlier process left.
+    #[error(transparent)]
+    Spool(#[from] OpenError),
+    /// No thread could be had.
+    #[error("cannot start a thread: {0}; raise the limit on threads (TasksMax in systemd)")]
+    Thread(io::Error),
+    /// The metrics' own declarations disagree.
+    #[error("cannot register metrics: {0}")]
+    Metrics(#[from] prometheus::Error),
+}
+
+/// Why an agent has stopped by itself.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum Failure {
+    /// Nothing can be made durable any more.
+    #[error("the disk of the spool failed: {0}; check the disk, then start the agent again: nothing was lost")]
+    Disk(Arc<io::Error>),
+    /// The reading thread ended.
+    #[error("reading stopped: {0}")]
+    Reader(Arc<StretchError>),
+    /// A defect.
+    #[error("the reading thread panicked")]
+    Panic,
+}
+
+type FailureSender = watch::Sender<Option<Failure>>;
+
+/// A running agent.
+pub struct Agent {
+    signal: Signal,
+    files: FilesQuery,
+    pump: JoinHandle<()>,
+    spool: Arc<Spool>,
+    delivery: Deliver,
+    http: Option<(SocketAddr, JoinHandle<()>)>,
+    stop_http: watch::Sender<bool>,
+    failure: watch::Receiver<Option<Failure>>,
+}
+
+impl Agent {
+    /// Recovers the spool, and starts to read and to deliver. No broker needs to be there yet.
+    pub async fn start(config: &AgentConfig, seams: Seams) -> Result<Self, StartError> {
+        let inputs = inputs(config)?;
+        let signal = Signal::default();
+        let (files, questions) = FilesQuery::channel(signal.clone());
+        let mut exporter = Exporter::default();
+        ProcessMetrics::export(&mut exporter)?;
+        let read_metrics = ReadMetrics::register(exporter.registry())?;
+        let delivery_metrics = DeliveryMetrics::register(exporter.registry())?;
+        let server = match seams.http {
+            true => Some(Server::bind(&config.http.listen, HttpLimits::default()).await?),
+            false => None,
+        };
+
+        let (failed, failure) = watch::channel(None);
+        let (opened, recovered) = open_spool(config, &seams).await?;
+        let (spool, delivery) = start_delivery(config, &seams, opened, &recovered, failed.clone())?;
+        export_delivery(&mut exporter, delivery_metrics, &spool, &delivery);
+
+        let (stretches, received) = mpsc::channel(QUEUE_DEPTH);
+        let reader = Reader::new(
+            inputs,
+            settings(config, &seams),
+            recovered.positions,
+            reader::Seams {
+                disk: Arc::clone(&seams.disk),
+                clock: Arc::clone(&seams.clock),
+                routes: delivery.routes(),
+                stretches,
+                questions,
+                signal: signal.clone(),
+                watch: Watch::new(signal.clone()),
+                metrics: read_metrics,
+            },
+        );
+        start_reader(reader, failed).map_err(StartError::Thread)?;
+        let pump = tokio::spawn(pump(received, Arc::clone(&spool)));
+
+        let (stop_http, stopped) = watch::channel(false);
+        let http = server.map(|server| {
+            let pages = router(Arc::new(exporter), Readiness::default()).merge(status::router(files.clone()));
+            let address = server.local_addr();
+            (address, tokio::spawn(server.serve(pages, until(stopped))))
+        });
+        tracing::info!(
+            data_dir = %config.data_dir.display(),
+            http = http.as_ref().map(|(address, _)| tracing::field::display(*address)),
+            "following files"
+        );
+        Ok(Self {
+            signal,
+            files,
+            pump,
+            spool,
+            delivery,
+            http,
+            stop_http,
+            failure,
+        })
+    }
+
+    /// Where the operator's HTTP is served.
+    #[must_use]
+    pub fn http_addr(&self) -> Option<SocketAddr> {
+        self.http.as_ref().map(|(address, _)| *address)
+    }
+
+    /// The files that are followed at this moment, by name.
+    pub async fn files(&self) -> Vec<FileStatus> {
+        self.files.ask().await.unwrap_or_default()
+    }
+
+    /// Completes if the agent stops by itself: then the process should end, and say why.
+    pub async fn failed(&self) -> Failure {
+        let mut failure = self.failure.clone();
+        loop {
+            if let Some(failure) = failure.borrow_and_update().clone() {
+                return failure;
+            }
+            if failure.changed().await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        }
+    }
+
+    /// Stops reading, spools what was read, and gives what was spooled a moment to be acknowledged.
+    pub async fn stop(self) {
+        self.signal.stop();
+        let mut pump = self.pump;
+        let is_full = self.spool.stats().full.is_some();
+        let grace = if is_full { Duration::ZERO } else { SPOOL_GRACE };
+        if tokio::time::timeout(grace, &mut pump).await.is_err() {
+            tracing::warn!("the spool takes no more; what was read last will be read again at the next start");
+            pump.abort();
+        }
+        self.delivery.stop(DELIVERY_GRACE).await;
+        let spool = self.spool;
+        if let Err(error) = tokio::task::spawn_blocking(move || spool.stop()).await {
+            tracing::error!(%error, "stopping the spool panicked");
+        }
+        self.stop_http.send_replace(true);
+        if let Some((_, http)) = self.http
+            && let Err(error) = http.await
+        {
+            tracing::error!(%error, "serving HTTP panicked");
+        }
+        tracing::info!("stopped");
+    }
+}
+
+async fn until(mut stopped: watch::Receiver<bool>) {
+    // An error means that the agent was dropped, and it stops too.
+    stopped.wait_for(|stopped| *stopped).await.ok();
+}
+
+/// Makes stretches durable, one after the other: the next ones gather meanwhile.
+async fn pump(mut stretches: mpsc::Receiver<Stretch>, spool: Arc<Spool>) {
+    while let Some(stretch) = stretches.recv().await {
+        if spool.append(stretch).await.is_err() {
+            return;
+        }
+    }
+}
+
+fn start_delivery(
+    config: &AgentConfig,
+    seams: &Seams,
+    opened: Opened,
+    recovered: &Recovered,
+    failed: FailureSender,
+) -> Result<(Arc<Spool>, Deliver), StartError> {
+    let brokers = seams.brokers.clone().unwrap_or_else(|| {
+        Arc::new(KafkaBrokers::new(Cluster::new(ClusterOptions {
+            bootstrap: config.collector.bootstrap.clone(),
+            create_topics: true,
+            ..ClusterOptions::default()
+        })))
+    });
+    let (disk, clock) = (Arc::clone(&seams.disk), Arc::clone(&seams.clock));
+    let lane_seed = u64::from(checksum(config.host.as_bytes()));
+    let options = DeliverOptions::new(disk, config.data_dir.clone(), clock, lane_seed);
+    let on_fatal = Box::new(move |error| {
+        failed.send_replace(Some(Failure::Disk(Arc::new(error))));
+    });
+    Deliver::start(opened, recovered, brokers, options, on_fatal).map_err(StartError::Thread)
+}
+
+/// Shows the spool and delivery as they are just before each scrape.
+fn export_delivery(exporter: &mut Exporter, metrics: DeliveryMetrics, spool: &Arc<Spool>, delivery: &Deliver) {
+    let (spool, stats) = (Arc::clone(spool), delivery.stats_source());
+    exporter.before_scrape(move || metrics.show(&spool.stats(), &stats()));
+}
+
+fn start_reader(reader: Reader, failed: FailureSender) -> io::Result<()> {
+    let run = move || {
+        let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| reader.run()));
+        let failure = match result {
+            Ok(Ok(())) => return,
+            Ok(Err(error)) => Failure::Reader(Arc::new(error)),
+            Err(_) => Failure::Panic,
+        };
+        failed.send_replace(Some(failure));
+    };
+    std::thread::Builder::new().name("reader".to_owned()).spawn(run)?;
+    Ok(())
+}
+
+async fn open_spool(config: &AgentConfig, seams: &Seams) -> Result<(Opened, Recovered), StartError> {
+    let options = SpoolOptions {
+        max_bytes: config.spool.max_bytes.0,
+        file_bytes: config.spool.file_bytes.0,
+    };
+    let (disk, data_dir) = (Arc::clone(&seams.disk), config.data_dir.clone());
+    let open = move || Spool::open(disk, &data_dir, &options);
+    let (opened, recovered) = match tokio::task::spawn_blocking(open).await {
+        Ok(opened) => opened?,
+        Err(error) => return Err(StartError::Thread(error.into())),
+    };
+    for damage in &recovered.damage {
+        tracing::warn!(%damage, "a part of the spool was damaged and has been set aside");
+    }
+    Ok((opened, recovered))
+}
+
+fn settings(config: &AgentConfig, seams: &Seams) -> Settings {
+    let read = &config.read;
+    let mut off_limits = seams.off_limits.clone();
+    off_limits.push(config.data_dir.clone());
+    Settings {
+        host: config.host.as_str().into(),
+        off_limits,
+        scan_interval: read.scan_interval.0,
+        linger: read.linger.0,
+        tail: Limits {
+            open_files: read.open_files.min(descriptors_for_files()),
+            partial_line_timeout: read.partial_line_timeout.0,
+            drain_for: read.drain_for.0,
+            ..Limits::default()
+        },
+        size: size(config),
+    }
+}
+
+/// A stretch fits into a file of the spool even if nothing in it can be compressed.
+fn size(config: &AgentConfig) -> Size {
+    let bytes = |size: u64| usize::try_from(size).unwrap_or(usize::MAX);
+    let default = Size::default();
+    Size {
+        batch_bytes: bytes(config.read.batch_bytes.0),
+        stretch_bytes: default.stretch_bytes.min(bytes(config.spool.file_bytes.0 / 2)),
+        ..default
+    }
+}
+
+/// How many files may be open at once, after the process has allowed itself as many as it may.
+fn descriptors_for_files() -> usize {
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    if let Err(error) = setrlimit(Resource::Nofile, limit) {
+        tracing::debug!(%error, "cannot raise the limit on open files");
+    }
+    match getrlimit(Resource::Nofile).current {
+        Some(limit) => usize::try_from(limit.saturating_sub(OTHER_DESCRIPTORS).max(16)).unwrap_or(usize::MAX),
+        None => usize::MAX,
+    }
+}
+
+/// The inputs of a configuration, its globs compiled.
+pub fn inputs(config: &AgentConfig) -> Result<Vec<Input>, StartError> {
+    let base = std::env::current_dir().map_err(StartError::CurrentDir)?;
+    config.files.iter().map(|files| Ok(input(files, &base)?)).collect()
+}
+
+fn input(files: &FilesConfig, base: &Path) -> Result<Input, PatternError> {
+    let parse = |glob: &crate::config::Glob| Pattern::parse(glob.as_str(), base);
+    let exclude: Vec<_> = files.exclude.iter().map(|glob| glob.as_str().to_owned()).collect();
+    Ok(Input {
+        topic: files.topic.as_str().into(),
+        selection: Selection {
+            include: files.include.iter().map(parse).collect::<Result<_, _>>()?,
+            exclude: exclusions(&exclude, base)?,
+        },
+        labels: files.labels.clone(),
+        format: files.format,
+        max_line_bytes: usize::try_from(files.max_line_bytes.0).unwrap_or(usize::MAX),
+        start_at: files.start_at,
+    })
+}

@@ -9,6 +9,8 @@ use axum::{Json, Router};
 use serde::Serialize;
 use tokio::sync::{mpsc, oneshot};
 
+use crate::deliver::DeliverStats;
+use crate::spool::SpoolStats;
 use crate::watch::Signal;
 
 tailrace_shared::metrics! {
@@ -28,6 +30,48 @@ tailrace_shared::metrics! {
         scans: Counter[] = "tailrace_agent_scans_total", "Walks through all directories.";
         stretches: Counter[] = "tailrace_agent_stretches_total", "Stretches handed to the spool.";
         blocked: Gauge[] = "tailrace_agent_reading_blocked", "1 while reading waits for the spool to take more.";
+    }
+}
+
+tailrace_shared::metrics! {
+    /// What the spool and delivery count; brought up to date before each scrape.
+    pub struct DeliveryMetrics {
+        records_acknowledged: Counter[] = "tailrace_agent_records_acknowledged_total", "Records that brokers have acknowledged.";
+        batches_in_flight: Gauge[] = "tailrace_agent_batches_in_flight", "Batches sent that were not answered yet.";
+        batches_waiting: Gauge[] = "tailrace_agent_batches_waiting", "Batches in the spool that are not acknowledged.";
+        oldest_unacknowledged_seconds: FloatGauge[] = "tailrace_agent_oldest_unacknowledged_seconds", "Age of the oldest batch that is not acknowledged, or 0.";
+        send_retries: Counter[] = "tailrace_agent_send_retries_total", "Attempts to send that failed and are made again.";
+        records_possibly_doubled: Counter[] = "tailrace_agent_records_possibly_doubled_total", "Records sent again where nothing could tell whether they were in the log already.";
+        batches_dead_lettered: Counter[] = "tailrace_agent_batches_dead_lettered_total", "Batches that no broker would take, put into the dead-letter directory.";
+        records_dead_lettered: Counter[] = "tailrace_agent_records_dead_lettered_total", "Records in those batches.";
+        spool_waiting_bytes: Gauge[] = "tailrace_agent_spool_waiting_bytes", "Bytes in the spool that are not acknowledged.";
+        spool_file_bytes: Gauge[] = "tailrace_agent_spool_file_bytes", "What the spool takes on the disk.";
+        spool_full: Gauge[] = "tailrace_agent_spool_full", "1 while the spool takes no more, so that reading waits.";
+    }
+}
+
+impl DeliveryMetrics {
+    /// Shows the state of this moment.
+    pub fn show(&self, spool: &SpoolStats, delivery: &DeliverStats) {
+        let whole = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
+        let counters = [
+            (&self.records_acknowledged, delivery.records_acked),
+            (&self.send_retries, delivery.retries),
+            (&self.records_possibly_doubled, delivery.records_possibly_doubled),
+            (&self.batches_dead_lettered, delivery.batches_dead_lettered),
+            (&self.records_dead_lettered, delivery.records_dead_lettered),
+        ];
+        for (counter, total) in counters {
+            let counter = counter.with([]);
+            counter.inc_by(total.saturating_sub(counter.get()));
+        }
+        self.batches_in_flight.with([]).set(whole(delivery.batches_in_flight));
+        self.batches_waiting.with([]).set(whole(delivery.batches_waiting));
+        let oldest = delivery.oldest_unacked.unwrap_or_default();
+        self.oldest_unacknowledged_seconds.with([]).set(oldest.as_secs_f64());
+        self.spool_waiting_bytes.with([]).set(whole(spool.waiting_bytes));
+        self.spool_file_bytes.with([]).set(whole(spool.file_bytes));
+        self.spool_full.with([]).set(i64::from(spool.full.is_some()));
     }
 }
 
@@ -88,4 +132,43 @@ pub fn router(query: FilesQuery) -> Router {
         query.ask().await.map(Json).ok_or(StatusCode::SERVICE_UNAVAILABLE)
     }
     Router::new().route("/files", get(files)).with_state(query)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tailrace_shared::telemetry::metrics::Exporter;
+
+    use super::*;
+
+    #[test]
+    fn totals_become_counters_that_only_rise() {
+        let exporter = Exporter::default();
+        let metrics = DeliveryMetrics::register(exporter.registry()).unwrap();
+        for records_acked in [3, 10] {
+            let delivery = DeliverStats {
+                records_acked,
+                oldest_unacked: Some(Duration::from_millis(1500)),
+                ..DeliverStats::default()
+            };
+            metrics.show(&SpoolStats::default(), &delivery);
+        }
+        let text = exporter.render().unwrap();
+        for line in [
+            "tailrace_agent_records_acknowledged_total 10",
+            "tailrace_agent_oldest_unacknowledged_seconds 1.5",
+            "tailrace_agent_spool_full 0",
+        ] {
+            assert!(text.lines().any(|found| found == line), "{line} in\n{text}");
+        }
+    }
+
+    #[test]
+    fn every_metric_has_the_prefix_and_a_sentence() {
+        for definition in ReadMetrics::DEFINITIONS.iter().chain(DeliveryMetrics::DEFINITIONS) {
+            assert!(definition.name.starts_with("tailrace_agent_"), "{}", definition.name);
+            assert!(definition.help.ends_with('.'), "{}", definition.name);
+        }
+    }
 }

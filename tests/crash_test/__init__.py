@@ -1,1 +1,4 @@
-"""Real processes, killed at random, and every line looked at: lost, doubled, or out of order."""
+"""Real processes, killed by a schedule, and every line looked at: lost, doubled, changed, or out of order."""
+
+TOPIC = "crash"
+GROUP = "crash-test"

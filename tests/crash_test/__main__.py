@@ -1,43 +1,44 @@
-"""Runs the schedule that the seed gives, then waits for quiet and looks at every line.
+"""Kills agent, collector and consumer by the schedule that the seed gives, while programs write and rotate logs.
 
-The log must hold every line once, in each file's order; the consumer's own database must hold each line once too.
+Then it waits for quiet, kills once more, stops in good order, and looks at every line: the collector's log and the
+consumer's database must each hold every line once, as it was written, in its file's order.
 """
 
 import argparse
 import collections
 import pathlib
 import random
+import re
 import shutil
 import sqlite3
 import sys
 import tempfile
 import time
 
-from tests.crash_test import verify
+from tests.crash_test import TOPIC, verify
+from tests.crash_test.schedule import Kill, schedule
 from tests.crash_test.writers import Writer
-from tests.lib.processes import Agent, Collector, Process
+from tests.lib.processes import SMALL_WAL, Agent, Collector, Process
 
-TOPIC = "crash"
-# Small files, so that rolls, flushes and checkpoints happen all the time.
-COLLECTOR = """
-[topics]
-partitions = 3
-[wal]
-file_bytes = "1MiB"
-budget_bytes = "64MiB"
-"""
-# How long nothing may arrive, with everything running, before we say that it never will.
-PATIENCE_S = 60
+# For how long nothing may arrive, with everything running, before we say that it never will.
+PATIENCE_S = 120
+# For how long nothing may arrive before we say that all is done.
+QUIET_S = 5
 
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="tests/crash", description=__doc__)
-    parser.add_argument("--kills", type=int, default=200, help="how many processes to kill (default 200)")
-    parser.add_argument("--seed", type=int, default=None, help="reproduces a schedule (default: random, printed)")
+    parser.add_argument("--kills", type=int, default=200, help="how many times to kill (default 200)")
+    parser.add_argument("--minutes", type=float, help="kill for so long instead")
+    parser.add_argument("--seed", type=int, help="gives the same schedule again (default: random, and printed)")
+    parser.add_argument("--only", choices=["agent", "collector", "consumer"], help="kill no other")
     parser.add_argument("--writers", type=int, default=6, help="how many programs write logs (default 6)")
     parser.add_argument("--rate", type=int, default=400, help="lines per second and writer (default 400)")
     parser.add_argument("--keep", action="store_true", help="keep all files, also if nothing was found")
-    return parser.parse_args()
+    options = parser.parse_args()
+    if options.seed is None:
+        options.seed = random.SystemRandom().randrange(1 << 31)
+    return options
 
 
 class Crash:
@@ -45,104 +46,148 @@ class Crash:
 
     def __init__(self, options: argparse.Namespace, work: pathlib.Path):
         self.options, self.work = options, work
-        self.random = random.Random(options.seed)
-        self.logs = work / "logs"
-        self.logs.mkdir()
-        self.collector = Collector(work, COLLECTOR)
-        inputs = f'[[files]]\ntopic = "{TOPIC}"\ninclude = ["{self.logs}/*.log"]\n'
-        self.agent = Agent(work, self.collector.bootstrap, inputs)
         self.database = work / "consumer.db"
-        consumer = [sys.executable, "-m", "tests.crash_test.consumer", self.collector.bootstrap, TOPIC]
-        self.consumer = Process("consumer", [*consumer, str(self.database)], work)
-        self.processes = [self.agent, self.collector, self.consumer]
-        self.writers = [
-            Writer(number, self.logs, options.seed, options.rate) for number in range(options.writers)
-        ]
+        self.collector = Collector(work, "[topics]\npartitions = 3\n" + SMALL_WAL)
+        self.agent = Agent(work, self.collector.bootstrap, self.inputs())
+        module = "tests.crash_test.consumer"
+        command = [sys.executable, "-m", module, self.collector.bootstrap, str(self.database)]
+        self.consumer = Process("consumer", command, work)
+        self.processes = {one.name: one for one in (self.agent, self.collector, self.consumer)}
+        self.victims = [options.only] if options.only else sorted(self.processes)
+        self.writers = [self.writer(number) for number in range(options.writers)]
         self.kills: collections.Counter[str] = collections.Counter()
 
+    def inputs(self) -> str:
+        """Half of the writers rename their files to names that match as well, half to names that do not."""
+        inputs = '[read]\nscan_interval = "2s"\n[spool]\nfile_bytes = "4MiB"\nmax_bytes = "64MiB"\n'
+        for directory, pattern in (("kept", "*"), ("away", "*.log")):
+            (self.work / directory).mkdir()
+            inputs += f'[[files]]\ntopic = "{TOPIC}"\ninclude = ["{self.work}/{directory}/{pattern}"]\n'
+        return inputs
+
+    def writer(self, number: int) -> Writer:
+        if number % 2 == 0:
+            directory, may_rotate = "kept", lambda _writer, _file: True
+        else:
+            # A name that does not match is only found if the agent knew the file before it was renamed.
+            directory, may_rotate = "away", self.arrived
+        return Writer(number, self.work / directory, self.options.seed, self.options.rate, may_rotate)
+
     def run(self) -> list[str]:
-        for starter in (*self.processes, *self.writers):
-            starter.start()
-        while sum(self.kills.values()) < self.options.kills:
-            self.kill_some()
+        for writer in self.writers:
+            writer.start()
+        self.kill_by_schedule()
         for writer in self.writers:
             writer.stop()
-        written = {writer.number: writer.lines_per_file for writer in self.writers}
-        total = sum(sum(files) for files in written.values())
-        self.wait_for_quiet(total)
-        findings = verify.check(verify.read_log(self.collector.bootstrap, TOPIC), written)
-        findings += [f"in the consumer's results: {finding}" for finding in verify.check(self.consumed(), written)]
-        self.report(written, total)
-        for process in self.processes:
-            process.check_alive()
-        statuses = {process.name: process.stop() for process in (self.agent, self.collector)}
-        findings += [f"{name} stopped with status {status}" for name, status in statuses.items() if status != 0]
-        self.consumer.kill()
+        self.wait_for_quiet()
+        # Whatever the agent still holds in doubt would now come a second time.
+        self.strike(Kill(0, tuple(self.victims), 0))
+        self.wait_for_quiet()
+        findings = self.stop_in_order()
+        with self.collector:
+            self.collector.wait_ready()
+            if not re.search(r"frames: 0\b", self.collector.log()):
+                findings.append("after a stop in good order the collector had something to recover")
+            findings += verify.check(verify.read_log(self.collector.bootstrap), self.writers)
+        with sqlite3.connect(self.database) as database:
+            kept = verify.check(verify.read_database(database), self.writers)
+        findings += [f"in the consumer's results: {finding}" for finding in kept]
         return findings
 
-    def kill_some(self) -> None:
-        """Kills one to three processes at once; often so soon after a start that it is still recovering."""
-        soon = self.random.random() < 0.3
-        time.sleep(self.random.uniform(0, 0.2) if soon else self.random.uniform(0.2, 1.5))
-        count = self.random.choices([1, 2, 3], [8, 2, 1])[0]
-        victims = self.random.sample(self.processes, count)
-        for victim in victims:
-            victim.check_alive()
-            victim.kill()
-            self.kills[victim.name] += 1
-        time.sleep(self.random.choice([0, 0, 0.05, 0.5]))
-        for victim in victims:
-            victim.start()
+    def kill_by_schedule(self) -> None:
+        begun = time.monotonic()
+        with open(self.work / "kills.log", "w", buffering=1) as log:
+            for count, kill in enumerate(schedule(self.options.seed, self.victims)):
+                minutes = (time.monotonic() - begun) / 60
+                if minutes > self.options.minutes if self.options.minutes else count >= self.options.kills:
+                    return
+                log.write(f"{count + 1}: {kill}\n")
+                self.watch(kill.after_s)
+                log.write(f"    {time.strftime('%H:%M:%S', time.gmtime())} UTC\n")
+                self.strike(kill)
+                if (count + 1) % 20 == 0:
+                    print(f"  {count + 1} kills, {self.written()} lines written, {self.consumed()} read", flush=True)
 
-    def consumed_count(self) -> int:
-        with sqlite3.connect(self.database, timeout=30) as database:
-            return database.execute("SELECT count(*) FROM line").fetchone()[0]
-
-    def consumed(self) -> dict[int, list[bytes]]:
-        values: dict[int, list[bytes]] = collections.defaultdict(list)
-        with sqlite3.connect(self.database, timeout=30) as database:
-            for part, value in database.execute("SELECT part, value FROM line ORDER BY part, at"):
-                values[part].append(value)
-        return values
-
-    def wait_for_quiet(self, total: int) -> None:
-        count, since = -1, time.monotonic()
-        while count < total and time.monotonic() - since < PATIENCE_S:
-            time.sleep(0.5)
-            for process in self.processes:
+    def watch(self, seconds: float) -> None:
+        until = time.monotonic() + seconds
+        while (left := until - time.monotonic()) > 0:
+            for process in self.processes.values():
                 process.check_alive()
-            now = self.consumed_count()
-            if now != count:
-                count, since = now, time.monotonic()
-        time.sleep(1)  # a doubled line would come after the last one
+            time.sleep(min(left, 0.2))
 
-    def report(self, written: dict[int, list[int]], total: int) -> None:
-        files = sum(len(files) for files in written.values())
+    def strike(self, kill: Kill) -> None:
+        for name in kill.victims:
+            self.processes[name].kill()
+            self.kills[name] += 1
+        time.sleep(kill.down_s)
+        for name in kill.victims:
+            self.processes[name].start()
+
+    def query(self, statement: str, *values: int) -> int:
+        """A number out of the consumer's database; 0 as long as there is nothing."""
+        try:
+            with sqlite3.connect(f"file:{self.database}?mode=ro", uri=True, timeout=60) as database:
+                row = database.execute(statement, values).fetchone()
+                return int(row[0]) if row else 0
+        except sqlite3.OperationalError:
+            return 0
+
+    def arrived(self, writer: int, file: int) -> bool:
+        return bool(self.query("SELECT 1 FROM file WHERE writer = ? AND file = ?", writer, file))
+
+    def consumed(self) -> int:
+        return self.query("SELECT count(*) FROM line")
+
+    def written(self) -> int:
+        return sum(sum(writer.lines_per_file) for writer in self.writers)
+
+    def wait_for_quiet(self) -> None:
+        count, since = self.consumed(), time.monotonic()
+        while time.monotonic() - since < (QUIET_S if count >= self.written() else PATIENCE_S):
+            self.watch(0.5)
+            if (now := self.consumed()) != count:
+                count, since = now, time.monotonic()
+
+    def stop_in_order(self) -> list[str]:
+        self.consumer.kill()
+        statuses = {server.name: server.stop() for server in (self.agent, self.collector)}
+        return [f"{name} stopped with status {status}" for name, status in statuses.items() if status != 0]
+
+    def report(self) -> str:
+        files = sum(len(writer.lines_per_file) for writer in self.writers)
+        size = sum(path.stat().st_size for name in ("kept", "away") for path in (self.work / name).iterdir())
         kills = ", ".join(f"{name} {count}" for name, count in sorted(self.kills.items()))
-        print(f"{total} lines in {files} files by {len(written)} writers; killed: {kills}")
+        store = self.collector.data_dir / "store"
+        checkpoints = [path.name for path in store.rglob("checkpoints/*")]
+        segments = sum(1 for path in store.rglob("segments/*") if path.is_file())
+        return (
+            f"{self.written()} lines, {size >> 20} MiB, in {files} files by {len(self.writers)} writers\n"
+            f"killed: {kills}\n"
+            f"the collector: {self.collector.starts} starts, newest checkpoint {max(checkpoints, default='none')}, "
+            f"{segments} segments"
+        )
 
 
 def main() -> int:
     options = arguments()
-    if options.seed is None:
-        options.seed = random.SystemRandom().randrange(1 << 31)
-    print(f"tests/crash --kills {options.kills} --seed {options.seed} --writers {options.writers}", flush=True)
+    length = f"--minutes {options.minutes}" if options.minutes else f"--kills {options.kills}"
+    only = f" --only {options.only}" if options.only else ""
+    load = f"--writers {options.writers} --rate {options.rate}"
+    print(f"tests/crash {length} --seed {options.seed} {load}{only}", flush=True)
     work = pathlib.Path(tempfile.mkdtemp(prefix="tailrace-crash-"))
     crash = Crash(options, work)
-    findings = ["the run did not come to its end"]
     try:
-        findings = crash.run()
+        with crash.agent, crash.collector, crash.consumer:
+            findings = crash.run()
     except AssertionError as error:
         findings = [str(error)]
-    finally:
-        for process in crash.processes:
-            process.kill()
-        if not findings and not options.keep:
-            shutil.rmtree(work)
+    print(crash.report())
     for finding in findings:
         print(f"FOUND: {finding}")
     if findings or options.keep:
-        print(f"files: {work}")
+        print(f"files: {work}, the kills and their times in kills.log")
+    else:
+        shutil.rmtree(work)
     print(f"crash: {0 if findings else 1} passed, {1 if findings else 0} failed")
     return 1 if findings else 0
 

@@ -1,55 +1,118 @@
-"""Looks at every line: which are missing, doubled, or out of order."""
+"""Looks at every line: which are lost, doubled, changed, or out of order."""
 
-import collections
+import array
+import sqlite3
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
 
 from confluent_kafka import Consumer, TopicPartition
 
-Line = tuple[int, int, int]
+from tests.crash_test import TOPIC
+from tests.crash_test.lines import Line, decode
+from tests.crash_test.writers import Writer
+
+Place = tuple[int, int]  # partition and offset
+FINDINGS_MAX = 20
 
 
-def read_log(bootstrap: str, topic: str) -> dict[int, list[bytes]]:
-    """Every value of every partition, from beginning to end."""
-    consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": "verify", "enable.partition.eof": True})
-    parts = sorted(consumer.list_topics(topic, timeout=30).topics[topic].partitions)
-    consumer.assign([TopicPartition(topic, part, 0) for part in parts])
-    values: dict[int, list[bytes]] = {part: [] for part in parts}
-    open_parts = set(parts)
-    while open_parts:
-        for message in consumer.consume(10_000, timeout=10):
-            if message.error() is not None:
-                open_parts.discard(message.partition())
-            else:
-                values[message.partition()].append(message.value())
-    consumer.close()
-    return values
+class File:
+    """Of one file: at which offset each line was found; -1 if it was not."""
+
+    def __init__(self, part: int):
+        self.part = part
+        self.offsets = array.array("q")
+        self.highest = -1
+
+    def place(self, number: int) -> str:
+        """Where a line is, in words."""
+        if 0 <= number < len(self.offsets) and self.offsets[number] >= 0:
+            return f"partition {self.part} offset {self.offsets[number]}"
+        return "nowhere"
+
+    def take(self, number: int, place: Place) -> str | None:
+        """Notes the next line; what is wrong with it, if anything."""
+        part, offset = place
+        self.offsets.extend([-1] * (number + 1 - len(self.offsets)))
+        if part != self.part:
+            return f"in partition {part} offset {offset}, other lines of its file are in partition {self.part}"
+        if self.offsets[number] >= 0:
+            return f"doubled: {self.place(number)}, and offset {offset}"
+        self.offsets[number] = offset
+        if number < self.highest:
+            return f"out of order: {self.place(number)}, after line {self.highest}: {self.place(self.highest)}"
+        self.highest = number
+        return None
+
+    def missing(self, written: int) -> Iterator[tuple[int, int]]:
+        """The stretches of lines that were not found, each as its first and its last."""
+        first = None
+        for number in range(written + 1):
+            lost = number < written and (number >= len(self.offsets) or self.offsets[number] < 0)
+            if lost and first is None:
+                first = number
+            elif not lost and first is not None:
+                yield first, number - 1
+                first = None
 
 
-def parse(value: bytes) -> Line:
-    writer, file_number, line_number, _ = value.split(b" ", 3)
-    return int(writer), int(file_number), int(line_number)
-
-
-def check(values: dict[int, list[bytes]], written: dict[int, list[int]]) -> list[str]:
-    """What is wrong, in words; nothing if all is well. `written` is lines per file, per writer."""
+def check(lines: Iterable[tuple[Place, Line]], writers: list[Writer]) -> list[str]:
+    """What is wrong, in words; nothing if all is well. The lines come in the order of their offsets."""
     findings: list[str] = []
-    seen: collections.Counter[Line] = collections.Counter()
-    for part, lines in values.items():
-        last: dict[tuple[int, int], int] = {}
-        for value in lines:
-            try:
-                writer, file_number, line_number = parse(value)
-            except ValueError:
-                findings.append(f"partition {part}: a line that nobody wrote: {value[:80]!r}")
+    files: dict[tuple[int, int], File] = {}
+    for place, line in lines:
+        file = files.setdefault((line.writer, line.file), File(place[0]))
+        wrong = file.take(line.number, place)
+        if wrong is not None:
+            path = writers[line.writer].path_of(line.file)
+            findings.append(f"{path} line {line.number + 1} {wrong}")
+    for writer in writers:
+        for number, written in enumerate(writer.lines_per_file):
+            file = files.get((writer.number, number), File(-1))
+            path = writer.path_of(number)
+            for first, last in file.missing(written):
+                findings.append(
+                    f"{path} lines {first + 1} to {last + 1} lost; "
+                    f"the one before: {file.place(first - 1)}; the one after: {file.place(last + 1)}"
+                )
+            if len(file.offsets) > written:
+                findings.append(f"{path} has {written} lines, {len(file.offsets)} arrived")
+    return shortened(findings)
+
+
+def shortened(findings: list[str]) -> list[str]:
+    more = len(findings) - FINDINGS_MAX
+    return findings[:FINDINGS_MAX] + ([f"and {more} more"] if more > 0 else [])
+
+
+def read_log(bootstrap: str) -> Iterator[tuple[Place, Line]]:
+    """Every line of every partition, from beginning to end."""
+    settings = {"bootstrap.servers": bootstrap, "group.id": "verify", "enable.partition.eof": True, "check.crcs": True}
+    consumer = Consumer(settings)
+    parts = sorted(consumer.list_topics(TOPIC, timeout=60).topics[TOPIC].partitions)
+    consumer.assign([TopicPartition(TOPIC, part, 0) for part in parts])
+    expected: dict[int, int] = defaultdict(int)
+    unread = set(parts)
+    while unread:
+        messages = consumer.consume(10_000, timeout=60)
+        if not messages:
+            raise AssertionError(f"reading the log back: nothing for 60 s, partitions {unread} are not at their end")
+        for message in messages:
+            part, at = message.partition(), message.offset()
+            if message.error() is not None:
+                unread.discard(part)
                 continue
-            seen[writer, file_number, line_number] += 1
-            if line_number <= last.get((writer, file_number), -1) and seen[writer, file_number, line_number] == 1:
-                findings.append(f"out of order: writer {writer} file {file_number} line {line_number}")
-            last[writer, file_number] = max(line_number, last.get((writer, file_number), -1))
-    expected = {(writer, file, line) for writer, files in written.items() for file, n in enumerate(files) for line in range(n)}
-    lost = sorted(expected - seen.keys())
-    doubled = sorted(line for line, count in seen.items() if count > 1)
-    invented = sorted(seen.keys() - expected)
-    for name, lines in (("lost", lost), ("doubled", doubled), ("never written", invented)):
-        if lines:
-            findings.append(f"{len(lines)} lines {name}, the first: {lines[:5]}")
-    return findings
+            if at != expected[part]:
+                raise AssertionError(f"reading the log back: partition {part} offset {at} follows {expected[part] - 1}")
+            expected[part] = at + 1
+            try:
+                yield (part, at), decode(message.value() or b"")
+            except ValueError as error:
+                value = (message.value() or b"")[:80]
+                raise AssertionError(f"partition {part} offset {at} holds {value!r}, which nobody wrote") from error
+    consumer.close()
+
+
+def read_database(database: sqlite3.Connection) -> Iterator[tuple[Place, Line]]:
+    """Every line that the consumer kept."""
+    for part, at, *line in database.execute("SELECT * FROM line ORDER BY part, at"):
+        yield (part, at), Line(*line)

@@ -4,45 +4,65 @@ import pathlib
 import random
 import threading
 import time
+from collections.abc import Callable
+
+from tests.crash_test.lines import Line, encode, filler
 
 
 class Writer(threading.Thread):
-    """Writes `<writer> <file> <line> <filler>` until told to stop. Files and lines count from 0."""
+    """Writes until told to stop. `may_rotate` is asked, with writer and file, before a file is renamed."""
 
-    def __init__(self, number: int, directory: pathlib.Path, seed: int, lines_per_second: int):
+    def __init__(
+        self,
+        number: int,
+        directory: pathlib.Path,
+        seed: int,
+        lines_per_second: int,
+        may_rotate: Callable[[int, int], bool],
+    ):
         super().__init__(daemon=True, name=f"writer-{number}")
         self.number = number
         self.path = directory / f"w{number}.log"
-        self.random = random.Random(seed * 1000 + number)
+        self.random = random.Random(f"{seed} writer {number}")
         self.rate = lines_per_second
+        self.may_rotate = may_rotate
         self.stopping = threading.Event()
         self.lines_per_file: list[int] = []
 
     def run(self) -> None:
-        file_number = 0
         while not self.stopping.is_set():
+            file = len(self.lines_per_file)
             self.lines_per_file.append(0)
-            self.write_file(file_number, time.monotonic() + self.random.uniform(1, 5))
-            self.path.rename(self.path.with_name(f"{self.path.name}.{file_number}"))
-            file_number += 1
+            self.write_file(file, time.monotonic() + self.random.uniform(1, 5))
+            if not self.stopping.is_set():
+                self.path.rename(self.rotated(file))
 
-    def write_file(self, file_number: int, until: float) -> None:
+    def rotated(self, file: int) -> pathlib.Path:
+        return self.path.with_name(f"{self.path.name}.{file}")
+
+    def path_of(self, file: int) -> pathlib.Path:
+        """Where a file is now."""
+        return self.rotated(file) if self.rotated(file).exists() else self.path
+
+    def write_file(self, file: int, until: float) -> None:
         with open(self.path, "ab", buffering=0) as log:
-            while time.monotonic() < until and not self.stopping.is_set():
+            while not self.stopping.is_set():
+                if time.monotonic() > until and self.may_rotate(self.number, file):
+                    return
                 # One write may end in the middle of a line, as the writes of real programs do.
-                burst = b"".join(self.line(file_number) for _ in range(self.random.randint(1, 20)))
+                count = self.random.randint(1, 20)
+                burst = b"".join(self.line(file) for _ in range(count))
                 cut = self.random.randint(0, len(burst))
                 log.write(burst[:cut])
                 if self.random.random() < 0.2:
                     time.sleep(self.random.uniform(0, 0.05))
                 log.write(burst[cut:])
-                time.sleep(self.random.expovariate(self.rate / 10))
+                time.sleep(self.random.expovariate(self.rate / count))
 
-    def line(self, file_number: int) -> bytes:
-        line_number = self.lines_per_file[-1]
-        self.lines_per_file[-1] += 1
-        filler = "x" * self.random.randint(0, 180)
-        return f"{self.number} {file_number} {line_number} {filler}\n".encode()
+    def line(self, file: int) -> bytes:
+        line = Line(self.number, file, self.lines_per_file[file])
+        self.lines_per_file[file] += 1
+        return encode(line, filler(self.random)) + b"\n"
 
     def stop(self) -> None:
         self.stopping.set()

@@ -1,15 +1,40 @@
-# Sourced by the test commands: where things are, and how to say that something is missing.
+# Sourced by the test commands: where things are, and what is installed on first use.
 # shellcheck shell=bash
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$root/target}
 export TAILRACE_BIN=${TAILRACE_BIN:-$CARGO_TARGET_DIR/release}
+export PATH=$PATH:/usr/sbin:/sbin # logrotate, for those who are not root
 venv=$CARGO_TARGET_DIR/test-venv
 
-# A Python with the Kafka client that the tests read and write with, installed on first use.
-test_python() {
-  if [ ! -x "$venv/bin/python" ] || ! "$venv/bin/python" -c 'import confluent_kafka, pytest' 2>/dev/null; then
-    python3 -m venv "$venv"
-    "$venv/bin/python" -m pip install --quiet --disable-pip-version-check -r "$root/tests/requirements.txt"
+# Installs a Debian package if the command that it brings is missing and this user may; fails if it is still missing.
+need() { # COMMAND PACKAGE
+  command -v "$1" >/dev/null && return
+  [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null || return
+  if [ -z "${apt_updated:-}" ]; then
+    apt-get update -qq || return
+    apt_updated=yes
   fi
+  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$2" >/dev/null
+  command -v "$1" >/dev/null
+}
+
+# A Python with the clients that the tests read and write with.
+test_python() {
+  local wanted=$root/tests/requirements.txt
+  cmp -s "$wanted" "$venv/installed.txt" && "$venv/bin/python" -c '' && return
+  need python3 python3-venv || return
+  if ! python3 -c 'import ensurepip' 2>/dev/null; then
+    # The interpreter is there, what makes environments is a package of its own.
+    [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null || return
+    apt-get update -qq && apt-get install -y -qq python3-venv >/dev/null || return
+  fi
+  python3 -m venv --clear "$venv" || return
+  "$venv/bin/python" -m pip install --quiet --disable-pip-version-check -r "$wanted" || return
+  cp "$wanted" "$venv/installed.txt"
+}
+
+# The binaries, all in one place.
+build_binaries() {
+  cargo build --quiet --release --locked --workspace --manifest-path "$root/Cargo.toml"
 }

@@ -2,19 +2,37 @@
 
 import os
 import pathlib
+import random
 import signal
 import socket
 import subprocess
 import time
 import urllib.request
+from collections.abc import Callable
+from typing import Self, TypeVar
+
+T = TypeVar("T")
 
 BIN = pathlib.Path(os.environ.get("TAILRACE_BIN", "target/release"))
+# A WAL of little files, which still holds the largest frames.
+SMALL_WAL = '[wal]\nfile_bytes = "16MiB"\nbudget_bytes = "64MiB"\n'
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """A port that nobody uses, below those that the system gives to outgoing connections.
+
+    One of those could be taken by some client while a listener is down between two starts; a client that tries to
+    reach the listener could even be connected to itself.
+    """
+    first_outgoing = int(pathlib.Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    while True:
+        port = random.SystemRandom().randrange(10_000, max(first_outgoing, 20_000))
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+                return port
+            except OSError:
+                continue
 
 
 class Process:
@@ -24,81 +42,130 @@ class Process:
         self.name = name
         self.command = command
         self.log_path = log_dir / f"{name}.log"
-        self.child: subprocess.Popen | None = None
+        self.child: subprocess.Popen[bytes] | None = None
         self.starts = 0
 
-    def start(self) -> None:
+    def start(self) -> Self:
         self.starts += 1
         with open(self.log_path, "ab") as log:
             log.write(f"--- start {self.starts}\n".encode())
             log.flush()
-            self.child = subprocess.Popen(
-                self.command, stdout=log, stderr=log, stdin=subprocess.DEVNULL
-            )
+            self.child = subprocess.Popen(self.command, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
+        return self
 
     def kill(self) -> None:
-        """kill -9: nothing is flushed, nobody is told."""
+        """kill -9: nothing is flushed, nobody is told. One that had ended before has failed."""
         if self.child is not None:
             self.child.kill()
-            self.child.wait()
+            status = self.child.wait()
+            if status != -signal.SIGKILL:
+                raise AssertionError(self.ended(status))
+            self.child = None
 
-    def stop(self, seconds: float = 30) -> int:
+    def stop(self, seconds: float = 60) -> int:
         """SIGTERM, and the exit status."""
         assert self.child is not None
         self.child.send_signal(signal.SIGTERM)
-        return self.child.wait(seconds)
+        status = self.wait_end(seconds)
+        self.child = None
+        return status
+
+    def wait_end(self, seconds: float = 60) -> int:
+        """The exit status of a process that ends by itself."""
+        assert self.child is not None
+        try:
+            return self.child.wait(seconds)
+        except subprocess.TimeoutExpired as error:
+            raise AssertionError(f"{self.name} did not end within {seconds} s:\n{self.log_tail()}") from error
 
     def check_alive(self) -> None:
         """A process that ended without being killed has failed."""
-        if self.child is not None and self.child.poll() is not None:
-            tail = self.log_path.read_text(errors="replace").splitlines()[-25:]
-            raise AssertionError(
-                f"{self.name} ended by itself with status {self.child.returncode}:\n" + "\n".join(tail)
-            )
+        if self.child is not None and (status := self.child.poll()) is not None:
+            raise AssertionError(self.ended(status))
+
+    def ended(self, status: int) -> str:
+        return f"{self.name} ended by itself with status {status}:\n{self.log_tail()}"
+
+    def log(self) -> str:
+        """What it has said since its last start."""
+        return self.log_path.read_text(errors="replace").split(f"--- start {self.starts}\n")[-1]
+
+    def log_tail(self) -> str:
+        return "\n".join(self.log_path.read_text(errors="replace").splitlines()[-25:])
+
+    def __enter__(self) -> Self:
+        return self if self.child is not None else self.start()
+
+    def __exit__(self, *_: object) -> None:
+        if self.child is not None:
+            self.child.kill()
+            self.child.wait()
+            self.child = None
 
 
-class Collector(Process):
+class Server(Process):
+    """One of the binaries, with its operator's port."""
+
+    def __init__(self, name: str, work: pathlib.Path, config: str):
+        self.http_port = free_port()
+        self.config_path = work / f"{name}.toml"
+        self.config_path.write_text(f'{config}\n[http]\nlisten = "127.0.0.1:{self.http_port}"\n')
+        super().__init__(name, [str(BIN / f"tailrace-{name}"), "--config", str(self.config_path)], work)
+
+    def url(self, path: str) -> str:
+        return f"http://127.0.0.1:{self.http_port}{path}"
+
+    def wait_ready(self, seconds: float = 60) -> Self:
+        wait_http(self.url("/readyz"), seconds, self)
+        return self
+
+    def metric(self, name: str) -> float:
+        """The sum over all labels; 0 if it was never counted."""
+        lines = wait_http(self.url("/metrics"), 30, self).splitlines()
+        values = [line.rsplit(" ", 1) for line in lines if not line.startswith("#")]
+        return sum(float(value) for series, value in values if series.split("{")[0] == name)
+
+
+class Collector(Server):
     """A collector on ports of its own."""
 
-    def __init__(self, work: pathlib.Path, extra: str = ""):
-        self.port, self.http_port = free_port(), free_port()
+    def __init__(self, work: pathlib.Path, extra: str = SMALL_WAL, data_dir: pathlib.Path | None = None):
+        self.port = free_port()
         self.bootstrap = f"127.0.0.1:{self.port}"
-        config = work / "collector.toml"
-        config.write_text(
-            f'data_dir = "{work}/collector"\n'
-            f'[kafka]\nlisten = "{self.bootstrap}"\n'
-            f'[http]\nlisten = "127.0.0.1:{self.http_port}"\n' + extra
-        )
-        super().__init__("collector", [str(BIN / "tailrace-collector"), "--config", str(config)], work)
-
-    def wait_ready(self, seconds: float = 60) -> None:
-        wait_http(f"http://127.0.0.1:{self.http_port}/readyz", seconds, self)
+        self.data_dir = data_dir or work / "collector"
+        config = f'data_dir = "{self.data_dir}"\n[kafka]\nlisten = "{self.bootstrap}"\n{extra}'
+        super().__init__("collector", work, config)
 
 
-class Agent(Process):
+class Agent(Server):
     """An agent that follows files for a collector."""
 
-    def __init__(self, work: pathlib.Path, bootstrap: str, inputs: str, extra: str = ""):
-        self.http_port = free_port()
-        config = work / "agent.toml"
-        config.write_text(
-            f'data_dir = "{work}/agent"\n{extra}'
-            f'[collector]\nbootstrap = ["{bootstrap}"]\n'
-            f'[http]\nlisten = "127.0.0.1:{self.http_port}"\n' + inputs
-        )
-        super().__init__("agent", [str(BIN / "tailrace-agent"), "--config", str(config)], work)
+    def __init__(self, work: pathlib.Path, bootstrap: str, inputs: str):
+        self.data_dir = work / "agent"
+        config = f'data_dir = "{self.data_dir}"\n[collector]\nbootstrap = ["{bootstrap}"]\n{inputs}'
+        super().__init__("agent", work, config)
 
 
 def wait_http(url: str, seconds: float, process: Process | None = None) -> str:
     """The body of a page once it answers 200."""
-    deadline = time.monotonic() + seconds
-    while True:
+
+    def body() -> str | None:
         try:
             with urllib.request.urlopen(url, timeout=5) as response:
                 return response.read().decode()
-        except OSError as error:
+        except OSError:
             if process is not None:
                 process.check_alive()
-            if time.monotonic() > deadline:
-                raise AssertionError(f"{url} did not answer within {seconds} s: {error}") from error
-            time.sleep(0.05)
+            return None
+
+    return wait_until(body, f"{url} answers", seconds)
+
+
+def wait_until(condition: Callable[[], T | None], what: str, seconds: float = 60) -> T:
+    """The first true value of the condition. The patience is for slow machines; nothing is measured with it."""
+    deadline = time.monotonic() + seconds
+    while not (found := condition()):
+        if time.monotonic() > deadline:
+            raise AssertionError(f"not within {seconds:.0f} s: {what}")
+        time.sleep(0.05)
+    return found

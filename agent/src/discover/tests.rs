@@ -126,7 +126,9 @@ fn only_directories_that_can_match_are_entered() {
 fn excluded_directories_and_the_agents_own_are_not_entered() {
     let disk = disk_with(&["/log/journal/a.log", "/log/own/b.log", "/log/c.log"]);
     let selections = vec![selection(&["/log/**/*.log"], &["/log/journal"])];
-    let mut walker = Walker::new(Arc::new(disk), selections, vec![PathBuf::from("/log/own")]);
+    create(&disk, "/log/output.log");
+    let off_limits = ["/log/own", "/log/output.log"].map(PathBuf::from).to_vec();
+    let mut walker = Walker::new(Arc::new(disk), selections, off_limits);
     let scan = walker.scan_all();
     assert_eq!(paths(&scan), ["/log/c.log"]);
     assert!(!scan.dirs.contains(Path::new("/log/journal")));

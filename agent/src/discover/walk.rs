@@ -62,7 +62,7 @@ struct Step {
 pub struct Walker {
     disk: Arc<dyn Disk>,
     selections: Vec<Selection>,
-    /// Never entered: the agent's own data.
+    /// Never entered, and never followed: the agent's own data and output.
     off_limits: Vec<PathBuf>,
     off_limits_ids: HashSet<FileId>,
     /// The directories that matter, from the walks since the last of everything.
@@ -217,8 +217,11 @@ impl Walker {
                 return None;
             }
         };
+        if self.off_limits_ids.contains(&metadata.id) {
+            return None;
+        }
         match metadata.kind {
-            FileKind::Dir if leads_on && !self.is_left_out(path, metadata.id, below) => return Some(metadata.id),
+            FileKind::Dir if leads_on && !self.is_left_out(path, below) => return Some(metadata.id),
             FileKind::File => {
                 let input = input?;
                 if scan.seen.insert(metadata.id) {
@@ -257,8 +260,8 @@ impl Walker {
     }
 
     /// Whether no input may look into a directory.
-    fn is_left_out(&self, path: &Path, id: FileId, below: &[Step]) -> bool {
-        self.off_limits_ids.contains(&id) || below.iter().all(|step| self.excludes(step.input, path))
+    fn is_left_out(&self, path: &Path, below: &[Step]) -> bool {
+        below.iter().all(|step| self.excludes(step.input, path))
     }
 
     /// Events for a file that is reached through a link come from the directory that really has it.

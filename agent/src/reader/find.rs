@@ -137,13 +137,13 @@ impl Finder {
     /// Looks at one directory; if nothing is new there, has it watched, and looks once more, since something may have
     /// happened just before the watch began.
     fn scan_dir(&mut self, dir: &Path, tail: &mut Tail, watch: &mut Watch, now: Duration) {
-        let (mut changed, mut names) = self.scan_dir_once(dir, tail, now);
+        let (mut changed, mut names) = self.scan_dir_once(dir, tail, watch, now);
         let mut outcome = Outcome::Changed;
         if !changed {
             let watched = self.rounds.watched_for(dir);
             outcome = Outcome::Unwatched;
             if watch.arm(&watched) {
-                (changed, names) = self.scan_dir_once(dir, tail, now);
+                (changed, names) = self.scan_dir_once(dir, tail, watch, now);
                 outcome = if changed { Outcome::Changed } else { Outcome::Watched };
                 if changed {
                     watch.disarm(&watched);
@@ -153,10 +153,10 @@ impl Finder {
         self.rounds.looked(dir, names, outcome, now);
     }
 
-    fn scan_dir_once(&mut self, dir: &Path, tail: &mut Tail, now: Duration) -> (bool, usize) {
+    fn scan_dir_once(&mut self, dir: &Path, tail: &mut Tail, watch: &mut Watch, now: Duration) -> (bool, usize) {
         let scan = self.walker.scan_dir(dir);
         let names = scan.names;
-        self.rounds.meet(&scan, false, now);
+        watch.disarm(&self.rounds.meet(&scan, false, now));
         self.complain(&scan);
         (self.apply(scan, false, tail, now), names)
     }

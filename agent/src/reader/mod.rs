@@ -5,6 +5,7 @@
 //! fail the other.
 
 mod find;
+mod report;
 #[cfg(test)]
 mod tests;
 
@@ -22,9 +23,9 @@ use crate::batch::{Batcher, Encoding, Format, Size, StretchError};
 use crate::discover::{FileNo, Selection, Walker};
 use crate::frame::{Cut, Lines};
 use crate::position::FilePosition;
-use crate::status::{FileStatus, FilesRequest, ReadMetrics};
+use crate::status::{FilesRequest, ReadMetrics};
 use crate::stretch::{Routes, Stretch};
-use crate::tail::{After, Followed, Limits, StartAt, Tail, Turned};
+use crate::tail::{After, Limits, StartAt, Tail, Turned};
 use crate::watch::{Signal, Watch};
 
 use find::Finder;
@@ -51,7 +52,7 @@ pub struct Input {
 pub struct Settings {
     /// The name of this machine in records.
     pub host: Arc<str>,
-    /// Directories that are never entered.
+    /// Directories that are never entered, and files that are never followed.
     pub off_limits: Vec<PathBuf>,
     /// How often everything is scanned.
     pub scan_interval: Duration,
@@ -100,9 +101,6 @@ const RETRY_INTERVAL: Duration = Duration::from_millis(5);
 const LINGERS_MAX: u32 = 10;
 /// Memory that is only needed under load is given back after this long without any.
 const REST_AFTER: Duration = Duration::from_secs(5);
-/// How often gauges over all files are summed up.
-const GAUGE_INTERVAL: Duration = Duration::from_secs(1);
-
 /// Looks, reads, cuts, gathers.
 pub struct Reader {
     seams: Seams,
@@ -303,25 +301,6 @@ impl Reader {
         }
     }
 
-    fn count(&self, file: FileNo, count: impl FnOnce(&ReadMetrics, &str)) {
-        if let Some(input) = self.tail.get(file).and_then(|followed| self.inputs.get(followed.input)) {
-            count(&self.seams.metrics, &input.topic);
-        }
-    }
-
-    fn count_lost(&self, file: FileNo, unread: u64) {
-        if unread > 0
-            && let Some(followed) = self.tail.get(file)
-        {
-            tracing::warn!(
-                path = %followed.path.display(),
-                lost_bytes = unread,
-                "a file was deleted or cut before it was read to its end"
-            );
-            self.count(file, |metrics, topic| metrics.lost_bytes.with([topic]).inc_by(unread));
-        }
-    }
-
     fn has_gathered(&self) -> bool {
         !self.batcher.is_empty() || self.tail.has_touched() || !self.gone.is_empty()
     }
@@ -394,57 +373,6 @@ impl Reader {
         match next {
             Next::At(due) => Next::At(due.min(self.finder.next_due()).max(now)),
             other => other,
-        }
-    }
-
-    fn refresh_gauges(&mut self, now: Duration) {
-        if now < self.gauges_at {
-            return;
-        }
-        self.gauges_at = now + GAUGE_INTERVAL;
-        let mut sums: BTreeMap<&str, (i64, i64)> = BTreeMap::new();
-        for input in &self.inputs {
-            sums.entry(&input.topic).or_default();
-        }
-        for (_, followed) in self.tail.iter() {
-            if let Some((files, unread)) = self
-                .inputs
-                .get(followed.input)
-                .and_then(|input| sums.get_mut(&*input.topic))
-            {
-                *files += 1;
-                *unread = unread.saturating_add_unsigned(followed.unread());
-            }
-        }
-        for (topic, (files, unread)) in sums {
-            self.seams.metrics.files_followed.with([topic]).set(files);
-            self.seams.metrics.unread_bytes.with([topic]).set(unread);
-        }
-    }
-
-    /// Answers questions for the state of the files.
-    fn answer(&mut self) {
-        while let Ok(reply) = self.seams.questions.try_recv() {
-            let mut files: Vec<_> = self.tail.iter().map(|(_, followed)| self.status(followed)).collect();
-            files.sort_unstable_by(|a, b| a.path.cmp(&b.path));
-            // Whoever asked may have left.
-            drop(reply.send(files));
-        }
-    }
-
-    fn status(&self, followed: &Followed) -> FileStatus {
-        FileStatus {
-            path: PathBuf::from(&*followed.path),
-            topic: self
-                .inputs
-                .get(followed.input)
-                .map_or_else(String::new, |input| input.topic.to_string()),
-            lane: followed.lane,
-            position: followed.mark.offset,
-            size: followed.high,
-            lag: followed.unread(),
-            deleted: followed.is_nameless(),
-            last_error: followed.error.as_deref().map(str::to_owned),
         }
     }
 }

@@ -139,10 +139,10 @@ impl Journal {
             self.shelf.put(batch, in_use.slot.shelved(live.place));
         }
         match number {
-            Some(number) if in_use.live_count > 0 => {
+            Some(number) => {
                 self.used.insert(number, in_use);
             }
-            _ => self.free.push(in_use.slot),
+            None => self.free.push(in_use.slot),
         }
     }
 

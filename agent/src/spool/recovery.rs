@@ -11,7 +11,7 @@
 //!
 //! Whatever is believed is written again and synced first: it may have been read from a cache that never reached the disk.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -40,6 +40,7 @@ pub(super) enum RecoverError {
 pub(super) struct Recovery {
     pub(super) ledger: Ledger,
     pub(super) last_number: FileNumber,
+    /// Those with a number are still needed: for live batches, or until there is a newer snapshot.
     pub(super) slots: Vec<(Option<FileNumber>, Slot)>,
     /// What was damaged, in words.
     pub(super) damage: Vec<String>,
@@ -68,10 +69,14 @@ pub(super) fn recover(disk: &Arc<dyn Disk>, dir: &Path, aside: &mut SetAside) ->
         replay(&mut ledger, replayed, aside)?;
         make_durable(&files, replayed)?;
     }
+    let mut needed: BTreeSet<FileNumber> = to_replay.iter().map(|replayed| replayed.life.number).collect();
     drop(to_replay);
     drop_damaged_batches(&mut ledger, &files, aside)?;
 
-    let used = files.into_iter().map(|(number, file)| (Some(number), file.slot));
+    needed.extend(ledger.live().map(|(_, batch)| batch.place.file));
+    let used = files
+        .into_iter()
+        .map(|(number, file)| (Some(number).filter(|number| needed.contains(number)), file.slot));
     Ok(Recovery {
         ledger,
         last_number,

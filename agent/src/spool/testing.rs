@@ -1,11 +1,15 @@
 //! Small stretches for the tests of spool and delivery.
 
+use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use tailrace_shared::disk::FileId;
+use bytes::Bytes;
+use tailrace_shared::disk::{DiskLock, FileId};
 use tailrace_shared::record::{BatchBuilder, Compression, RecordHeaders};
 
+use super::committer::Committer;
+use super::{BatchNumber, Binder, Control, Opened};
 use crate::position::{FileKey, FilePosition, Fingerprint};
 use crate::stretch::{Route, RoutedBatch, Stretch};
 
@@ -58,4 +62,28 @@ pub(crate) fn stretch(batches: &[(&str, Route, usize)], positions: &[FilePositio
 
 pub(crate) fn topic(name: &str) -> Arc<str> {
     Arc::from(name)
+}
+
+/// The spool without its thread: a test decides when there is a commit.
+pub(crate) struct Stepper {
+    committer: Committer,
+    _lock: DiskLock,
+}
+
+impl Stepper {
+    pub(crate) fn new(opened: Opened, binder: Arc<dyn Binder>) -> Self {
+        Self {
+            committer: Committer::new(opened.journal, binder),
+            _lock: opened.lock,
+        }
+    }
+
+    /// Whether the stretch was taken; the controls always are.
+    pub(crate) fn step(&mut self, controls: Vec<Control>, stretch: Option<&Stretch>) -> io::Result<bool> {
+        Ok(self.committer.step(controls, stretch)?.taken == 1)
+    }
+
+    pub(crate) fn read(&self, number: BatchNumber) -> Bytes {
+        self.committer.journal.shelf.read(number).unwrap()
+    }
 }

@@ -230,6 +230,27 @@ fn a_stuck_batch_does_not_pin_its_file() {
 }
 
 #[test]
+fn a_crash_during_recovery_leaves_what_the_last_process_left() {
+    // The current file has no live batch of its own: only its records count.
+    let disk = SimDisk::new(1);
+    let (mut committer, _, _) = open(&disk).unwrap();
+    append(&mut committer, &entry(10));
+    let disk = disk.kill();
+    let (mut committer, _, _) = open(&disk).unwrap();
+    committer.step(vec![bind(vec![(0, 40)], 2)], []).unwrap();
+    let disk = disk.kill();
+    for seed in 0..20 {
+        for operations in 0..6 {
+            let disk = disk.clone_machine(seed);
+            disk.cut_after(operations);
+            assert!(open(&disk).is_err() || !disk.is_dead());
+            let (_, _, recovered) = open(&disk.restart()).unwrap();
+            assert_eq!(recovered.batches[0].stamp.as_ref().unwrap().base_sequence, 40);
+        }
+    }
+}
+
+#[test]
 fn a_failed_sync_is_fatal_and_not_believed_after_a_restart() {
     let disk = SimDisk::new(1);
     let (mut committer, _, _) = open(&disk).unwrap();

@@ -151,3 +151,67 @@ impl Buffer {
         Ok(false)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+    use std::sync::Arc;
+
+    use tailrace_shared::disk::sim::SimDisk;
+    use tailrace_shared::disk::{Disk, OpenMode};
+
+    use super::*;
+
+    fn file(content: &[u8]) -> Arc<dyn DiskFile> {
+        let disk = SimDisk::new(1);
+        disk.append(Path::new("/a"), content).unwrap();
+        disk.open(Path::new("/a"), OpenMode::ReadWrite).unwrap()
+    }
+
+    #[test]
+    fn reading_goes_on_where_the_mark_says_a_chunk_at_a_time() {
+        let file = file(b"one\ntwo\nthree\n");
+        let mut buffer = Buffer::new(6);
+        let mark = Mark::default();
+        assert_eq!(buffer.fill(&*file, &mark, 0).unwrap(), Fill::Fresh { at_end: false });
+        assert_eq!(buffer.fresh(), b"one\ntw");
+        let mark = buffer.advance(&mark, 4, false);
+        assert_eq!((mark.offset, mark.checksum_len), (4, 4));
+        assert_eq!(buffer.fill(&*file, &mark, 0).unwrap(), Fill::Fresh { at_end: false });
+        assert_eq!(buffer.fresh(), b"two\nth");
+        let mark = buffer.advance(&mark, 4, false);
+        assert_eq!(mark, Mark::place(&*file, 8).unwrap());
+        assert!(mark.holds(&*file).unwrap());
+    }
+
+    #[test]
+    fn a_line_longer_than_a_chunk_is_read_as_far_as_it_may_go() {
+        let file = file(&[b'x'; 50]);
+        let mut buffer = Buffer::new(6);
+        assert_eq!(
+            buffer.fill(&*file, &Mark::default(), 20).unwrap(),
+            Fill::Fresh { at_end: false }
+        );
+        assert_eq!(buffer.fresh().len(), 20);
+        assert_eq!(
+            buffer.fill(&*file, &Mark::default(), 60).unwrap(),
+            Fill::Fresh { at_end: true }
+        );
+        assert_eq!(buffer.fresh().len(), 50);
+    }
+
+    #[test]
+    fn other_bytes_before_the_mark_are_noticed_whatever_follows() {
+        let file = file(&[b'a'; 1000]);
+        let mark = Mark::place(&*file, 500).unwrap();
+        assert_eq!((mark.checksum_len, mark.mid_line), (256, true));
+        let mut buffer = Buffer::new(64);
+        assert_eq!(buffer.fill(&*file, &mark, 0).unwrap(), Fill::Fresh { at_end: false });
+        file.write_all_at(b"b", 499).unwrap();
+        assert_eq!(buffer.fill(&*file, &mark, 0).unwrap(), Fill::Differs);
+        assert!(!mark.holds(&*file).unwrap());
+        file.set_len(400).unwrap();
+        assert_eq!(buffer.fill(&*file, &mark, 0).unwrap(), Fill::Differs);
+        assert!(!mark.holds(&*file).unwrap());
+    }
+}

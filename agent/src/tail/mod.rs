@@ -12,27 +12,25 @@ mod buffer;
 mod file;
 mod open;
 mod resume;
-#[cfg(test)]
-mod tests;
+mod turn;
 
 use std::collections::{HashMap, VecDeque};
-use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tailrace_shared::disk::{Disk, DiskFile, OpenMode};
+use tailrace_shared::disk::{Disk, DiskFile};
 
 pub use buffer::{Buffer, Fill, Mark};
 pub use file::{Arrival, Continues, Followed, Opening, StartAt, begin};
 pub use resume::{Look, Resume, resume};
+pub use turn::{After, Turned};
 
-use file::{Turn, read_head};
+use file::Turn;
 use open::OpenFiles;
 
 use crate::discover::FileNo;
-use crate::frame::{End, Lines};
-use crate::position::Fingerprint;
+use crate::frame::End;
 
 /// How much, how long, how many.
 #[derive(Debug, Clone)]
@@ -66,34 +64,6 @@ impl Default for Limits {
 
 /// Polling a file that has nothing new costs about a microsecond: this keeps it to a fiftieth of the time.
 const POLL_SHARE: Duration = Duration::from_micros(50);
-
-/// What became of the file whose turn it was.
-#[derive(Debug)]
-pub enum Turned {
-    /// No file has its turn.
-    Nobody,
-    /// There may be lines: see [`Tail::lines`], then [`Tail::consumed`].
-    Read(FileNo, End),
-    /// It was cut or written over, and goes on at its start; so many bytes had not been read.
-    Restarted(FileNo, u64),
-    /// Under its name is another file: find out where it went.
-    Misplaced(FileNo),
-    /// Its inode has another content that may belong elsewhere; so many bytes had not been read. Forget it.
-    Replaced(FileNo, u64),
-    /// It has neither a name nor an open handle; so many bytes had not been read. Forget it.
-    Vanished(FileNo, u64),
-    /// It could not be read.
-    Failed(FileNo, io::Error),
-}
-
-/// What [`Tail::consumed`] leaves to do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum After {
-    /// Nothing.
-    GoOn,
-    /// The file is gone and read to its end. Forget it.
-    Finished,
-}
 
 /// All followed files, and whose turn it is.
 #[derive(Debug)]
@@ -250,105 +220,6 @@ impl Tail {
         }
     }
 
-    /// Reads on in the file whose turn it is; its lines may have up to `enough(input)` bytes.
-    pub fn turn(&mut self, enough: impl Fn(usize) -> usize, now: Duration) -> Turned {
-        while let Some(file) = self.ready.pop_front() {
-            let Some(followed) = self.files.get_mut(&file) else {
-                continue;
-            };
-            followed.turn = Turn::Hot;
-            self.hot.push(file);
-            let waits_for = followed.after;
-            if waits_for.is_some_and(|predecessor| self.files.get(&predecessor).is_some_and(|p| !p.drained)) {
-                continue;
-            }
-            let enough = self.files.get_mut(&file).map_or(0, |followed| {
-                followed.after = None;
-                enough(followed.input)
-            });
-            match self.read(file, enough, now) {
-                Ok(Some(turned)) => return turned,
-                Ok(None) => {}
-                Err(error) => {
-                    self.sleep(file);
-                    if let Some(followed) = self.files.get_mut(&file) {
-                        // A successor need not wait for what cannot be read.
-                        followed.drained = true;
-                    }
-                    return Turned::Failed(file, error);
-                }
-            }
-        }
-        Turned::Nobody
-    }
-
-    /// `None` if there is nothing to tell yet.
-    fn read(&mut self, file: FileNo, enough: usize, now: Duration) -> io::Result<Option<Turned>> {
-        let Some((handle, mark)) = self.handle(file)? else {
-            return Ok(self.unreachable(file));
-        };
-        let Some(followed) = self.files.get_mut(&file) else {
-            return Ok(None);
-        };
-        let mut fill = self.buffer.fill(&*handle, &mark, enough)?;
-        if matches!(fill, Fill::Fresh { .. }) && !grow_fingerprint(followed, &*handle, &self.buffer)? {
-            fill = Fill::Differs;
-        }
-        let Fill::Fresh { at_end } = fill else {
-            // Not `unread`: a length seen since may be that of the new content.
-            let lost = followed.reached.saturating_sub(followed.mark.offset);
-            if followed.reopened {
-                return Ok(Some(Turned::Replaced(file, lost)));
-            }
-            followed.restart(handle.metadata()?.len);
-            self.touch(file);
-            self.wake(file);
-            return Ok(Some(Turned::Restarted(file, lost)));
-        };
-        followed.reopened = false;
-        let end_of_file = mark.offset + self.buffer.fresh().len() as u64;
-        followed.read_to(end_of_file, at_end, now);
-        self.at_end = at_end;
-        self.end = end_of(followed, &self.limits, at_end, now);
-        Ok(Some(Turned::Read(file, self.end)))
-    }
-
-    /// The lines that the last read gave.
-    #[must_use]
-    pub fn lines(&self, file: FileNo, max_len: usize) -> Lines<'_> {
-        let mid_line = self.files.get(&file).is_some_and(|followed| followed.mark.mid_line);
-        Lines::new(self.buffer.fresh(), mid_line, max_len, self.end)
-    }
-
-    /// Moves on by what was consumed of the last read; `stopped` if there may be more lines in it.
-    pub fn consumed(&mut self, file: FileNo, len: usize, mid_line: bool, stopped: bool, now: Duration) -> After {
-        let left = self.buffer.fresh().len() - len;
-        let Some(followed) = self.files.get_mut(&file) else {
-            return After::GoOn;
-        };
-        if len > 0 {
-            followed.mark = self.buffer.advance(&followed.mark, len, mid_line);
-            self.touch(file);
-        }
-        if stopped || !self.at_end {
-            self.wake(file);
-            return After::GoOn;
-        }
-        let Some(followed) = self.files.get_mut(&file) else {
-            return After::GoOn;
-        };
-        // One byte may stay behind an unfinished line: the first half of its terminator.
-        followed.drained = left == 0 || (followed.mark.mid_line && left == 1);
-        if self.end == End::Final {
-            return After::Finished;
-        }
-        let quiet = now.saturating_sub(followed.grown_at) >= self.limits.hot_for;
-        if quiet && followed.drained && followed.nameless_since.is_none() {
-            self.sleep(file);
-        }
-        After::GoOn
-    }
-
     /// The files whose marks moved since this was last asked.
     pub fn take_touched(&mut self) -> Vec<FileNo> {
         let mut touched = std::mem::take(&mut self.touched);
@@ -387,45 +258,6 @@ impl Tail {
         }
     }
 
-    /// The handle and the mark; opens the file by its path if need be. `None` if that is not possible.
-    fn handle(&mut self, file: FileNo) -> io::Result<Option<(Arc<dyn DiskFile>, Mark)>> {
-        let Some(followed) = self.files.get(&file) else {
-            return Ok(None);
-        };
-        if let Some(handle) = &followed.handle {
-            return Ok(Some((Arc::clone(handle), followed.mark)));
-        }
-        if followed.nameless_since.is_some() {
-            return Ok(None);
-        }
-        let mark = followed.mark;
-        let handle = match self.disk.open(&followed.path, OpenMode::Read) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            opened => opened?,
-        };
-        if handle.metadata()?.id != followed.key.id {
-            return Ok(None);
-        }
-        self.keep_open(file, Arc::clone(&handle));
-        if let Some(followed) = self.files.get_mut(&file) {
-            followed.reopened = true;
-        }
-        Ok(Some((handle, mark)))
-    }
-
-    /// What to say of a file that has no handle and could not be opened under its name.
-    fn unreachable(&mut self, file: FileNo) -> Option<Turned> {
-        let followed = self.files.get_mut(&file)?;
-        followed.drained = true;
-        if followed.nameless_since.is_none() {
-            self.sleep(file);
-            return Some(Turned::Misplaced(file));
-        }
-        followed
-            .nameless_for_sure
-            .then(|| Turned::Vanished(file, followed.unread()))
-    }
-
     fn keep_open(&mut self, file: FileNo, handle: Arc<dyn DiskFile>) {
         if let Some(followed) = self.files.get_mut(&file) {
             self.open.open(file, followed, handle);
@@ -436,38 +268,5 @@ impl Tail {
                 None => self.open.drop_rank(oldest),
             }
         }
-    }
-}
-
-/// While a file is short its fingerprint grows with it. False if its start is not what it was.
-fn grow_fingerprint(followed: &mut Followed, handle: &dyn DiskFile, buffer: &Buffer) -> io::Result<bool> {
-    let fingerprint = followed.key.fingerprint;
-    if fingerprint.len as usize >= Fingerprint::HEAD_LEN || (buffer.fresh().is_empty() && !followed.reopened) {
-        return Ok(true);
-    }
-    let head = match buffer.head(&followed.mark) {
-        Some(head) => Fingerprint::of(head),
-        None => {
-            let head = read_head(handle)?;
-            if fingerprint.same_start(&head) != Some(true) {
-                return Ok(false);
-            }
-            Fingerprint::of(&head)
-        }
-    };
-    followed.key.fingerprint = head;
-    Ok(true)
-}
-
-/// What may follow the bytes that were read.
-fn end_of(followed: &Followed, limits: &Limits, at_end: bool, now: Duration) -> End {
-    let quiet_for = now.saturating_sub(followed.grown_at);
-    match followed.nameless_since {
-        _ if !at_end => End::Open,
-        Some(since) if followed.nameless_for_sure && now.saturating_sub(since).min(quiet_for) >= limits.drain_for => {
-            End::Final
-        }
-        _ if quiet_for >= limits.partial_line_timeout => End::Idle,
-        _ => End::Open,
     }
 }

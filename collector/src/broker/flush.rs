@@ -27,8 +27,8 @@ use crate::wal::{RollError, Wal, WalPosition};
 /// How many manifests are changed at once.
 const CONCURRENT_CHANGES: usize = 64;
 
-/// The most stretches that one merge takes on.
-const MERGED_AT_ONCE: usize = 256;
+/// A merge takes on no more stretches once it has this much to rewrite, so that a flush need not wait for long.
+const MERGED_BYTES_AT_ONCE: u64 = 128 << 20;
 
 /// Why a flush failed. It may be tried again; until one succeeds the WAL grows.
 #[derive(Debug, thiserror::Error)]
@@ -138,11 +138,16 @@ impl Broker {
             rng,
             ..
         } = &mut *flusher;
+        let mut bytes = 0;
         let stretches: Vec<Stretch> = self
             .partitions()
             .iter()
             .filter_map(|one| merge::plan(one.id(), &one.manifest().segments, *merge_limits))
-            .take(MERGED_AT_ONCE)
+            .take_while(|stretch| {
+                let room = bytes < MERGED_BYTES_AT_ONCE;
+                bytes += stretch.runs.iter().map(|run| run.bytes).sum::<u64>();
+                room
+            })
             .collect();
         let merged = merge::merge(&self.store, &stretches, *limits, pending, rng).await?;
         let replaced = |partition: TopicPartition, add: Vec<Run>| {

@@ -31,27 +31,26 @@ async fn flush_closed_files(broker: Weak<Broker>, intervals: MaintenanceInterval
     roll.set_missed_tick_behavior(MissedTickBehavior::Delay);
     roll.tick().await;
     loop {
-        let file_is_old = tokio::select! {
+        tokio::select! {
             changed = rolled.changed() => {
                 if changed.is_err() {
                     return;
                 }
-                false
             }
-            _ = roll.tick() => true,
-        };
+            _ = roll.tick() => {
+                let Some(broker) = broker.upgrade() else { return };
+                if let Err(error) = broker.engine.wal.roll().await {
+                    tracing::error!(%error, "cannot close the current WAL file: trying again later");
+                }
+            }
+        }
         loop {
             let Some(broker) = broker.upgrade() else { return };
-            let flushed = if file_is_old {
-                broker.roll_and_flush().await
-            } else {
-                broker.flush().await
-            };
-            drop(broker);
-            match flushed {
+            match broker.flush().await {
                 Ok(()) => break,
                 Err(error) => tracing::error!(%error, "cannot flush the WAL: it grows until this succeeds"),
             }
+            drop(broker);
             sleep(intervals.retry).await;
         }
     }

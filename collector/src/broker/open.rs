@@ -53,6 +53,7 @@ pub enum OpenError {
 
 /// The partitions of the catalog on their way back.
 struct Replay {
+    catalog: Arc<CatalogView>,
     partitions: HashMap<TopicPartition, Recovering>,
 }
 
@@ -66,7 +67,7 @@ impl Broker {
         let incarnation = catalog.claim_incarnation(options.node_id).await?;
         let view = catalog.view();
         let from = newest.as_ref().map(|checkpoint| checkpoint.position);
-        let replay = Replay::of(&view, newest);
+        let replay = Replay::of(Arc::clone(&view), newest);
         let (wal, report, replay) = replay.run(options.wal, incarnation, from).await?;
         tracing::info!(incarnation, ?report, "recovered the WAL");
         let engine = Arc::new(Engine {
@@ -75,7 +76,7 @@ impl Broker {
             clock: options.clock,
             disk_reads: Semaphore::new(options.disk_reads_max),
         });
-        let mut recovered = replay.finish(&view)?;
+        let mut recovered = replay.finish()?;
         let mut topics = TopicTable::default();
         for meta in view.topics() {
             topics.insert(Topic::open(Arc::clone(meta), &options.topic_defaults, &engine, |id| {
@@ -118,10 +119,10 @@ impl Broker {
 impl Replay {
     /// Of the partitions that a checkpoint knows those count that the catalog knows; what is left of a deleted topic is
     /// not looked at. A partition that is not in the checkpoint is new since.
-    fn of(view: &CatalogView, checkpoint: Option<Checkpoint>) -> Self {
+    fn of(catalog: Arc<CatalogView>, checkpoint: Option<Checkpoint>) -> Self {
         let snapshots = checkpoint.map(|checkpoint| checkpoint.partitions).unwrap_or_default();
         let mut snapshots: HashMap<_, _> = snapshots.into_iter().map(|one| (one.partition, one)).collect();
-        let ids = view.topics().flat_map(|topic| {
+        let ids = catalog.topics().flat_map(|topic| {
             let topic_id = topic.id;
             (0..topic.partitions).map(move |partition| TopicPartition {
                 topic: topic_id,
@@ -134,7 +135,7 @@ impl Replay {
                 (id, Recovering::from_snapshot(snapshot))
             })
             .collect();
-        Self { partitions }
+        Self { partitions, catalog }
     }
 
     async fn run(
@@ -150,26 +151,29 @@ impl Replay {
         Ok(replayed.await??)
     }
 
-    fn take(&mut self, frame: &ReplayedFrame) -> Result<(), wal::ReplayError> {
-        match self.partitions.get_mut(&frame.frame.partition) {
-            Some(partition) => partition
-                .replay(&frame.frame, &frame.payload)
-                .map_err(|error| wal::ReplayError(format!("partition {}: {error}", frame.frame.partition).into())),
-            None => Ok(()),
-        }
+    fn take(&mut self, replayed: &ReplayedFrame) -> Result<(), wal::ReplayError> {
+        let id = replayed.frame.partition;
+        let Some(partition) = self.partitions.get_mut(&id) else {
+            return Ok(());
+        };
+        let taken = partition.replay(&replayed.frame, &replayed.payload);
+        taken.map_err(|source| wal::ReplayError(Box::new(misfit(&self.catalog, id, source))))
     }
 
-    fn finish(self, view: &CatalogView) -> Result<HashMap<TopicPartition, Recovered>, OpenError> {
+    fn finish(self) -> Result<HashMap<TopicPartition, Recovered>, OpenError> {
         let finish = |(id, recovering): (TopicPartition, Recovering)| match recovering.finish() {
             Ok(recovered) => Ok((id, recovered)),
-            Err(source) => Err(OpenError::Partition {
-                topic: view
-                    .topic_by_id(id.topic)
-                    .map_or_else(|| id.topic.to_string(), |meta| meta.name.clone()),
-                partition: id.partition,
-                source,
-            }),
+            Err(source) => Err(misfit(&self.catalog, id, source)),
         };
         self.partitions.into_iter().map(finish).collect()
+    }
+}
+
+fn misfit(catalog: &CatalogView, id: TopicPartition, source: ReplayError) -> OpenError {
+    let topic = catalog.topic_by_id(id.topic);
+    OpenError::Partition {
+        topic: topic.map_or_else(|| id.topic.to_string(), |meta| meta.name.clone()),
+        partition: id.partition,
+        source,
     }
 }

@@ -68,14 +68,10 @@ pub struct CommitToWrite {
 impl Group {
     /// May this caller commit now? A commit also counts as a sign of life.
     ///
-    /// A consumer that assigns itself sends generation -1 and no member id; it may commit while the group is empty.
+    /// A consumer that assigns itself sends generation -1; it may commit while the group is empty.
     pub fn check_commit(&mut self, caller: &Caller, now: Duration) -> Result<(), GroupError> {
-        let assigns_itself = caller.generation < 0 && caller.member_id.is_empty() && caller.instance_id.is_none();
-        if assigns_itself && self.phase == Phase::Empty {
+        if caller.generation < 0 && self.phase == Phase::Empty {
             return Ok(());
-        }
-        if self.phase == Phase::Empty && caller.generation >= 0 && self.generation == 0 {
-            return Err(GroupError::IllegalGeneration);
         }
         self.check_caller(caller)?;
         self.heard_from(&caller.member_id, now);
@@ -132,9 +128,27 @@ impl Group {
             .collect()
     }
 
+    /// True if nobody is a member or about to become one.
+    #[must_use]
+    pub fn is_unused(&self) -> bool {
+        self.phase == Phase::Empty && self.pending.is_empty()
+    }
+
+    /// True if the log holds something of it.
+    #[must_use]
+    pub fn is_logged(&self) -> bool {
+        self.logged.is_some() || !self.offsets.is_empty()
+    }
+
+    /// The log holds nothing of it any more.
+    pub fn forget_logged(&mut self) {
+        self.logged = None;
+        self.offsets.clear();
+    }
+
     /// True if nothing of it need be kept.
     #[must_use]
     pub fn is_forgettable(&self) -> bool {
-        self.phase == Phase::Empty && self.pending.is_empty() && self.offsets.is_empty()
+        self.is_unused() && self.offsets.is_empty()
     }
 }

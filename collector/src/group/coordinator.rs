@@ -15,34 +15,54 @@ use tokio::sync::{Notify, oneshot};
 
 use super::commit::{CommitToWrite, CommittedOffset};
 use super::describe::{GroupDescription, GroupListing};
-use super::effect::{Effect, GroupError, JoinReply, ReplyTo, SyncReply};
+use super::effect::{Effect, GroupError, JoinReply, NAME_BYTES_MAX, ReplyTo, Snapshot, SyncReply};
 use super::join::JoinRequest;
 use super::log::{OffsetsLog, OffsetsLogError};
-use super::record::{GroupMetadata, LogRecord, OffsetValue};
+use super::record::{LogRecord, OffsetValue};
 use super::session::Caller;
 use super::state::{Group, GroupOptions};
-use super::store::GroupStore;
+use super::store::{Alone, GroupStore};
 use super::sync::SyncRequest;
-
-/// How often expired offsets are looked for, and grown partitions of the log are written anew.
-const HOUSEKEEPING: Duration = Duration::from_secs(60);
+use super::upkeep::UPKEEP_INTERVAL;
 
 /// The consumer groups of this broker.
 pub struct Coordinator {
-    groups: Mutex<HashMap<ByteString, Arc<Mutex<Slot>>>>,
+    /// Locked before a slot, never after.
+    pub(super) groups: Mutex<HashMap<ByteString, Arc<Entry>>>,
     replies: Mutex<HashMap<ReplyTo, Waiting>>,
     next_reply: AtomicU64,
-    store: GroupStore,
-    clock: Arc<dyn Clock>,
-    options: GroupOptions,
+    pub(super) store: GroupStore,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) options: GroupOptions,
     /// A deadline may have come closer.
     deadlines_changed: Notify,
 }
 
-struct Slot {
-    group: Group,
+pub(super) struct Entry {
+    pub(super) slot: Mutex<Slot>,
+    /// Held while a snapshot is written, so that an older one never lands behind a newer one.
+    persisting: tokio::sync::Mutex<()>,
+}
+
+pub(super) struct Slot {
+    pub(super) group: Group,
     /// It is no longer in the map: look it up again.
-    removed: bool,
+    pub(super) removed: bool,
+}
+
+impl Entry {
+    fn new(group: Group) -> Arc<Self> {
+        Arc::new(Self {
+            slot: Mutex::new(Slot { group, removed: false }),
+            persisting: tokio::sync::Mutex::default(),
+        })
+    }
+
+    /// Runs one event on the group, unless it was removed.
+    pub(super) fn run<T>(&self, event: impl FnOnce(&mut Group) -> T) -> Option<T> {
+        let mut slot = self.slot.lock();
+        (!slot.removed).then(|| event(&mut slot.group))
+    }
 }
 
 enum Waiting {
@@ -72,13 +92,15 @@ impl Coordinator {
 
     /// Ends sessions and rebalances that take too long, expires offsets, keeps the log short. Runs until dropped.
     pub async fn run(self: Arc<Self>) {
-        let mut housekeeping = tokio::time::interval(HOUSEKEEPING);
-        housekeeping.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        // Apart, so that no member's time stands still while the log is slow.
+        tokio::join!(self.keep_time(), self.keep_up());
+    }
+
+    async fn keep_time(self: &Arc<Self>) {
         loop {
             tokio::select! {
                 () = self.deadlines_changed.notified() => {}
                 () = tokio::time::sleep(self.until_next_deadline()) => {}
-                _ = housekeeping.tick() => self.keep_house().await,
             }
             self.tick();
         }
@@ -86,16 +108,16 @@ impl Coordinator {
 
     /// A member joins; answers when the join phase ends.
     pub async fn join(self: &Arc<Self>, group: &ByteString, request: JoinRequest) -> Result<JoinReply, GroupError> {
-        if group.is_empty() {
-            return Err(GroupError::InvalidGroupId);
-        }
+        check_group_id(group)?;
         if !request.member_id.is_empty() && self.find(group).is_none() {
             return Err(GroupError::UnknownMember);
         }
         let (sender, receiver) = oneshot::channel();
         let reply_to = self.wait(Waiting::Join(sender));
-        let effects = self.with_or_new(group, |group, now| group.join(request, reply_to, now));
-        self.carry_out(group, effects);
+        match self.with_or_new(group, |group, now| group.join(request, reply_to, now)) {
+            Ok((entry, effects)) => self.carry_out(&entry, effects),
+            Err(error) => self.answer_join(reply_to, Err(error)),
+        }
         receiver.await.unwrap_or(Err(GroupError::NotAvailable))
     }
 
@@ -103,18 +125,17 @@ impl Coordinator {
     pub async fn sync(self: &Arc<Self>, group: &ByteString, request: SyncRequest) -> Result<SyncReply, GroupError> {
         let (sender, receiver) = oneshot::channel();
         let reply_to = self.wait(Waiting::Sync(sender));
-        let Some(effects) = self.with(group, |group, now| group.sync(request, reply_to, now)) else {
-            self.replies.lock().remove(&reply_to);
-            return Err(GroupError::UnknownMember);
-        };
-        self.carry_out(group, effects);
+        match self.with(group, |group, now| group.sync(request, reply_to, now)) {
+            Some((entry, effects)) => self.carry_out(&entry, effects),
+            None => self.answer_sync(reply_to, Err(GroupError::UnknownMember)),
+        }
         receiver.await.unwrap_or(Err(GroupError::NotAvailable))
     }
 
     /// A member is alive.
     pub fn heartbeat(&self, group: &ByteString, caller: &Caller) -> Result<(), GroupError> {
-        self.with(group, |group, now| group.heartbeat(caller, now))
-            .unwrap_or(Err(GroupError::UnknownMember))
+        let answer = self.with(group, |group, now| group.heartbeat(caller, now));
+        answer.map_or(Err(GroupError::UnknownMember), |(_, answer)| answer)
     }
 
     /// A member leaves.
@@ -125,8 +146,8 @@ impl Coordinator {
         instance_id: Option<&ByteString>,
     ) -> Result<(), GroupError> {
         let left = self.with(group, |group, now| group.leave(member_id, instance_id, now));
-        let (result, effects) = left.ok_or(GroupError::UnknownMember)?;
-        self.carry_out(group, effects);
+        let (entry, (result, effects)) = left.ok_or(GroupError::UnknownMember)?;
+        self.carry_out(&entry, effects);
         result
     }
 
@@ -137,13 +158,12 @@ impl Coordinator {
         caller: &Caller,
         commits: Vec<CommitToWrite>,
     ) -> Result<Vec<Result<(), GroupError>>, GroupError> {
-        let checked = if caller.generation < 0 {
-            self.with_or_new(group, |group, now| group.check_commit(caller, now))
-        } else {
-            let found = self.with(group, |group, now| group.check_commit(caller, now));
-            found.unwrap_or(Err(GroupError::IllegalGeneration))
-        };
-        checked?;
+        check_group_id(group)?;
+        match self.with(group, |group, now| group.check_commit(caller, now)) {
+            Some((_, checked)) => checked?,
+            None if caller.generation < 0 => drop(self.find_or_new(group)?),
+            None => return Err(GroupError::IllegalGeneration),
+        }
         let fits = |commit: &CommitToWrite| commit.metadata.len() <= self.options.offset_metadata_bytes_max;
         let results = commits
             .iter()
@@ -158,8 +178,8 @@ impl Coordinator {
 
     /// The committed offset of a partition.
     pub fn committed(&self, group: &ByteString, topic: &ByteString, partition: i32) -> Option<CommittedOffset> {
-        self.with(group, |group, _| group.committed(topic, partition).cloned())
-            .flatten()
+        let found = self.with(group, |group, _| group.committed(topic, partition).cloned());
+        found.and_then(|(_, committed)| committed)
     }
 
     /// All committed offsets of a group.
@@ -170,68 +190,22 @@ impl Coordinator {
                 .map(|(topic, partition, at)| (topic.clone(), partition, at.clone()))
                 .collect()
         };
-        self.with(group, all).unwrap_or_default()
+        self.with(group, all).map(|(_, offsets)| offsets).unwrap_or_default()
     }
 
     /// Every group.
     pub fn list(&self) -> Vec<GroupListing> {
-        self.slots().iter().map(|slot| slot.lock().group.listing()).collect()
+        let listed = self
+            .entries()
+            .into_iter()
+            .filter_map(|entry| entry.run(|group| group.listing()));
+        listed.collect()
     }
 
     /// A group with its members.
     pub fn describe(&self, group: &ByteString) -> Option<GroupDescription> {
         self.with(group, |group, _| group.describe())
-    }
-
-    /// Deletes an empty group and its offsets.
-    pub async fn delete(&self, group: &ByteString) -> Result<(), GroupError> {
-        let slot = self.find(group).ok_or(GroupError::NotFound)?;
-        let offsets: Vec<_> = {
-            let slot = slot.lock();
-            if slot.group.members().next().is_some() {
-                return Err(GroupError::NotEmpty);
-            }
-            slot.group
-                .offsets()
-                .map(|(topic, partition, _)| (topic.clone(), partition))
-                .collect()
-        };
-        let mut tombstones = offset_tombstones(group, offsets);
-        tombstones.push(LogRecord::Group {
-            group: group.clone(),
-            value: None,
-        });
-        self.write(group, &tombstones).await?;
-        slot.lock().removed = true;
-        self.groups.lock().remove(group);
-        Ok(())
-    }
-
-    /// Forgets the offsets of a topic that was deleted, in every group.
-    pub async fn forget_topic(&self, topic: &str) -> Result<(), GroupError> {
-        for slot in self.slots() {
-            let (group, partitions) = {
-                let slot = slot.lock();
-                let of_topic = slot.group.offsets().filter(|(name, ..)| *name == topic);
-                let partitions: Vec<_> = of_topic.map(|(name, partition, _)| (name.clone(), partition)).collect();
-                (slot.group.id().clone(), partitions)
-            };
-            self.forget_offsets(&group, partitions).await?;
-        }
-        Ok(())
-    }
-
-    async fn forget_offsets(&self, group: &ByteString, offsets: Vec<(ByteString, i32)>) -> Result<(), GroupError> {
-        if offsets.is_empty() {
-            return Ok(());
-        }
-        self.write(group, &offset_tombstones(group, offsets.clone())).await?;
-        self.with(group, |group, _| {
-            for (topic, partition) in &offsets {
-                group.forget_offset(topic, *partition);
-            }
-        });
-        Ok(())
+            .map(|(_, described)| described)
     }
 
     async fn write_commits(&self, group: &ByteString, commits: Vec<CommitToWrite>) -> Result<(), GroupError> {
@@ -248,9 +222,9 @@ impl Coordinator {
             }),
         };
         let records: Vec<LogRecord> = commits.iter().map(record).collect();
-        let first = self.write(group, &records).await?;
-        self.with_or_new(group, |group, _| {
-            for (log_offset, commit) in (first..).zip(commits) {
+        let written = self.logged(group, self.store.write(group, &records).await)?;
+        let remember = |group: &mut Group, _| {
+            for (&log_offset, commit) in written.offsets.iter().zip(commits) {
                 let committed = CommittedOffset {
                     offset: commit.offset,
                     leader_epoch: commit.leader_epoch,
@@ -260,44 +234,49 @@ impl Coordinator {
                 };
                 group.remember_offset(commit.topic, commit.partition, committed);
             }
-        });
-        Ok(())
+        };
+        self.with_or_new(group, remember).map(drop)
     }
 
-    async fn write(&self, group: &ByteString, records: &[LogRecord]) -> Result<i64, GroupError> {
-        self.store.write(group, records).await.map_err(|error| {
+    pub(super) async fn alone_with(&self, group: &ByteString) -> Result<Alone<'_>, GroupError> {
+        self.logged(group, self.store.alone_with(group).await)
+    }
+
+    pub(super) fn logged<T>(&self, group: &ByteString, result: Result<T, OffsetsLogError>) -> Result<T, GroupError> {
+        result.map_err(|error| {
             tracing::warn!(group = %group, %error, "cannot write the offsets log");
             GroupError::NotAvailable
         })
     }
 
-    fn carry_out(self: &Arc<Self>, group: &ByteString, effects: Vec<Effect>) {
+    fn carry_out(self: &Arc<Self>, entry: &Arc<Entry>, effects: Vec<Effect>) {
         for effect in effects {
             match effect {
                 Effect::Join(reply_to, reply) => self.answer_join(reply_to, reply),
                 Effect::Sync(reply_to, reply) => self.answer_sync(reply_to, reply),
-                Effect::Persist(metadata) => {
-                    tokio::spawn(Arc::clone(self).persist(group.clone(), metadata));
+                Effect::Persist(snapshot) => {
+                    tokio::spawn(Arc::clone(self).persist(Arc::clone(entry), snapshot));
                 }
             }
         }
         self.deadlines_changed.notify_one();
     }
 
-    async fn persist(self: Arc<Self>, group: ByteString, mut metadata: GroupMetadata) {
-        let generation = metadata.generation;
-        metadata.changed_at_ms = self.clock.now_ms();
-        let changed_at_ms = metadata.changed_at_ms;
+    async fn persist(self: Arc<Self>, entry: Arc<Entry>, mut snapshot: Snapshot) {
+        let _in_order = entry.persisting.lock().await;
+        if entry.run(|group| group.is_superseded(snapshot.revision)) != Some(false) {
+            return;
+        }
+        snapshot.metadata.changed_at_ms = self.clock.now_ms();
+        let id = snapshot.metadata.group.clone();
         let record = LogRecord::Group {
-            group: group.clone(),
-            value: Some(metadata),
+            group: id.clone(),
+            value: Some(snapshot.metadata.clone()),
         };
-        let written = self.write(&group, &[record]).await.is_ok();
-        let effects = self.with(&group, |group, now| {
-            group.changed_at(changed_at_ms);
-            group.persisted(generation, written, now)
-        });
-        self.carry_out(&group, effects.unwrap_or_default());
+        let written = self.logged(&id, self.store.write(&id, &[record]).await);
+        let now = self.clock.monotonic();
+        let effects = entry.run(|group| group.persisted(snapshot, written.is_ok(), now));
+        self.carry_out(&entry, effects.unwrap_or_default());
     }
 
     fn answer_join(&self, reply_to: ReplyTo, reply: Result<JoinReply, GroupError>) {
@@ -319,103 +298,96 @@ impl Coordinator {
         reply_to
     }
 
+    /// How many requests wait for their answers.
+    #[cfg(test)]
+    pub(super) fn waiting(&self) -> usize {
+        self.replies.lock().len()
+    }
+
     fn until_next_deadline(&self) -> Duration {
-        let deadlines = self
-            .slots()
-            .into_iter()
-            .filter_map(|slot| slot.lock().group.next_deadline());
+        let entries = self.entries().into_iter();
+        let deadlines = entries.filter_map(|entry| entry.run(|group| group.next_deadline()).flatten());
         let next = deadlines.min().unwrap_or(Duration::MAX);
         next.saturating_sub(self.clock.monotonic())
-            .clamp(Duration::from_millis(1), HOUSEKEEPING)
+            .clamp(Duration::from_millis(1), UPKEEP_INTERVAL)
     }
 
-    fn tick(self: &Arc<Self>) {
+    pub(super) fn tick(self: &Arc<Self>) {
         let now = self.clock.monotonic();
-        for slot in self.slots() {
-            let (group, effects) = {
-                let mut slot = slot.lock();
-                if slot.group.next_deadline().is_none_or(|deadline| deadline > now) {
-                    continue;
-                }
-                (slot.group.id().clone(), slot.group.tick(now))
-            };
-            if !effects.is_empty() {
-                self.carry_out(&group, effects);
+        for entry in self.entries() {
+            let is_due = |group: &Group| group.next_deadline().is_some_and(|deadline| deadline <= now);
+            let effects = entry.run(|group| is_due(group).then(|| group.tick(now))).flatten();
+            if let Some(effects) = effects.filter(|effects| !effects.is_empty()) {
+                self.carry_out(&entry, effects);
             }
         }
     }
 
-    async fn keep_house(&self) {
-        for slot in self.slots() {
-            let (group, expired) = {
-                let slot = slot.lock();
-                (slot.group.id().clone(), slot.group.expired_offsets(self.clock.now_ms()))
-            };
-            if expired.is_empty() {
-                continue;
-            }
-            let forgotten = self.forget_offsets(&group, expired).await;
-            if forgotten.is_ok() && slot.lock().group.is_forgettable() {
-                drop(self.delete(&group).await);
-            }
-        }
-        for partition in self.store.grown() {
-            if let Err(error) = self.store.rewrite(partition, || self.live_records(partition)).await {
-                tracing::warn!(%error, "cannot write the offsets log anew; it goes on growing");
-            }
-        }
-    }
-
-    fn live_records(&self, partition: i32) -> Vec<LogRecord> {
-        let mut live = Vec::new();
-        for slot in self.slots() {
-            let slot = slot.lock();
-            if self.store.partition_of(slot.group.id()) == partition {
-                live.extend(slot.group.live_records());
-            }
-        }
-        live
-    }
-
-    fn slots(&self) -> Vec<Arc<Mutex<Slot>>> {
+    pub(super) fn entries(&self) -> Vec<Arc<Entry>> {
         self.groups.lock().values().cloned().collect()
     }
 
-    fn find(&self, group: &ByteString) -> Option<Arc<Mutex<Slot>>> {
+    pub(super) fn find(&self, group: &ByteString) -> Option<Arc<Entry>> {
         self.groups.lock().get(group).cloned()
     }
 
     /// Runs one event on a group that exists.
-    fn with<T>(&self, group: &ByteString, event: impl FnOnce(&mut Group, Duration) -> T) -> Option<T> {
+    fn with<T>(&self, group: &ByteString, event: impl FnOnce(&mut Group, Duration) -> T) -> Option<(Arc<Entry>, T)> {
+        let mut event = Some(event);
         loop {
-            let slot = self.find(group)?;
-            let mut slot = slot.lock();
-            if !slot.removed {
-                return Some(event(&mut slot.group, self.clock.monotonic()));
+            let entry = self.find(group)?;
+            let now = self.clock.monotonic();
+            let ran = entry.run(|group| event.take().map(|event| event(group, now)));
+            if let Some(outcome) = ran {
+                return outcome.map(|outcome| (entry, outcome));
             }
         }
     }
 
     /// Runs one event on a group, which is made if need be.
-    fn with_or_new<T>(&self, group: &ByteString, event: impl FnOnce(&mut Group, Duration) -> T) -> T {
+    fn with_or_new<T>(
+        &self,
+        id: &ByteString,
+        event: impl FnOnce(&mut Group, Duration) -> T,
+    ) -> Result<(Arc<Entry>, T), GroupError> {
+        let mut event = Some(event);
         loop {
-            let slot = Arc::clone(self.groups.lock().entry(group.clone()).or_insert_with(|| {
-                let group = Group::new(group.clone(), self.options.clone(), self.clock.now_ms());
-                Arc::new(Mutex::new(Slot { group, removed: false }))
-            }));
-            let mut slot = slot.lock();
-            if !slot.removed {
-                return event(&mut slot.group, self.clock.monotonic());
+            let entry = self.find_or_new(id)?;
+            let now = self.clock.monotonic();
+            let ran = entry.run(|group| event.take().map(|event| event(group, now)));
+            if let Some(outcome) = ran.flatten() {
+                return Ok((entry, outcome));
             }
         }
     }
+
+    fn find_or_new(&self, id: &ByteString) -> Result<Arc<Entry>, GroupError> {
+        let mut groups = self.groups.lock();
+        if let Some(entry) = groups.get(id) {
+            return Ok(Arc::clone(entry));
+        }
+        if groups.len() >= self.options.groups_max {
+            return Err(GroupError::NotAvailable);
+        }
+        let entry = Entry::new(Group::new(id.clone(), self.options.clone(), self.clock.now_ms()));
+        groups.insert(id.clone(), Arc::clone(&entry));
+        Ok(entry)
+    }
+}
+
+fn check_group_id(group: &ByteString) -> Result<(), GroupError> {
+    let allowed = 1..=NAME_BYTES_MAX;
+    allowed
+        .contains(&group.len())
+        .then_some(())
+        .ok_or(GroupError::InvalidGroupId)
 }
 
 async fn load(
     store: &GroupStore,
     clock: &dyn Clock,
     options: &GroupOptions,
-) -> Result<HashMap<ByteString, Arc<Mutex<Slot>>>, OffsetsLogError> {
+) -> Result<HashMap<ByteString, Arc<Entry>>, OffsetsLogError> {
     let now = clock.monotonic();
     let mut groups: HashMap<ByteString, Group> = HashMap::new();
     store
@@ -446,20 +418,5 @@ async fn load(
             }
         })
         .await?;
-    let slot = |(id, group)| (id, Arc::new(Mutex::new(Slot { group, removed: false })));
-    Ok(groups
-        .into_iter()
-        .filter(|(_, group)| !group.is_forgettable())
-        .map(slot)
-        .collect())
-}
-
-fn offset_tombstones(group: &ByteString, offsets: Vec<(ByteString, i32)>) -> Vec<LogRecord> {
-    let tombstone = |(topic, partition)| LogRecord::Offset {
-        group: group.clone(),
-        topic,
-        partition,
-        value: None,
-    };
-    offsets.into_iter().map(tombstone).collect()
+    Ok(groups.into_iter().map(|(id, group)| (id, Entry::new(group))).collect())
 }

@@ -5,6 +5,9 @@ use bytestring::ByteString;
 
 use super::record::GroupMetadata;
 
+/// The longest name (of a group, an instance, a protocol) in bytes.
+pub(super) const NAME_BYTES_MAX: usize = 1024;
+
 /// Names a request that waits for its answer.
 pub type ReplyTo = u64;
 
@@ -16,7 +19,16 @@ pub enum Effect {
     /// Answer a SyncGroup.
     Sync(ReplyTo, Result<SyncReply, GroupError>),
     /// Write the group to `__consumer_offsets`, then report with [`super::Group::persisted`].
-    Persist(GroupMetadata),
+    Persist(Snapshot),
+}
+
+/// The group as it was at one moment, to be written. An older one must not be written behind a newer one.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Snapshot {
+    /// Counts up from one snapshot of a group to the next.
+    pub revision: u64,
+    /// What to write.
+    pub metadata: GroupMetadata,
 }
 
 /// The answer to a JoinGroup.
@@ -64,7 +76,7 @@ pub struct SyncReply {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum GroupError {
     /// INVALID_GROUP_ID
-    #[error("the group id must not be empty")]
+    #[error("a group id has 1 to {NAME_BYTES_MAX} bytes")]
     InvalidGroupId,
     /// GROUP_ID_NOT_FOUND
     #[error("there is no such group")]
@@ -96,12 +108,12 @@ pub enum GroupError {
     /// GROUP_MAX_SIZE_REACHED
     #[error("the group has as many members as it may")]
     GroupFull,
+    /// GROUP_MAX_SIZE_REACHED: the members' metadata, the assignment or a name takes more room than a group may.
+    #[error("the group's metadata or a name in it takes more room than it may")]
+    TooLarge,
     /// OFFSET_METADATA_TOO_LARGE
     #[error("the offset's metadata is too large")]
     MetadataTooLarge,
-    /// UNKNOWN_TOPIC_OR_PARTITION
-    #[error("there is no such topic or partition")]
-    UnknownPartition,
     /// COORDINATOR_NOT_AVAILABLE: nothing could be written just now; try again.
     #[error("the group's log cannot be written now")]
     NotAvailable,

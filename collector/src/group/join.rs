@@ -5,8 +5,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use bytestring::ByteString;
 
-use super::effect::{Effect, GroupError, JoinReply, ReplyTo};
-use super::member::Member;
+use super::effect::{Effect, GroupError, JoinReply, NAME_BYTES_MAX, ReplyTo};
+use super::member::{Member, protocols_size};
 use super::state::{Group, Phase};
 
 /// A JoinGroup, with the id that the coordinator would give a new member.
@@ -50,14 +50,17 @@ impl Group {
         if !allowed.contains(&request.session_timeout) {
             return Err(GroupError::InvalidSessionTimeout);
         }
-        if !self.has_protocol_in_common(&request) {
-            return Err(GroupError::InconsistentProtocol);
-        }
         let known_instance = request
             .instance_id
             .as_ref()
             .and_then(|instance| self.instances.get(instance))
             .cloned();
+        if !self.has_protocol_in_common(&request, known_instance.as_ref()) {
+            return Err(GroupError::InconsistentProtocol);
+        }
+        if !self.has_room_for(&request, known_instance.as_ref()) {
+            return Err(GroupError::TooLarge);
+        }
         if request.member_id.is_empty() {
             return match known_instance {
                 Some(old) => Ok(self.replace_static_member(&old, request, reply_to, now)),
@@ -81,17 +84,31 @@ impl Group {
         Ok(self.rejoin(request, reply_to, now))
     }
 
-    fn has_protocol_in_common(&self, request: &JoinRequest) -> bool {
+    /// Names are bounded, and so is what all members together take: the leader is sent all of it, and the log must hold
+    /// it in one record.
+    fn has_room_for(&self, request: &JoinRequest, instance: Option<&ByteString>) -> bool {
+        let names = request.instance_id.iter().chain([&request.protocol_type]);
+        let names = names.chain(request.protocols.iter().map(|(name, _)| name));
+        let others = self.others(request, instance).map(Member::size_in_bytes).sum::<usize>();
+        let own = protocols_size(&request.protocols) + request.client_id.len() + 2 * NAME_BYTES_MAX;
+        names.into_iter().all(|name| name.len() <= NAME_BYTES_MAX) && others + own <= self.options.members_bytes_max
+    }
+
+    /// All but the member that comes back, by its id or by its instance's: it brings its metadata with it.
+    fn others<'a>(
+        &'a self,
+        request: &'a JoinRequest,
+        instance: Option<&'a ByteString>,
+    ) -> impl Iterator<Item = &'a Member> {
+        let is_other = move |member: &&Member| member.id != request.member_id && Some(&member.id) != instance;
+        self.members.values().filter(is_other)
+    }
+
+    fn has_protocol_in_common(&self, request: &JoinRequest, instance: Option<&ByteString>) -> bool {
         if self.members.is_empty() {
             return !request.protocol_type.is_empty() && !request.protocols.is_empty();
         }
-        // A member that comes back may bring another list, so its own old list does not count.
-        let others: Vec<&Member> = self
-            .members
-            .values()
-            .filter(|member| member.id != request.member_id)
-            .collect();
-        let in_common = |name: &ByteString| others.iter().all(|member| member.knows(name));
+        let in_common = |name: &ByteString| self.others(request, instance).all(|member| member.knows(name));
         let same_type = self
             .protocol_type
             .as_ref()
@@ -136,6 +153,7 @@ impl Group {
             awaiting_join: Some(reply_to),
             awaiting_sync: None,
             last_heard: now,
+            synced: false,
         };
         self.members.insert(id, member);
         self.wait_longer_for_more_members(now);
@@ -219,7 +237,7 @@ impl Group {
         }
         if self.phase == Phase::Stable && self.vote() == self.protocol {
             let reply = self.static_join_reply(old, &id, led, request.knows_skip_assignment);
-            effects.push(Effect::Persist(self.metadata()));
+            effects.push(self.persist());
             effects.push(Effect::Join(reply_to, Ok(reply)));
             return effects;
         }

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use bytestring::ByteString;
-use tailrace_shared::clock::TimestampMs;
 
 use super::commit::CommittedOffset;
+use super::effect::Snapshot;
 use super::member::Member;
 use super::record::{GroupMetadata, LogRecord, MemberMetadata};
 use super::state::{Group, Phase};
@@ -13,9 +13,14 @@ use super::state::{Group, Phase};
 impl Group {
     /// Takes the place that the log remembers. Members get a whole session to show up again.
     pub fn restore(&mut self, metadata: GroupMetadata, now: Duration) {
+        let logged = Snapshot {
+            revision: 0,
+            metadata: metadata.clone(),
+        };
         let offsets = std::mem::take(&mut self.offsets);
         let mut group = Self::new(self.id.clone(), self.options.clone(), metadata.changed_at_ms);
         group.offsets = offsets;
+        group.logged = Some(logged);
         group.generation = metadata.generation;
         group.protocol_type = Some(metadata.protocol_type).filter(|kind| !kind.is_empty());
         if !metadata.members.is_empty() {
@@ -35,28 +40,21 @@ impl Group {
         *self = group;
     }
 
-    /// Everything that a restart must find again.
+    /// Everything that a restart must find again: of the group what the log held so far, for a rebalance that is under
+    /// way has nothing yet that a restart could go on with.
     #[must_use]
     pub fn live_records(&self) -> Vec<LogRecord> {
-        let group = LogRecord::Group {
+        let group = self.logged.iter().map(|logged| LogRecord::Group {
             group: self.id.clone(),
-            value: Some(self.metadata()),
-        };
+            value: Some(logged.metadata.clone()),
+        });
         let offset = |((topic, partition), committed): (&(_, i32), &CommittedOffset)| LogRecord::Offset {
             group: self.id.clone(),
             topic: ByteString::clone(topic),
             partition: *partition,
             value: Some(committed.to_log()),
         };
-        let offsets = self.offsets.iter().map(offset);
-        // A group that nobody ever joined is known by its offsets alone.
-        let joined = self.protocol_type.is_some().then_some(group);
-        joined.into_iter().chain(offsets).collect()
-    }
-
-    /// The log holds a change of phase made at this time.
-    pub fn changed_at(&mut self, now_ms: TimestampMs) {
-        self.changed_at_ms = now_ms;
+        group.chain(self.offsets.iter().map(offset)).collect()
     }
 }
 
@@ -73,5 +71,6 @@ fn restored(member: MemberMetadata, protocol: ByteString, now: Duration) -> Memb
         awaiting_join: None,
         awaiting_sync: None,
         last_heard: now,
+        synced: true,
     }
 }

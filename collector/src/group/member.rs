@@ -29,6 +29,8 @@ pub struct Member {
     pub(super) awaiting_join: Option<ReplyTo>,
     pub(super) awaiting_sync: Option<ReplyTo>,
     pub(super) last_heard: Duration,
+    /// It has asked for its assignment in this generation.
+    pub(super) synced: bool,
 }
 
 impl Member {
@@ -42,6 +44,13 @@ impl Member {
             .unwrap_or_default()
     }
 
+    /// What its names and metadata take in memory and, about, in the log.
+    pub(super) fn size_in_bytes(&self) -> usize {
+        let names = [&self.id, &self.client_id, &self.client_host];
+        let names: usize = names.into_iter().chain(&self.instance_id).map(|name| name.len()).sum();
+        names + protocols_size(&self.protocols)
+    }
+
     pub(super) fn knows(&self, protocol: &str) -> bool {
         self.protocols.iter().any(|(name, _)| name == protocol)
     }
@@ -51,4 +60,8 @@ impl Member {
         let waiting = self.awaiting_join.is_some() || self.awaiting_sync.is_some();
         (!waiting).then(|| self.last_heard + self.session_timeout)
     }
+}
+
+pub(super) fn protocols_size(protocols: &[(ByteString, Bytes)]) -> usize {
+    protocols.iter().map(|(name, bytes)| name.len() + bytes.len()).sum()
 }

@@ -2,7 +2,8 @@
 //!
 //! [`Group`] takes an event and the time and answers with [`Effect`]s; it knows no clock, no socket and no log. `join`,
 //! `sync`, `session` and `commit` each hold the events of one request. The [`Coordinator`] owns the groups and carries the
-//! effects out; its `store` keeps what must survive in `__consumer_offsets`, in Kafka's own [`record`] format.
+//! effects out, and `upkeep` lets them go in the end; its `store` keeps what must survive in `__consumer_offsets`, in
+//! Kafka's own [`record`] format.
 
 mod commit;
 mod coordinator;
@@ -19,11 +20,12 @@ mod store;
 mod sync;
 #[cfg(test)]
 mod tests;
+mod upkeep;
 
 pub use commit::{CommitToWrite, CommittedOffset};
 pub use coordinator::Coordinator;
 pub use describe::{GroupDescription, GroupListing, MemberDescription};
-pub use effect::{Effect, GroupError, JoinReply, JoinedMember, ReplyTo, SyncReply};
+pub use effect::{Effect, GroupError, JoinReply, JoinedMember, ReplyTo, Snapshot, SyncReply};
 pub use join::JoinRequest;
 pub use log::{OFFSETS_TOPIC, OffsetsLog, OffsetsLogError};
 pub use member::Member;

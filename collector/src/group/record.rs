@@ -118,6 +118,22 @@ impl LogRecord {
         }
     }
 
+    /// About what it takes in the log.
+    pub(super) fn size_estimate(&self) -> usize {
+        let own = match self {
+            Self::Offset { topic, value, .. } => {
+                topic.len() + value.as_ref().map_or(0, |value| value.metadata.len() + 32)
+            }
+            Self::Group { value, .. } => {
+                let members = value.iter().flat_map(|value| &value.members);
+                members
+                    .map(|member| member.subscription.len() + member.assignment.len() + 256)
+                    .sum()
+            }
+        };
+        own + self.group().len() + 64
+    }
+
     /// The record's key.
     #[must_use]
     pub fn key(&self) -> Bytes {
@@ -189,7 +205,6 @@ impl OffsetValue {
         out.freeze()
     }
 
-    /// Version 4 adds a topic id behind the fields of version 3, as a tagged field.
     fn decode(mut bytes: Bytes) -> Result<Self, RecordError> {
         let version = take_i16(&mut bytes, "offset's version")?;
         if !(0..=3).contains(&version) {

@@ -57,7 +57,8 @@ impl Group {
         (Ok(()), self.remove_members(&[id], now))
     }
 
-    /// Time has passed: ends sessions, and the join or sync phase if it took too long.
+    /// Time has passed: ends sessions, the join phase if it took too long, and the membership of those who joined and
+    /// then never asked for their assignment.
     pub fn tick(&mut self, now: Duration) -> Vec<Effect> {
         self.pending.retain(|_, lapses| *lapses > now);
         let silent = |member: &&Member| member.session_ends().is_some_and(|ends| ends <= now);
@@ -69,7 +70,7 @@ impl Group {
             .collect();
         if self.sync_deadline.is_some_and(|deadline| deadline <= now) {
             self.sync_deadline = None;
-            let never_synced = |member: &&Member| member.awaiting_sync.is_none();
+            let never_synced = |member: &&Member| !member.synced;
             let late = self
                 .members
                 .values()

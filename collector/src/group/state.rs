@@ -7,7 +7,7 @@ use bytes::Bytes;
 use bytestring::ByteString;
 
 use super::commit::CommittedOffset;
-use super::effect::{Effect, GroupError, JoinReply, JoinedMember};
+use super::effect::{Effect, GroupError, JoinReply, JoinedMember, Snapshot};
 use super::member::Member;
 use super::record::{GroupMetadata, MemberMetadata};
 
@@ -46,8 +46,15 @@ pub struct GroupOptions {
     pub session_timeout_max: Duration,
     /// Kafka's `group.initial.rebalance.delay.ms`: how long an empty group waits for more members.
     pub initial_rebalance_delay: Duration,
+    /// How many groups there may be at once.
+    pub groups_max: usize,
     /// Kafka's `group.max.size`.
     pub members_max: usize,
+    /// What the names and the metadata of all members of a group may take. With the assignments, this is what one record
+    /// of the offsets log must hold.
+    pub members_bytes_max: usize,
+    /// What the assignments of all members of a group may take.
+    pub assignments_bytes_max: usize,
     /// Kafka's `offset.metadata.max.bytes`.
     pub offset_metadata_bytes_max: usize,
     /// Kafka's `offsets.retention.minutes`: how long an empty group keeps its offsets.
@@ -60,7 +67,10 @@ impl Default for GroupOptions {
             session_timeout_min: Duration::from_secs(6),
             session_timeout_max: Duration::from_secs(30 * 60),
             initial_rebalance_delay: Duration::from_millis(500),
+            groups_max: 100_000,
             members_max: 10_000,
+            members_bytes_max: 2 * 1024 * 1024,
+            assignments_bytes_max: 1024 * 1024,
             offset_metadata_bytes_max: 4096,
             offsets_retention: Duration::from_secs(7 * 24 * 60 * 60),
         }
@@ -92,8 +102,12 @@ pub struct Group {
     pub(super) instances: BTreeMap<ByteString, ByteString>,
     pub(super) join_deadline: Option<JoinDeadline>,
     pub(super) sync_deadline: Option<Duration>,
-    /// The leader's assignment while it is being written.
-    pub(super) persisting: Option<BTreeMap<ByteString, Bytes>>,
+    /// The leader's assignment while it is being written, and with which revision.
+    pub(super) persisting: Option<(u64, BTreeMap<ByteString, Bytes>)>,
+    /// Of the newest snapshot that was taken.
+    pub(super) revision: u64,
+    /// What the log holds of the group, and its revision.
+    pub(super) logged: Option<Snapshot>,
     pub(super) offsets: BTreeMap<(ByteString, i32), CommittedOffset>,
     /// Wall-clock time of the last change of phase: offsets of an empty group expire from here.
     pub(super) changed_at_ms: i64,
@@ -117,6 +131,8 @@ impl Group {
             join_deadline: None,
             sync_deadline: None,
             persisting: None,
+            revision: 0,
+            logged: None,
             offsets: BTreeMap::new(),
             changed_at_ms: now_ms,
         }
@@ -237,7 +253,7 @@ impl Group {
         self.generation = self.generation.checked_add(1).unwrap_or(1);
         if self.members.is_empty() {
             self.become_empty();
-            return vec![Effect::Persist(self.metadata())];
+            return vec![self.persist()];
         }
         self.protocol = self.vote();
         self.phase = Phase::CompletingRebalance;
@@ -252,6 +268,7 @@ impl Group {
             let reply = self.join_reply(&id);
             if let Some(member) = self.members.get_mut(&id) {
                 member.assignment = Bytes::new();
+                member.synced = false;
                 if let Some(reply_to) = member.awaiting_join.take() {
                     member.last_heard = now;
                     effects.push(Effect::Join(reply_to, Ok(reply)));
@@ -332,11 +349,26 @@ impl Group {
         self.persisting = None;
     }
 
-    /// What `__consumer_offsets` keeps of the group, with the assignment that is being written if there is one.
-    pub(super) fn metadata(&self) -> GroupMetadata {
+    /// Asks for the group to be written as it is now.
+    pub(super) fn persist(&mut self) -> Effect {
+        self.revision += 1;
+        Effect::Persist(Snapshot {
+            revision: self.revision,
+            metadata: self.metadata(),
+        })
+    }
+
+    /// True if the log holds a newer snapshot than this.
+    #[must_use]
+    pub fn is_superseded(&self, revision: u64) -> bool {
+        self.logged.as_ref().is_some_and(|logged| logged.revision >= revision)
+    }
+
+    /// What `__consumer_offsets` is to keep of the group, with the assignment that is being written if there is one.
+    fn metadata(&self) -> GroupMetadata {
         let protocol = self.protocol.clone().unwrap_or_default();
         let assignment = |member: &Member| match &self.persisting {
-            Some(assignments) => assignments.get(&member.id).cloned().unwrap_or_default(),
+            Some((_, assignments)) => assignments.get(&member.id).cloned().unwrap_or_default(),
             None => member.assignment.clone(),
         };
         let members = self.members.values().map(|member| MemberMetadata {

@@ -2,23 +2,25 @@
 //!
 //! The coordinator holds every live key in memory, so compaction is simple: once a partition has grown enough, everything
 //! live is appended again and what lies before is dropped. Writers of that partition wait for those few milliseconds.
+//! For that, and for whatever else is decided by what memory says (an offset has expired, a group can go), nobody may
+//! be between the log and the memory: [`Written`] is such a writer, and [`Alone`] is the proof that there is none.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 use bytes::Bytes;
 use tailrace_shared::clock::Clock;
 use tailrace_shared::record::{BatchBuilder, Batches, Compression, RecordHeaders};
-use tokio::sync::RwLock;
+use tokio::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use super::log::{OffsetsLog, OffsetsLogError, partition_of};
 use super::record::LogRecord;
 
 /// A partition is written anew once this many bytes, and as many as are live, were appended since the last time.
 const REWRITE_AFTER_BYTES: u64 = 16 * 1024 * 1024;
-/// Records of a rewrite are appended in batches of about this size.
-const REWRITE_BATCH_BYTES: usize = 512 * 1024;
-/// No batch of this log holds more than this.
+/// No batch grows beyond this, unless it is by a single record.
+const BATCH_BYTES: usize = 512 * 1024;
+/// No batch of this log that is read back holds more than this.
 const BATCH_BYTES_MAX: usize = 64 * 1024 * 1024;
 
 /// The groups' log, and what is needed to keep it short.
@@ -30,10 +32,29 @@ pub(super) struct GroupStore {
 
 #[derive(Default)]
 struct PartitionState {
-    /// Held for reading by every append, for writing by a rewrite.
-    rewrite: RwLock<()>,
+    /// Held for reading by whoever writes, until what was written is in memory as well; for writing by whoever must
+    /// know that the two agree.
+    agreement: RwLock<()>,
     appended_bytes: AtomicU64,
     live_bytes: AtomicU64,
+    /// One past the last record.
+    end: AtomicI64,
+}
+
+/// Records that are in the log. Keep it until memory says the same.
+#[must_use = "memory must say the same as the log before this is dropped"]
+pub(super) struct Written<'a> {
+    /// Where each record lies.
+    pub(super) offsets: Vec<i64>,
+    _agreement: RwLockReadGuard<'a, ()>,
+}
+
+/// Nobody else writes to a partition of the log, and memory says what the log says.
+pub(super) struct Alone<'a> {
+    store: &'a GroupStore,
+    partition: i32,
+    state: &'a PartitionState,
+    _agreement: RwLockWriteGuard<'a, ()>,
 }
 
 impl GroupStore {
@@ -48,21 +69,35 @@ impl GroupStore {
         partition_of(group, self.log.partitions())
     }
 
-    /// Writes records of one group; durable on return. Answers the offset of the first.
-    pub(super) async fn write(&self, group: &str, records: &[LogRecord]) -> Result<i64, OffsetsLogError> {
+    /// Writes records of one group; durable on return.
+    pub(super) async fn write(&self, group: &str, records: &[LogRecord]) -> Result<Written<'_>, OffsetsLogError> {
         let partition = self.partition_of(group);
-        let batch = self.batch(partition, records)?;
-        let Some(state) = self.state(partition) else {
-            return Err(no_such_partition(partition));
-        };
-        let _no_rewrite = state.rewrite.read().await;
-        state.appended_bytes.fetch_add(batch.len() as u64, Ordering::Relaxed);
-        self.log.append(partition, batch).await
+        let state = self.state(partition)?;
+        let agreement = state.agreement.read().await;
+        Ok(Written {
+            offsets: self.append_all(partition, state, records).await?,
+            _agreement: agreement,
+        })
+    }
+
+    /// Keeps everybody else from writing to the partition that a group lies in.
+    pub(super) async fn alone_with(&self, group: &str) -> Result<Alone<'_>, OffsetsLogError> {
+        self.alone(self.partition_of(group)).await
+    }
+
+    async fn alone(&self, partition: i32) -> Result<Alone<'_>, OffsetsLogError> {
+        let state = self.state(partition)?;
+        Ok(Alone {
+            store: self,
+            partition,
+            state,
+            _agreement: state.agreement.write().await,
+        })
     }
 
     /// Every record that is kept, with its offset, partition by partition.
     pub(super) async fn replay(&self, mut take: impl FnMut(i64, LogRecord)) -> Result<(), OffsetsLogError> {
-        for partition in 0..self.log.partitions() {
+        for (partition, state) in (0..).zip(&self.partitions) {
             let mut next = self.log.start(partition);
             loop {
                 let batches = self.log.read(partition, next).await?;
@@ -70,9 +105,11 @@ impl GroupStore {
                     break;
                 }
                 for bytes in batches {
+                    state.appended_bytes.fetch_add(bytes.len() as u64, Ordering::Relaxed);
                     next = replay_batch(partition, bytes, &mut take)?;
                 }
             }
+            state.end.store(next, Ordering::Relaxed);
         }
         Ok(())
     }
@@ -96,45 +133,55 @@ impl GroupStore {
         partition: i32,
         live: impl FnOnce() -> Vec<LogRecord>,
     ) -> Result<(), OffsetsLogError> {
-        let Some(state) = self.state(partition) else {
-            return Err(no_such_partition(partition));
-        };
-        let _alone = state.rewrite.write().await;
-        let mut first = None;
-        let mut written = 0;
-        for batch in self.batches(partition, &live())? {
-            written += batch.len() as u64;
-            let offset = self.log.append(partition, batch).await?;
-            first.get_or_insert(offset);
-        }
-        if let Some(first) = first {
-            self.log.forget_before(partition, first).await?;
-        }
-        state.appended_bytes.store(0, Ordering::Relaxed);
-        state.live_bytes.store(written, Ordering::Relaxed);
+        let alone = self.alone(partition).await?;
+        let first = alone.state.end.load(Ordering::Relaxed);
+        let before = alone.state.appended_bytes.load(Ordering::Relaxed);
+        alone.append(&live()).await?;
+        self.log.forget_before(partition, first).await?;
+        let written = alone.state.appended_bytes.swap(0, Ordering::Relaxed) - before;
+        alone.state.live_bytes.store(written, Ordering::Relaxed);
         Ok(())
     }
 
-    fn state(&self, partition: i32) -> Option<&PartitionState> {
-        self.partitions.get(usize::try_from(partition).ok()?)
-    }
-
-    fn batch(&self, partition: i32, records: &[LogRecord]) -> Result<Bytes, OffsetsLogError> {
-        let mut builder = self.builder(partition)?;
-        for record in records {
-            self.append(partition, &mut builder, record)?;
+    /// Appends records in batches that the log can hold; answers where each one lies.
+    async fn append_all(
+        &self,
+        partition: i32,
+        state: &PartitionState,
+        records: &[LogRecord],
+    ) -> Result<Vec<i64>, OffsetsLogError> {
+        let mut offsets = Vec::with_capacity(records.len());
+        for (batch, count) in self.batches(partition, records)? {
+            let bytes = batch.len() as u64;
+            let first = self.log.append(partition, batch).await?;
+            let end = first + count;
+            offsets.extend(first..end);
+            state.appended_bytes.fetch_add(bytes, Ordering::Relaxed);
+            state.end.fetch_max(end, Ordering::Relaxed);
         }
-        finish(partition, &mut builder)
+        Ok(offsets)
     }
 
-    fn batches(&self, partition: i32, records: &[LogRecord]) -> Result<Vec<Bytes>, OffsetsLogError> {
+    fn state(&self, partition: i32) -> Result<&PartitionState, OffsetsLogError> {
+        let state = usize::try_from(partition)
+            .ok()
+            .and_then(|index| self.partitions.get(index));
+        state.ok_or_else(|| OffsetsLogError {
+            partition,
+            reason: "there is no such partition".to_owned(),
+        })
+    }
+
+    /// Batches of about the same size, each with the number of its records.
+    fn batches(&self, partition: i32, records: &[LogRecord]) -> Result<Vec<(Bytes, i64)>, OffsetsLogError> {
         let mut builder = self.builder(partition)?;
         let mut batches = Vec::new();
         for record in records {
-            self.append(partition, &mut builder, record)?;
-            if builder.uncompressed_len() >= REWRITE_BATCH_BYTES {
+            let size = record.size_estimate();
+            if !builder.is_empty() && builder.uncompressed_len() + size > BATCH_BYTES {
                 batches.push(finish(partition, &mut builder)?);
             }
+            self.put(partition, &mut builder, record)?;
         }
         if !builder.is_empty() {
             batches.push(finish(partition, &mut builder)?);
@@ -146,7 +193,7 @@ impl GroupStore {
         BatchBuilder::new(Compression::None, 0).map_err(|error| failed(partition, &error))
     }
 
-    fn append(&self, partition: i32, builder: &mut BatchBuilder, record: &LogRecord) -> Result<(), OffsetsLogError> {
+    fn put(&self, partition: i32, builder: &mut BatchBuilder, record: &LogRecord) -> Result<(), OffsetsLogError> {
         let (key, value) = (record.key(), record.value());
         builder
             .append(
@@ -159,8 +206,18 @@ impl GroupStore {
     }
 }
 
-fn finish(partition: i32, builder: &mut BatchBuilder) -> Result<Bytes, OffsetsLogError> {
-    builder.finish().map_err(|error| failed(partition, &error))
+impl Alone<'_> {
+    /// Appends records; durable on return.
+    pub(super) async fn append(&self, records: &[LogRecord]) -> Result<(), OffsetsLogError> {
+        let appended = self.store.append_all(self.partition, self.state, records);
+        appended.await.map(drop)
+    }
+}
+
+fn finish(partition: i32, builder: &mut BatchBuilder) -> Result<(Bytes, i64), OffsetsLogError> {
+    let count = builder.record_count().into();
+    let batch = builder.finish().map_err(|error| failed(partition, &error))?;
+    Ok((batch, count))
 }
 
 /// Hands on each record of a batch and answers the offset behind it.
@@ -191,12 +248,5 @@ fn failed(partition: i32, error: &dyn std::error::Error) -> OffsetsLogError {
     OffsetsLogError {
         partition,
         reason: error.to_string(),
-    }
-}
-
-fn no_such_partition(partition: i32) -> OffsetsLogError {
-    OffsetsLogError {
-        partition,
-        reason: "there is no such partition".to_owned(),
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use bytestring::ByteString;
 
-use super::effect::{Effect, GroupError, ReplyTo, SyncReply};
+use super::effect::{Effect, GroupError, ReplyTo, Snapshot, SyncReply};
 use super::session::Caller;
 use super::state::{Group, Phase};
 
@@ -44,31 +44,45 @@ impl Group {
             Phase::PreparingRebalance => Err(GroupError::RebalanceInProgress),
             Phase::Stable => {
                 let reply = self.sync_reply(id);
-                self.heard_from(id, now);
+                let member = self.members.get_mut(id).ok_or(GroupError::UnknownMember)?;
+                member.last_heard = now;
+                member.synced = true;
                 Ok(vec![Effect::Sync(reply_to, Ok(reply))])
             }
             Phase::CompletingRebalance => {
+                let assigns = self.leader.as_ref() == Some(id) && self.persisting.is_none();
+                let bytes: usize = request.assignments.iter().map(|(_, bytes)| bytes.len()).sum();
+                if assigns && bytes > self.options.assignments_bytes_max {
+                    return Err(GroupError::TooLarge);
+                }
                 let member = self.members.get_mut(id).ok_or(GroupError::UnknownMember)?;
+                member.synced = true;
                 let superseded = member.awaiting_sync.replace(reply_to);
                 let mut effects: Vec<Effect> = superseded
                     .map(|waiting| Effect::Sync(waiting, Err(GroupError::RebalanceInProgress)))
                     .into_iter()
                     .collect();
-                if self.leader.as_ref() == Some(id) && self.persisting.is_none() {
-                    self.persisting = Some(request.assignments.into_iter().collect::<BTreeMap<_, _>>());
-                    effects.push(Effect::Persist(self.metadata()));
+                if assigns {
+                    // Whoever is not a member gets nothing, and takes no room.
+                    let assignments = request.assignments.into_iter();
+                    let known: BTreeMap<_, _> = assignments.filter(|(id, _)| self.members.contains_key(id)).collect();
+                    self.persisting = Some((self.revision + 1, known));
+                    effects.push(self.persist());
                 }
                 Ok(effects)
             }
         }
     }
 
-    /// The log has taken (or refused) the group as it was in `generation`.
-    pub fn persisted(&mut self, generation: i32, written: bool, now: Duration) -> Vec<Effect> {
-        if self.phase != Phase::CompletingRebalance || self.generation != generation {
-            return Vec::new();
+    /// The log has taken (or refused) a snapshot.
+    pub fn persisted(&mut self, snapshot: Snapshot, written: bool, now: Duration) -> Vec<Effect> {
+        let revision = snapshot.revision;
+        if written && !self.is_superseded(revision) {
+            self.changed_at_ms = snapshot.metadata.changed_at_ms;
+            self.logged = Some(snapshot);
         }
-        let Some(assignments) = self.persisting.take() else {
+        // A rebalance that began meanwhile has dropped the assignment.
+        let Some((_, assignments)) = self.persisting.take_if(|(awaited, _)| *awaited == revision) else {
             return Vec::new();
         };
         if !written {
@@ -80,7 +94,6 @@ impl Group {
             member.assignment = assignments.get(id).cloned().unwrap_or_default();
         }
         self.phase = Phase::Stable;
-        self.sync_deadline = None;
         let waiting: Vec<ByteString> = self.members.keys().cloned().collect();
         waiting
             .into_iter()

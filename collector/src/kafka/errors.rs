@@ -38,9 +38,8 @@ impl ToErrorCode for GroupError {
             Self::InconsistentProtocol => ErrorCode::InconsistentGroupProtocol,
             Self::RebalanceInProgress => ErrorCode::RebalanceInProgress,
             Self::InvalidSessionTimeout => ErrorCode::InvalidSessionTimeout,
-            Self::GroupFull => ErrorCode::GroupMaxSizeReached,
+            Self::GroupFull | Self::TooLarge => ErrorCode::GroupMaxSizeReached,
             Self::MetadataTooLarge => ErrorCode::OffsetMetadataTooLarge,
-            Self::UnknownPartition => ErrorCode::UnknownTopicOrPartition,
             Self::NotAvailable => ErrorCode::CoordinatorNotAvailable,
         }
     }

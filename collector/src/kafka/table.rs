@@ -169,8 +169,10 @@ fn unsupported(call: &Call) -> RequestError {
     }
 }
 
-fn read<R: Request>(call: &Call, body: Bytes) -> Result<R, RequestError> {
-    R::decode_exact(body, call.version).map_err(|source| RequestError::Body {
+/// Bytes behind the request are ignored, as Kafka does: librdkafka sends three of them when it asks Metadata 9 or later
+/// for all topics.
+fn read<R: Request>(call: &Call, mut body: Bytes) -> Result<R, RequestError> {
+    R::decode(&mut body, call.version).map_err(|source| RequestError::Body {
         api: call.api,
         version: call.version,
         source,

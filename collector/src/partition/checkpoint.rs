@@ -8,7 +8,8 @@
 use bytes::{Buf, BufMut, Bytes};
 use uuid::Uuid;
 
-use super::manifest::{DecodeError, Manifest, bounded_count, count};
+use super::manifest::Manifest;
+use super::manifest_codec::{DecodeError, bounded_count, count};
 use super::producers::SequencedBatch;
 use crate::topic_partition::TopicPartition;
 use crate::wal::WalPosition;

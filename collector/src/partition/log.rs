@@ -258,10 +258,11 @@ impl Partition {
     fn batches_committed(&self, frame: &CommittedFrame) {
         let mut waiting = Vec::new();
         {
-            let mut state = self.state.lock();
+            let state = &mut *self.state.lock();
             let mut max_timestamp = i64::MIN;
             let mut producers = Vec::new();
-            while let Some(landed) = state.in_flight.pop_front_if(|one| one.end <= frame.end) {
+            let landed = state.in_flight.partition_point(|one| one.end <= frame.end);
+            for landed in state.in_flight.drain(..landed) {
                 max_timestamp = max_timestamp.max(landed.max_timestamp);
                 producers.extend(landed.producer_id);
                 waiting.extend(landed.done);
@@ -282,15 +283,16 @@ impl Partition {
 
     fn change_committed(&self, frame: &CommittedFrame) {
         let mut waiting = Vec::new();
-        let mut state = self.state.lock();
-        while let Some(landed) = state.changes.pop_front_if(|change| change.next.version < frame.end) {
-            state.manifest = landed.next;
-            waiting.push(landed.done);
-        }
-        let covered_to = state.manifest.covered_to();
-        let log_start = state.manifest.log_start;
-        state.tail.drop_below(covered_to);
-        drop(state);
+        let log_start = {
+            let state = &mut *self.state.lock();
+            let landed = state.changes.partition_point(|change| change.next.version < frame.end);
+            for landed in state.changes.drain(..landed) {
+                state.manifest = landed.next;
+                waiting.push(landed.done);
+            }
+            state.tail.drop_below(state.manifest.covered_to());
+            state.manifest.log_start
+        };
         self.progress.send_modify(|progress| progress.log_start = log_start);
         answer(waiting);
     }

@@ -13,6 +13,7 @@ pub mod change;
 pub mod checkpoint;
 pub mod log;
 pub mod manifest;
+pub mod manifest_codec;
 pub mod offsets;
 pub mod producers;
 pub mod reader;
@@ -20,8 +21,6 @@ pub mod recovery;
 pub mod retention;
 pub mod sequencer;
 pub mod tail;
-#[cfg(test)]
-mod tests;
 pub mod waiters;
 
 pub use append::{AppendError, Appended, Appending};

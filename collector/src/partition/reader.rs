@@ -25,7 +25,7 @@ pub struct ReadLimits {
     pub at_least_one: bool,
 }
 
-/// What was read, and the state of the partition at that time.
+/// What was read, and the state of the partition thereafter.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReadBatches {
     /// Whole batches, in pieces of any number of them. The first one holds the offset that was asked for.
@@ -101,6 +101,9 @@ impl Partition {
             read.batches.extend(pieces);
             next = after;
         }
+        // Commits since may have been read too, and nobody should see a batch beyond the high watermark.
+        read.high_watermark = self.high_watermark();
+        read.last_stable_offset = read.high_watermark;
         Ok(read)
     }
 

@@ -7,7 +7,8 @@
 use tailrace_shared::record::{BatchError, BatchHeader};
 
 use super::checkpoint::Snapshot;
-use super::manifest::{ChangeError, DecodeError, Manifest, ManifestChange};
+use super::manifest::{ChangeError, Manifest, ManifestChange};
+use super::manifest_codec::DecodeError;
 use super::producers::{ProducerStamp, Producers};
 use super::sequencer::Sequencer;
 use super::tail::{Tail, TailEntry};
@@ -68,7 +69,7 @@ pub struct Recovering {
 }
 
 /// What was rebuilt; by default the state of a partition that nothing was written to.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq, Eq)]
 pub struct Recovered {
     pub(super) sequencer: Sequencer,
     pub(super) manifest: Manifest,
@@ -196,3 +197,6 @@ fn wrong(frame: &CommittedFrame) -> ReplayError {
         end: frame.end,
     }
 }
+
+#[cfg(test)]
+mod tests;

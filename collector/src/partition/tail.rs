@@ -22,7 +22,7 @@ pub struct TailEntry {
 }
 
 /// The entries of one partition.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Tail {
     entries: VecDeque<TailEntry>,
     bytes: u64,
@@ -37,8 +37,9 @@ impl Tail {
 
     /// Forgets the entries that lie below an offset as a whole.
     pub fn drop_below(&mut self, offset: i64) {
-        while let Some(first) = self.entries.pop_front_if(|first| first.end <= offset) {
-            self.bytes -= u64::from(first.location.len);
+        let gone = self.entries.partition_point(|entry| entry.end <= offset);
+        for entry in self.entries.drain(..gone) {
+            self.bytes -= u64::from(entry.location.len);
         }
         if self.entries.capacity() > 64 && self.entries.len() < self.entries.capacity() / 4 {
             self.entries.shrink_to(self.entries.len() * 2);

@@ -10,7 +10,7 @@ use super::position::WalPosition;
 use crate::topic_partition::TopicPartition;
 
 /// Commits start on a multiple of this.
-pub(super) const BLOCK: u64 = 4096;
+pub(super) const BLOCK: u32 = 4096;
 /// Bytes before a frame's payload.
 pub(super) const FRAME_HEADER_BYTES: usize = 72;
 
@@ -183,10 +183,10 @@ impl Kind {
 
 /// Up to the next block boundary.
 pub(super) fn round_up(bytes: u64) -> u64 {
-    bytes.next_multiple_of(BLOCK)
+    bytes.next_multiple_of(u64::from(BLOCK))
 }
 
-fn checksum(file: WalPosition, checked: &[u8]) -> u32 {
+pub(super) fn checksum(file: WalPosition, checked: &[u8]) -> u32 {
     let mut digest = Digest::new(CrcAlgorithm::Crc32Iscsi);
     digest.update(&file.incarnation.to_le_bytes());
     digest.update(&file.file.to_le_bytes());

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::ops::Range;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -75,6 +75,17 @@ impl LiveFiles {
         std::mem::replace(&mut *files, kept)
     }
 
+    /// Whoever holds a handle goes on reading the same bytes when the file is released.
+    pub(super) fn handle(&self, position: WalPosition) -> io::Result<Arc<dyn DiskFile>> {
+        let handle = self.files.lock().get(&position).map(|file| Arc::clone(&file.handle));
+        handle.ok_or_else(|| {
+            io::Error::new(
+                io::ErrorKind::NotFound,
+                format!("{} was released from the WAL", position.path(&self.dir).display()),
+            )
+        })
+    }
+
     /// Reads a part of a payload. The checksum covers a frame as a whole, so it is checked when all is read; of a part,
     /// the reader checks what it reads by the record batches' own checksums.
     pub(super) fn read(&self, location: FrameLocation, range: Range<usize>) -> io::Result<Bytes> {
@@ -82,13 +93,7 @@ impl LiveFiles {
             incarnation: location.incarnation,
             file: location.file,
         };
-        let handle = self.files.lock().get(&position).map(|file| Arc::clone(&file.handle));
-        let handle = handle.ok_or_else(|| {
-            io::Error::new(
-                io::ErrorKind::NotFound,
-                format!("{} was released from the WAL", position.path(&self.dir).display()),
-            )
-        })?;
+        let handle = self.handle(position)?;
         if range != (0..location.len as usize) {
             let mut part = vec![0; range.len()];
             read_exact_at(&*handle, &mut part, location.offset + range.start as u64)?;
@@ -109,7 +114,7 @@ impl LiveFiles {
     }
 }
 
-fn damaged(path: &std::path::Path, offset: u64, found: &str) -> io::Error {
+fn damaged(path: &Path, offset: u64, found: &str) -> io::Error {
     io::Error::new(
         io::ErrorKind::InvalidData,
         format!(

@@ -74,8 +74,8 @@ impl WalOptions {
     /// What of the sizes cannot work together.
     pub(super) fn check(&self) -> Result<(), String> {
         let cost_max = cost(self.max_frame_bytes);
-        let file_min = 2 * BLOCK + 3 * cost_max + self.reserve();
-        if !self.file_bytes.is_multiple_of(BLOCK) || self.file_bytes < file_min {
+        let file_min = 2 * u64::from(BLOCK) + 3 * cost_max + self.reserve();
+        if !self.file_bytes.is_multiple_of(u64::from(BLOCK)) || self.file_bytes < file_min {
             return Err(format!(
                 "file_bytes is {}: it must be a multiple of {BLOCK}, and at least {file_min} with max_frame_bytes {}",
                 self.file_bytes, self.max_frame_bytes

@@ -87,7 +87,7 @@ impl Queue {
             .max(internal)
             .min(file_room.saturating_sub(internal + admission.limits.reserve));
         let permits = |bytes: u64| {
-            let blocks = usize::try_from(bytes / BLOCK).unwrap_or(Semaphore::MAX_PERMITS);
+            let blocks = usize::try_from(bytes / u64::from(BLOCK)).unwrap_or(Semaphore::MAX_PERMITS);
             Arc::new(Semaphore::new(blocks.min(Semaphore::MAX_PERMITS)))
         };
         Arc::new(Self {
@@ -121,7 +121,7 @@ impl Queue {
             Class::Client => &self.client_permits,
             Class::Internal => &self.internal_permits,
         };
-        let blocks = u32::try_from(cost / BLOCK).unwrap_or(u32::MAX);
+        let blocks = u32::try_from(cost / u64::from(BLOCK)).unwrap_or(u32::MAX);
         let permit = Arc::clone(permits).acquire_many_owned(blocks).await;
         let permit = permit.map_err(|_| ReserveError::Closed)?;
         loop {

@@ -146,9 +146,10 @@ impl SpaceKeeper {
             }
             if state.ready.is_some() {
                 space.changed.wait(&mut state);
-            } else if !state.disk_full || std::mem::take(&mut self.try_at_once) {
-                return Some(Job::Prepare);
-            } else if space.changed.wait_for(&mut state, RETRY).timed_out() {
+                continue;
+            }
+            let may_have_room = !state.disk_full || std::mem::take(&mut self.try_at_once);
+            if may_have_room || space.changed.wait_for(&mut state, RETRY).timed_out() {
                 return Some(Job::Prepare);
             }
         }

@@ -119,7 +119,7 @@ impl Writer {
 
     /// Lets readers find a commit that is durable.
     fn publish(&mut self, shared: &Shared, bytes: &Bytes) {
-        debug_assert!((bytes.len() as u64).is_multiple_of(BLOCK));
+        debug_assert!((bytes.len() as u64).is_multiple_of(u64::from(BLOCK)));
         let place = self.place;
         shared.recent.lock().push(place.file.file, place.offset, bytes.clone());
         self.place.offset += bytes.len() as u64;

@@ -271,7 +271,7 @@ impl Fetcher {
             };
             let subject = || format!("partition {index} of topic {} at offset {from_offset}", self.topic);
             let taken = check(partition.error_code, |code| refused(subject(), code)).and_then(|()| {
-                let records = partition.records.unwrap_or_default();
+                let records = partition.records.unwrap_or_default().into_bytes();
                 self.take_batches(index, from_offset, partition.high_watermark, records, &mut batches)
             });
             match taken {

@@ -90,7 +90,7 @@ fn take_slice(input: &mut Bytes, length: usize) -> Result<Bytes, DecodeError> {
 
 /// The width of a length where it is not compact.
 #[derive(Clone, Copy)]
-enum LengthWidth {
+pub(super) enum LengthWidth {
     /// Strings: 16 bits.
     Short,
     /// Bytes and arrays: 32 bits.
@@ -98,7 +98,7 @@ enum LengthWidth {
 }
 
 impl LengthWidth {
-    fn size_min(self, format: Format) -> usize {
+    pub(super) fn size_min(self, format: Format) -> usize {
         match self {
             _ if format.flexible => 1,
             Self::Short => 2,
@@ -114,7 +114,7 @@ impl LengthWidth {
     }
 
     /// Writes a length, or null.
-    fn put(self, length: Option<usize>, out: &mut Encoder, format: Format) -> Result<(), EncodeError> {
+    pub(super) fn put(self, length: Option<usize>, out: &mut Encoder, format: Format) -> Result<(), EncodeError> {
         let limit = self.limit(format);
         let length = match length {
             None => -1,

@@ -19,6 +19,7 @@ pub mod error;
 pub mod frame;
 pub mod header;
 pub mod messages;
+mod records;
 
 #[cfg(test)]
 mod sample;
@@ -30,3 +31,4 @@ pub use codec::{DecodeError, EncodeError};
 pub use encoder::{Encoder, Segments};
 pub use error::ErrorCode;
 pub use header::{RequestHeader, ResponseHeader};
+pub use records::Records;

@@ -1,5 +1,6 @@
 //! Behaviours of the broker that deserve a name.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::TryStreamExt;
@@ -20,7 +21,7 @@ fn values(of: std::ops::Range<i64>) -> Vec<String> {
 }
 
 /// Appends single records whose values are their offsets.
-async fn append(partition: &std::sync::Arc<Partition>, count: i64) {
+async fn append(partition: &Arc<Partition>, count: i64) {
     for _ in 0..count {
         let next = partition.high_watermark();
         let appended = partition
@@ -89,6 +90,54 @@ async fn log_append_time_stamps_batches_and_still_knows_duplicates_after_a_resta
     assert_eq!(again.base_offset, 0);
     let found = partition.find_offset(OffsetQuery::At(now)).await.unwrap().unwrap();
     assert_eq!((found.offset, found.timestamp), (0, Some(now)));
+}
+
+/// Holds the WAL's writer thread between the sync of a commit and its announcement.
+#[derive(Default)]
+struct Gate {
+    shut: parking_lot::Mutex<bool>,
+    opened: parking_lot::Condvar,
+}
+
+impl Gate {
+    fn pass(&self) {
+        let mut shut = self.shut.lock();
+        while *shut {
+            self.opened.wait(&mut shut);
+        }
+    }
+
+    fn set(&self, shut: bool) {
+        *self.shut.lock() = shut;
+        self.opened.notify_all();
+    }
+}
+
+#[tokio::test]
+async fn what_is_in_flight_is_neither_acknowledged_nor_read_nor_checkpointed() {
+    let mut machine = Machine::new(17);
+    let gate = Arc::new(Gate::default());
+    let mut options = machine.options().unwrap();
+    let passing = Arc::clone(&gate);
+    options.wal.on_commit = Arc::new(move |_| passing.pass());
+    let broker = Broker::open(options).await.unwrap();
+    create_topic(&broker, 1, &[]).await;
+    let partition = partition(&broker, 0);
+    let sent = stamped(&batch(&values(0..1), 5), 7, 0, 0);
+
+    gate.set(true);
+    let original = partition.begin_append(vec![sent.clone()]).await.unwrap();
+    let mut again = std::pin::pin!(partition.append(vec![sent]));
+    assert!(futures::poll!(&mut again).is_pending(), "the original is in flight");
+    let snapshot = partition.snapshot();
+    assert_eq!((snapshot.end, snapshot.producers), (0, vec![]));
+    assert_eq!(partition.high_watermark(), 0);
+    gate.set(false);
+
+    let (original, again) = (original.durable().await.unwrap(), again.await.unwrap());
+    assert_eq!((original.duplicate, original.base_offset), (false, 0));
+    assert_eq!((again.duplicate, again.base_offset), (true, 0));
+    assert_eq!(partition.snapshot().producers.len(), 1);
 }
 
 #[tokio::test]
@@ -189,7 +238,7 @@ async fn a_restart_after_a_clean_stop_replays_nothing() {
 async fn a_second_broker_on_the_same_directory_is_refused() {
     let mut machine = Machine::new(8);
     let _broker = machine.open().await;
-    let disk = std::sync::Arc::new(machine.disk.clone());
+    let disk = Arc::new(machine.disk.clone());
     let refused = DataDir::claim(disk, "/data".into());
     assert!(matches!(refused, Err(DataDirError::InUse { .. })));
 }

@@ -294,7 +294,7 @@ impl World {
         let from = position(log_start, high_watermark, at);
         let limits = ReadLimits {
             max_bytes,
-            at_least_one: max_bytes % 2 == 0,
+            at_least_one: max_bytes.is_multiple_of(2),
         };
         let read = partition.read(from, limits).await;
         if from > high_watermark {
@@ -444,7 +444,7 @@ fn live(seed: u64, ops: Vec<Op>) {
 
 proptest! {
     // A case is a whole life; `PROPTEST_CASES` asks for more of them.
-    #![proptest_config(ProptestConfig::with_cases(ProptestConfig::default().cases / 4))]
+    #![proptest_config(ProptestConfig::with_cases(ProptestConfig::default().cases / 8))]
 
     #[test]
     fn nothing_acknowledged_is_lost_doubled_or_reordered(seed in any::<u64>(), ops in ops()) {

@@ -4,12 +4,11 @@
 
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
-use tailrace_shared::kafka::ErrorCode;
 use tailrace_shared::kafka::messages::fetch::{
     EpochEndOffset, FetchPartition, FetchTopic, FetchableTopicResponse, PartitionData,
 };
 use tailrace_shared::kafka::messages::{FetchRequest, FetchResponse};
+use tailrace_shared::kafka::{ErrorCode, Records};
 use tailrace_shared::record::{BatchHeader, Compression};
 use tokio::time::Instant;
 
@@ -93,7 +92,7 @@ async fn read_all(context: &Context, call: &Call, request: &FetchRequest) -> Rou
         };
         for wanted in &asked.partitions {
             let data = read_partition(context, call, asked, wanted, budget, &mut round).await;
-            round.bytes += data.records.as_ref().map_or(0, Bytes::len);
+            round.bytes += data.records.as_ref().map_or(0, Records::len);
             round.urgent |= data.error_code != 0 || data.diverging_epoch != EpochEndOffset::default();
             response.partitions.push(data);
         }
@@ -130,14 +129,14 @@ async fn read_partition(
             last_stable_offset: partition.high_watermark(),
             log_start_offset: partition.log_start(),
             diverging_epoch,
-            records: Some(Bytes::new()),
+            records: Some(Records::default()),
             ..Default::default()
         };
     }
     let own_limit = usize::try_from(wanted.partition_max_bytes).unwrap_or(0);
     let limits = ReadLimits {
         max_bytes: own_limit.min(budget.saturating_sub(round.bytes)),
-        at_least_one: round.bytes == 0 && budget > 0,
+        at_least_one: round.bytes == 0,
     };
     let progress = partition.progress();
     let name = found.as_ref().map_or("", |topic| topic.meta.name.as_str());
@@ -156,7 +155,7 @@ async fn read_partition(
                 high_watermark: read.high_watermark,
                 last_stable_offset: read.last_stable_offset,
                 log_start_offset: read.log_start,
-                records: Some(joined(read.batches)),
+                records: Some(read.batches.into()),
                 ..Default::default()
             }
         }
@@ -178,7 +177,7 @@ fn failed(wanted: &FetchPartition, code: ErrorCode) -> PartitionData {
         partition_index: wanted.partition,
         error_code: code.code(),
         high_watermark: -1,
-        records: Some(Bytes::new()),
+        records: Some(Records::default()),
         ..Default::default()
     }
 }
@@ -205,16 +204,4 @@ fn headers(mut rest: &[u8]) -> impl Iterator<Item = BatchHeader> {
         rest = rest.get(header.size_in_bytes()..).unwrap_or_default();
         Some(header)
     })
-}
-
-fn joined(mut pieces: Vec<Bytes>) -> Bytes {
-    match pieces.len() {
-        0 => Bytes::new(),
-        1 => pieces.pop().unwrap_or_default(),
-        _ => {
-            let mut joined = BytesMut::with_capacity(pieces.iter().map(Bytes::len).sum());
-            pieces.iter().for_each(|piece| joined.extend_from_slice(piece));
-            joined.freeze()
-        }
-    }
 }

@@ -16,7 +16,8 @@ use super::frame::{CommittedFrame, Frame, FrameKind, FrameSink};
 use super::*;
 use crate::topic_partition::TopicPartition;
 
-mod crash;
+mod model;
+mod power_loss;
 mod running;
 
 pub(super) const KIB: usize = 1024;
@@ -115,6 +116,13 @@ pub(super) fn commit(wal: &Wal, frame: Frame) -> CommittedFrame {
     submit(wal, frame, &journal);
     journal.wait_for(1);
     journal.frames().remove(0)
+}
+
+/// Until then the thread that makes files ready may be in the middle of it.
+pub(super) fn wait_for_next_file(wal: &Wal) {
+    while wal.shared.queue.look(|admission| admission.next_file.is_none()) {
+        std::thread::yield_now();
+    }
 }
 
 /// Kind-blind summary: partition, offsets, payload.

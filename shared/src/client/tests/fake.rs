@@ -373,7 +373,7 @@ impl FakeCluster {
             let wanted = log
                 .iter()
                 .filter(|batch| header(batch).next_offset() > partition.fetch_offset);
-            let records = (error_code == 0).then(|| wanted.flatten().copied().collect());
+            let records = (error_code == 0).then(|| wanted.cloned().collect::<Vec<_>>().into());
             PartitionData {
                 partition_index: index,
                 error_code,

@@ -6,6 +6,7 @@
 //! Left out: versions 0 to 3, which can only carry the old message formats.
 
 use super::prelude::*;
+use crate::kafka::Records;
 
 schema! {
     /// Asks for record batches.
@@ -131,7 +132,7 @@ schema! {
         /// Replica to read from instead, or -1.
         preferred_read_replica: i32 [11+, default -1],
         /// Record batches, the first of which may begin before the offset asked for.
-        records: Option<Bytes> [0+],
+        records: Option<Records> [0+],
     }
 
     /// An epoch and where it ends.

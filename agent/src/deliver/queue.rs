@@ -1,0 +1,691 @@
+//! What may be sent to one partition, and what has to be settled first: a pure state machine.
+//!
+//! Batches stand in the order in which they were spooled and leave when their mark is durable. While all goes well the
+//! queue *flows*. At the first failure it *halts* until everything in flight has come back; then, if batches may be in
+//! the log or not, it *asks* the broker; and if they cannot go out under the identity they have, it waits for a
+//! *producer*, stamps them anew, and flows again once that is durable.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tailrace_shared::record::next_sequence;
+use uuid::Uuid;
+
+use super::answer::Answer;
+use crate::spool::{BatchNumber, Bind, Producer, RecoveredBatch, Stamp};
+
+/// A broker remembers five batches per producer and partition.
+pub(super) const WINDOW: usize = 5;
+/// For this long after an acknowledgement a broker is trusted to know the producer. Brokers forget after a day, or
+/// hours at least.
+const KNOWN_FOR: Duration = Duration::from_secs(600);
+const CORRUPT_TRIES: u8 = 3;
+
+/// The partition that a name and a number stand for now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Target {
+    pub(super) cluster_id: Arc<str>,
+    pub(super) topic_id: Uuid,
+    pub(super) partition: i32,
+}
+
+impl Target {
+    fn is_of(&self, stamp: &Stamp) -> bool {
+        self.is(&stamp.cluster_id, stamp.topic_id, stamp.partition)
+    }
+
+    /// A topic without an id cannot be told from the next one of its name.
+    fn is(&self, cluster_id: &str, topic_id: Uuid, partition: i32) -> bool {
+        let same_topic = self.topic_id == topic_id || self.topic_id.is_nil() || topic_id.is_nil();
+        *self.cluster_id == *cluster_id && same_topic && self.partition == partition
+    }
+}
+
+/// What the queue wants done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Act {
+    Send(BatchNumber, Stamp),
+    /// Number, records, and base offset if it is known.
+    Mark(BatchNumber, u32, Option<i64>),
+    DeadLetter {
+        number: BatchNumber,
+        records: u32,
+        stamp: Stamp,
+        reason: String,
+    },
+    Bind(Bind),
+    Ask(Question),
+    PossiblyDoubled(u32),
+}
+
+/// A producer id that this queue has never used is needed first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct NeedsProducer;
+
+/// Which of the batches of one producer are in the log?
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Question {
+    pub(super) producer: Producer,
+    /// Number, base sequence and last sequence.
+    pub(super) batches: Vec<(BatchNumber, i32, i32)>,
+    /// The log itself must be read: that the broker knows the producer is not enough.
+    pub(super) read: bool,
+    /// None of them lies below this offset, if it is known.
+    pub(super) from: Option<i64>,
+}
+
+/// What was found out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Findings {
+    /// Nothing; to be asked again.
+    Failed(String),
+    Known {
+        /// The producer's last sequence in the log, if the broker knows the producer.
+        last_sequence: Option<i32>,
+        /// Those that are in the log, with their base offsets; none if it may not be read, or was not.
+        found: Option<Vec<(BatchNumber, i64)>>,
+    },
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    Waiting,
+    Sent,
+    /// Acknowledged or given up, and not durably so yet.
+    Settled,
+}
+
+/// Whether the batch may be in the log although nobody acknowledged it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Doubt {
+    None,
+    Open,
+    /// It may be, and the broker knows its producer: sending it again is safe.
+    Vouched,
+}
+
+#[derive(Debug)]
+pub(super) struct Item {
+    pub(super) number: BatchNumber,
+    pub(super) records: u32,
+    pub(super) len: u32,
+    pub(super) since: Duration,
+    stamp: Option<Stamp>,
+    /// Writes to the spool (the entry, and each binding) that are not durable yet.
+    writes_pending: u32,
+    state: State,
+    doubt: Doubt,
+    refused: Option<String>,
+    corrupt: u8,
+}
+
+impl Item {
+    /// A batch that is about to be written.
+    pub(super) fn new(number: BatchNumber, records: u32, len: u32, since: Duration) -> Self {
+        Self {
+            number,
+            records,
+            len,
+            since,
+            stamp: None,
+            writes_pending: 1,
+            state: State::Waiting,
+            doubt: Doubt::None,
+            refused: None,
+            corrupt: 0,
+        }
+    }
+
+    /// A batch that the last process left; see [`Queue::doubt_first`].
+    pub(super) fn recovered(batch: &RecoveredBatch, since: Duration) -> Self {
+        Self {
+            stamp: batch.stamp.clone(),
+            writes_pending: 0,
+            doubt: if batch.stamp.is_some() {
+                Doubt::Open
+            } else {
+                Doubt::None
+            },
+            ..Self::new(batch.number, batch.records, batch.len, since)
+        }
+    }
+
+    /// One of the writes that were pending is durable.
+    pub(super) fn written(&mut self) {
+        self.writes_pending = self.writes_pending.saturating_sub(1);
+    }
+
+    fn is_unsettled(&self) -> bool {
+        self.state != State::Settled
+    }
+
+    fn producer(&self) -> Option<Producer> {
+        self.stamp.as_ref().map(|stamp| stamp.producer)
+    }
+
+    fn last_sequence(&self) -> i32 {
+        let records = i32::try_from(self.records).unwrap_or(i32::MAX);
+        self.stamp
+            .as_ref()
+            .map_or(0, |stamp| next_sequence(stamp.base_sequence, records - 1))
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    Flowing,
+    Halted,
+    Asking,
+    NeedsProducer,
+}
+
+/// Which batches cannot go out under the identity they have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Restamp {
+    All,
+    Of(Producer),
+}
+
+impl Restamp {
+    fn concerns(self, item: &Item) -> bool {
+        match self {
+            Self::All => item.stamp.is_some(),
+            Self::Of(producer) => item.producer() == Some(producer),
+        }
+    }
+}
+
+/// Gives new batches their identity.
+#[derive(Debug, Clone)]
+struct Writer {
+    target: Target,
+    producer: Producer,
+    next_sequence: i32,
+}
+
+/// Bytes that may still be sent, over all queues.
+#[derive(Debug)]
+pub(super) struct Budget {
+    pub(super) bytes: u64,
+    pub(super) nothing_in_flight: bool,
+}
+
+impl Budget {
+    /// A batch that is larger than the whole budget goes alone.
+    fn take(&mut self, len: u32) -> bool {
+        let len = u64::from(len);
+        if len > self.bytes && !self.nothing_in_flight {
+            return false;
+        }
+        self.bytes = self.bytes.saturating_sub(len);
+        self.nothing_in_flight = false;
+        true
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct Queue {
+    items: VecDeque<Item>,
+    writer: Option<Writer>,
+    /// The producer that stamped here last. None stamps from sequence 0 twice: its second batches would be dropped.
+    last_used: Option<Producer>,
+    phase: Phase,
+    restamp: Option<Restamp>,
+    /// The last producer that was acknowledged, and when: the broker knows it.
+    known: Option<(Producer, Duration)>,
+    /// No unmarked batch lies below this offset of the topic with this id.
+    floor: Option<(Uuid, i64)>,
+    /// Failures in a row.
+    pub(super) failures: u32,
+    pub(super) not_before: Duration,
+}
+
+impl Queue {
+    /// Halted, so that what the last process left is settled before anything is sent.
+    pub(super) fn new(floor: Option<(Uuid, i64)>) -> Self {
+        Self {
+            items: VecDeque::new(),
+            writer: None,
+            last_used: None,
+            phase: Phase::Halted,
+            restamp: None,
+            known: None,
+            floor,
+            failures: 0,
+            not_before: Duration::ZERO,
+        }
+    }
+
+    pub(super) fn push(&mut self, item: Item) {
+        self.items.push_back(item);
+    }
+
+    /// Of the batches that the last process left, only the first few of each producer can have been sent.
+    pub(super) fn doubt_first(&mut self) {
+        let mut seen: BTreeMap<Producer, usize> = BTreeMap::new();
+        for item in &mut self.items {
+            let Some(producer) = item.producer() else { continue };
+            let before = seen.entry(producer).or_default();
+            item.doubt = if *before < WINDOW { Doubt::Open } else { Doubt::None };
+            *before += 1;
+        }
+    }
+
+    pub(super) fn oldest(&self) -> Option<Duration> {
+        self.unsettled().map(|item| item.since).min()
+    }
+
+    /// Only the first few are ever sent.
+    pub(super) fn in_flight(&self) -> impl Iterator<Item = &Item> {
+        self.items.iter().take(WINDOW).filter(|item| item.state == State::Sent)
+    }
+
+    /// The clusters that batches are bound to, with how many.
+    pub(super) fn clusters(&self) -> impl Iterator<Item = (Arc<str>, usize)> {
+        let stamps = self.items.iter().filter_map(|item| item.stamp.as_ref());
+        stamps.map(|stamp| (Arc::clone(&stamp.cluster_id), 1))
+    }
+
+    /// Whether something waits for marks to be durable.
+    pub(super) fn waits_for_marks(&self) -> bool {
+        let first = self.items.front().and_then(Item::producer);
+        let others = self
+            .items
+            .iter()
+            .take(WINDOW)
+            .any(|item| item.stamp.is_some() && item.producer() != first);
+        self.items.len() >= WINDOW || others
+    }
+
+    /// Gives every batch without identity one, in order, as far as nothing before it has to be settled first.
+    pub(super) fn bind_new(
+        &mut self,
+        target: &Target,
+        producer: Option<Producer>,
+    ) -> Result<Option<Bind>, NeedsProducer> {
+        let is_elsewhere = |item: &Item| item.stamp.as_ref().is_some_and(|stamp| !target.is_of(stamp));
+        let is_bound = self.items.back().is_none_or(|last| last.stamp.is_some());
+        if is_bound || self.restamp.is_some() || self.unsettled().any(is_elsewhere) {
+            return Ok(None);
+        }
+        let mut writer = match self.writer.take() {
+            Some(writer)
+                if target.is(
+                    &writer.target.cluster_id,
+                    writer.target.topic_id,
+                    writer.target.partition,
+                ) =>
+            {
+                writer
+            }
+            _ => self.new_writer(target, producer)?,
+        };
+        let unbound = self.items.iter_mut().filter(|item| item.stamp.is_none());
+        let batches: Vec<_> = unbound.map(|item| writer.stamp(item)).collect();
+        let bind = writer.bind(batches);
+        self.writer = Some(writer);
+        Ok(bind)
+    }
+
+    fn new_writer(&mut self, target: &Target, producer: Option<Producer>) -> Result<Writer, NeedsProducer> {
+        let unused = producer
+            .filter(|producer| self.last_used != Some(*producer))
+            .ok_or(NeedsProducer)?;
+        self.last_used = Some(unused);
+        Ok(Writer {
+            target: target.clone(),
+            producer: unused,
+            next_sequence: 0,
+        })
+    }
+
+    // What the disk says.
+
+    /// These batches, or bindings of them, are in the spool. They stand in the order of the queue, and most often at its
+    /// end, so they are looked for from there.
+    pub(super) fn written(&mut self, numbers: impl DoubleEndedIterator<Item = BatchNumber>) {
+        let mut end = self.items.len();
+        for number in numbers.rev() {
+            let place = self.items.iter().take(end).rposition(|item| item.number == number);
+            if let Some(item) = place.and_then(|place| self.items.get_mut(place)) {
+                item.written();
+            }
+            end = place.unwrap_or(end);
+        }
+    }
+
+    /// The batch's mark or dead letter is in the spool.
+    pub(super) fn gone(&mut self, number: BatchNumber) {
+        if let Some(place) = self.items.iter().position(|item| item.number == number) {
+            self.items.remove(place);
+        }
+    }
+
+    // What brokers say.
+
+    /// The partition stands for something else now, or a refused batch has come to the front.
+    pub(super) fn check_target(&mut self, target: &Target) {
+        let is_elsewhere = |item: &Item| item.stamp.as_ref().is_some_and(|stamp| !target.is_of(stamp));
+        if self.phase == Phase::Flowing && self.unsettled().any(is_elsewhere) {
+            self.phase = Phase::Halted;
+        }
+    }
+
+    /// The answer to a batch that was sent. `delay` is what to wait for if it failed.
+    pub(super) fn answered(
+        &mut self,
+        number: BatchNumber,
+        answer: Answer,
+        now: Duration,
+        delay: Duration,
+        acts: &mut Vec<Act>,
+    ) {
+        let Some(place) = self
+            .items
+            .iter()
+            .position(|item| item.number == number && item.state == State::Sent)
+        else {
+            return;
+        };
+        let is_front = !self.items.iter().take(place).any(Item::is_unsettled);
+        let Some(item) = self.items.get_mut(place) else { return };
+        item.state = State::Waiting;
+        match answer {
+            Answer::Acked(offset) => {
+                self.known = item.producer().map(|producer| (producer, now));
+                self.failures = 0;
+                self.settle(place, offset, acts);
+            }
+            Answer::NotNow(_) | Answer::Held(_) => self.halt(now, delay),
+            Answer::InDoubt(_) => {
+                item.doubt = Doubt::Open;
+                self.halt(now, delay);
+            }
+            Answer::OutOfOrder if !is_front => self.halt(now, Duration::ZERO),
+            Answer::OutOfOrder | Answer::Fenced => {
+                self.restamp = self.restamp.or(item.producer().map(Restamp::Of));
+                self.halt(now, Duration::ZERO);
+            }
+            Answer::Corrupt => {
+                item.corrupt += 1;
+                if item.corrupt >= CORRUPT_TRIES {
+                    item.refused = Some("the broker finds its checksum wrong each time".to_owned());
+                }
+                self.halt(now, delay);
+            }
+            Answer::Refused(reason) => {
+                item.refused = Some(reason);
+                self.halt(now, Duration::ZERO);
+            }
+        }
+        if self.unsettled().next().is_some_and(|item| item.refused.is_some()) && self.phase == Phase::Flowing {
+            self.phase = Phase::Halted;
+        }
+    }
+
+    /// The answer to [`Act::Ask`].
+    pub(super) fn found_out(&mut self, findings: Findings, now: Duration, delay: Duration, acts: &mut Vec<Act>) {
+        if self.phase != Phase::Asking {
+            return;
+        }
+        self.phase = Phase::Halted;
+        let (last_sequence, found) = match findings {
+            Findings::Failed(_) => return self.halt(now, delay),
+            Findings::Known { last_sequence, found } => (last_sequence, found),
+        };
+        let (producer, read) = self.in_question();
+        if last_sequence.is_some() {
+            self.known = producer.map(|producer| (producer, now));
+        }
+        for place in 0..self.items.len() {
+            let Some(item) = self.items.get_mut(place) else { break };
+            if !item.is_unsettled() || item.doubt == Doubt::None || item.producer() != producer {
+                continue;
+            }
+            match (&found, last_sequence) {
+                (Some(found), _) => {
+                    item.doubt = Doubt::None;
+                    if let Some((_, offset)) = found.iter().find(|(number, _)| *number == item.number) {
+                        self.settle(place, Some(*offset), acts);
+                    }
+                }
+                (None, Some(_)) if !read => item.doubt = Doubt::Vouched,
+                (None, Some(last_sequence)) => {
+                    item.doubt = Doubt::None;
+                    if is_up_to(item.last_sequence(), last_sequence) {
+                        self.settle(place, None, acts);
+                    }
+                }
+                (None, None) => {
+                    if item.doubt == Doubt::Open {
+                        acts.push(Act::PossiblyDoubled(item.records));
+                    }
+                    item.doubt = if read { Doubt::None } else { Doubt::Vouched };
+                }
+            }
+        }
+    }
+
+    /// Stamps anew what cannot go out under the identity it has, if that is what the queue waits for.
+    pub(super) fn restamp(
+        &mut self,
+        target: &Target,
+        producer: Option<Producer>,
+        acts: &mut Vec<Act>,
+    ) -> Result<(), NeedsProducer> {
+        let (Phase::NeedsProducer, Some(restamp)) = (self.phase, self.restamp) else {
+            return Ok(());
+        };
+        let mut writer = self.new_writer(target, producer)?;
+        let chosen = self
+            .items
+            .iter_mut()
+            .filter(|item| item.is_unsettled() && restamp.concerns(item));
+        let batches: Vec<_> = chosen.map(|item| writer.stamp(item)).collect();
+        acts.extend(writer.bind(batches).map(Act::Bind));
+        self.drop_spent_writer();
+        if self.writer.is_none() {
+            self.writer = Some(writer);
+        }
+        self.restamp = None;
+        self.phase = Phase::Flowing;
+        Ok(())
+    }
+
+    /// Does what can be done now.
+    pub(super) fn poll(&mut self, target: &Target, now: Duration, budget: &mut Budget, acts: &mut Vec<Act>) {
+        if now < self.not_before {
+            return;
+        }
+        if self.phase == Phase::Halted && self.in_flight().next().is_none() {
+            self.resume(target, acts);
+        }
+        if self.phase == Phase::Flowing {
+            self.send(now, budget, acts);
+        }
+        // What is sent next may have been left in doubt by the last process.
+        if self.phase == Phase::Halted && self.in_flight().next().is_none() {
+            self.resume(target, acts);
+        }
+    }
+
+    /// Nothing is in flight: settles what is open, one question at a time.
+    fn resume(&mut self, target: &Target, acts: &mut Vec<Act>) {
+        let is_elsewhere = |item: &Item| item.stamp.as_ref().is_some_and(|stamp| !target.is_of(stamp));
+        if self.unsettled().any(is_elsewhere) {
+            self.restamp = Some(Restamp::All);
+        }
+        if let Some(question) = self.question(target) {
+            self.phase = Phase::Asking;
+            acts.push(Act::Ask(question));
+            return;
+        }
+        self.give_up_refused(acts);
+        let restamp = self.restamp;
+        if self
+            .unsettled()
+            .any(|item| restamp.is_some_and(|restamp| restamp.concerns(item)))
+        {
+            self.phase = Phase::NeedsProducer;
+        } else {
+            self.drop_spent_writer();
+            self.restamp = None;
+            self.phase = Phase::Flowing;
+        }
+    }
+
+    /// The batches at the front that no broker takes. The later ones of their producer would leave a gap in its
+    /// sequences, so they need another.
+    fn give_up_refused(&mut self, acts: &mut Vec<Act>) {
+        while let Some(item) = self.items.iter_mut().find(|item| item.is_unsettled()) {
+            let Some(reason) = item.refused.take() else { break };
+            let Some(stamp) = item.stamp.clone() else { break };
+            item.state = State::Settled;
+            self.restamp = self.restamp.or(Some(Restamp::Of(stamp.producer)));
+            acts.push(Act::DeadLetter {
+                number: item.number,
+                records: item.records,
+                stamp,
+                reason,
+            });
+        }
+    }
+
+    /// A producer with a gap in its sequences stamps nothing more, even if no batch of its is left.
+    fn drop_spent_writer(&mut self) {
+        let spent = self.restamp;
+        self.writer = self.writer.take().filter(|writer| match spent {
+            None => true,
+            Some(Restamp::All) => false,
+            Some(Restamp::Of(producer)) => writer.producer != producer,
+        });
+    }
+
+    /// Whose batches are open, and whether the log has to be read for it.
+    fn in_question(&self) -> (Option<Producer>, bool) {
+        let read = self.restamp.is_some() || self.unsettled().any(|item| item.refused.is_some());
+        let is_open = |item: &&Item| match item.doubt {
+            Doubt::None => false,
+            Doubt::Open => true,
+            Doubt::Vouched => read,
+        };
+        let front = self.unsettled().next().and_then(Item::producer);
+        let open = self.unsettled().find(is_open).and_then(Item::producer);
+        // A later producer's turn comes when everything before it is settled.
+        let open = open.filter(|open| Some(*open) == front || self.restamp == Some(Restamp::All));
+        (open, read)
+    }
+
+    fn question(&self, target: &Target) -> Option<Question> {
+        let (producer, read) = self.in_question();
+        let producer = producer?;
+        let in_doubt = self
+            .unsettled()
+            .filter(|item| item.doubt != Doubt::None && item.producer() == Some(producer));
+        let batches = in_doubt.filter_map(|item| {
+            let stamp = item.stamp.as_ref()?;
+            Some((item.number, stamp.base_sequence, item.last_sequence()))
+        });
+        let from = self
+            .floor
+            .filter(|(topic_id, _)| *topic_id == target.topic_id)
+            .map(|(_, offset)| offset);
+        Some(Question {
+            producer,
+            batches: batches.collect(),
+            read,
+            from,
+        })
+    }
+
+    fn send(&mut self, now: Duration, budget: &mut Budget, acts: &mut Vec<Act>) {
+        let Some(front) = self.items.front().and_then(Item::producer) else {
+            return;
+        };
+        let is_known = self
+            .known
+            .is_some_and(|(producer, at)| producer == front && now < at + KNOWN_FOR);
+        // A broker that does not know the producer may take any sequence for its first.
+        let mut in_flight = self.in_flight().count();
+        let window = if is_known { WINDOW } else { 1 };
+        for item in self.items.iter_mut().take(WINDOW) {
+            let Some(stamp) = item.stamp.as_ref().filter(|stamp| stamp.producer == front) else {
+                break;
+            };
+            if item.state != State::Waiting {
+                continue;
+            }
+            if item.writes_pending > 0 || item.refused.is_some() || in_flight >= window {
+                break;
+            }
+            if item.doubt == Doubt::Open {
+                self.phase = Phase::Halted;
+                break;
+            }
+            if !budget.take(item.len) {
+                break;
+            }
+            acts.push(Act::Send(item.number, stamp.clone()));
+            item.state = State::Sent;
+            in_flight += 1;
+        }
+    }
+
+    fn settle(&mut self, place: usize, offset: Option<i64>, acts: &mut Vec<Act>) {
+        let is_front = !self.items.iter().take(place).any(Item::is_unsettled);
+        let Some(item) = self.items.get_mut(place) else { return };
+        item.state = State::Settled;
+        item.doubt = Doubt::None;
+        acts.push(Act::Mark(item.number, item.records, offset));
+        if let (true, Some(stamp), Some(offset)) = (is_front, &item.stamp, offset) {
+            self.floor = Some((stamp.topic_id, offset));
+        }
+    }
+
+    fn halt(&mut self, now: Duration, delay: Duration) {
+        if self.phase == Phase::Flowing {
+            self.phase = Phase::Halted;
+        }
+        self.failures = self.failures.saturating_add(1);
+        self.not_before = self.not_before.max(now + delay);
+    }
+
+    fn unsettled(&self) -> impl Iterator<Item = &Item> {
+        self.items.iter().filter(|item| item.is_unsettled())
+    }
+}
+
+impl Writer {
+    fn stamp(&mut self, item: &mut Item) -> (BatchNumber, i32) {
+        let base_sequence = self.next_sequence;
+        let records = i32::try_from(item.records).unwrap_or(i32::MAX);
+        self.next_sequence = next_sequence(base_sequence, records);
+        item.stamp = Some(Stamp {
+            cluster_id: Arc::clone(&self.target.cluster_id),
+            topic_id: self.target.topic_id,
+            partition: self.target.partition,
+            producer: self.producer,
+            base_sequence,
+        });
+        item.writes_pending += 1;
+        item.doubt = Doubt::None;
+        (item.number, base_sequence)
+    }
+
+    fn bind(&self, batches: Vec<(BatchNumber, i32)>) -> Option<Bind> {
+        (!batches.is_empty()).then(|| Bind {
+            cluster_id: Arc::clone(&self.target.cluster_id),
+            topic_id: self.target.topic_id,
+            partition: self.target.partition,
+            producer: self.producer,
+            batches,
+        })
+    }
+}
+
+/// Whether a sequence lies at or before another; sequences wrap.
+fn is_up_to(sequence: i32, last: i32) -> bool {
+    let ahead = (i64::from(last) - i64::from(sequence)).rem_euclid(1 << 31);
+    ahead < 1 << 30
+}

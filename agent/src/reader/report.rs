@@ -1,0 +1,85 @@
+//! What the reading thread tells the operator: what it counts, and the state of each file.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::Reader;
+use crate::discover::FileNo;
+use crate::status::{FileStatus, ReadMetrics};
+use crate::tail::Followed;
+
+/// How often gauges over all files are summed up.
+const GAUGE_INTERVAL: Duration = Duration::from_secs(1);
+
+impl Reader {
+    pub(super) fn count(&self, file: FileNo, count: impl FnOnce(&ReadMetrics, &str)) {
+        if let Some(input) = self.tail.get(file).and_then(|followed| self.inputs.get(followed.input)) {
+            count(&self.seams.metrics, &input.topic);
+        }
+    }
+
+    pub(super) fn count_lost(&self, file: FileNo, unread: u64) {
+        if unread > 0
+            && let Some(followed) = self.tail.get(file)
+        {
+            tracing::warn!(
+                path = %followed.path.display(),
+                lost_bytes = unread,
+                "a file was deleted or cut before it was read to its end"
+            );
+            self.count(file, |metrics, topic| metrics.lost_bytes.with([topic]).inc_by(unread));
+        }
+    }
+
+    pub(super) fn refresh_gauges(&mut self, now: Duration) {
+        if now < self.gauges_at {
+            return;
+        }
+        self.gauges_at = now + GAUGE_INTERVAL;
+        let mut sums: BTreeMap<&str, (i64, i64)> = BTreeMap::new();
+        for input in &self.inputs {
+            sums.entry(&input.topic).or_default();
+        }
+        for (_, followed) in self.tail.iter() {
+            if let Some((files, unread)) = self
+                .inputs
+                .get(followed.input)
+                .and_then(|input| sums.get_mut(&*input.topic))
+            {
+                *files += 1;
+                *unread = unread.saturating_add_unsigned(followed.unread());
+            }
+        }
+        for (topic, (files, unread)) in sums {
+            self.seams.metrics.files_followed.with([topic]).set(files);
+            self.seams.metrics.unread_bytes.with([topic]).set(unread);
+        }
+    }
+
+    /// Answers questions for the state of the files.
+    pub(super) fn answer(&mut self) {
+        while let Ok(reply) = self.seams.questions.try_recv() {
+            let mut files: Vec<_> = self.tail.iter().map(|(_, followed)| self.status(followed)).collect();
+            files.sort_unstable_by(|a, b| a.path.cmp(&b.path));
+            // Whoever asked may have left.
+            drop(reply.send(files));
+        }
+    }
+
+    fn status(&self, followed: &Followed) -> FileStatus {
+        FileStatus {
+            path: PathBuf::from(&*followed.path),
+            topic: self
+                .inputs
+                .get(followed.input)
+                .map_or_else(String::new, |input| input.topic.to_string()),
+            lane: followed.lane,
+            position: followed.mark.offset,
+            size: followed.high,
+            lag: followed.unread(),
+            deleted: followed.is_nameless(),
+            last_error: followed.error.as_deref().map(str::to_owned),
+        }
+    }
+}

@@ -1,1 +1,0 @@
-//! Tests of the group state machine and of the coordinator.

@@ -1,0 +1,1 @@
+"""The clients and tools that people use, against real processes."""
