@@ -103,7 +103,7 @@ impl Finder {
             .get(file)
             .and_then(|(_, path)| path.parent().map(Path::to_owned));
         if let Some(dir) = dir {
-            watch.disarm(&self.rounds.hint(&dir));
+            watch.disarm(&self.rounds.urge(&dir));
         }
     }
 

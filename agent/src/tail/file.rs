@@ -53,6 +53,8 @@ pub struct Followed {
     pub(super) after: Option<FileNo>,
     /// Whether there was nothing left to read when it was last tried.
     pub(super) drained: bool,
+    /// When it was last seen under its name.
+    pub(super) named_at: Duration,
     /// Since when it has no name that can be found.
     pub(super) nameless_since: Option<Duration>,
     /// Whether a search everywhere has not found it either.
@@ -198,6 +200,7 @@ impl Followed {
             reopened: false,
             after: arrival.after,
             drained: false,
+            named_at: now,
             nameless_since: None,
             nameless_for_sure: false,
             reached: opening.mark.offset,

@@ -62,8 +62,8 @@ impl Default for Limits {
     }
 }
 
-/// Polling a file that has nothing new costs about a microsecond: this keeps it to a fiftieth of the time.
-const POLL_SHARE: Duration = Duration::from_micros(50);
+/// Polling a file that has nothing new costs about two microseconds: this keeps it to a fiftieth of the time.
+const POLL_SHARE: Duration = Duration::from_micros(100);
 
 /// All followed files, and whose turn it is.
 #[derive(Debug)]

@@ -22,7 +22,7 @@ pub enum Turned {
     Read(FileNo, End),
     /// It was cut or written over, and goes on at its start; so many bytes had not been read.
     Restarted(FileNo, u64),
-    /// Under its name is another file: find out where it went.
+    /// Under its name is another file, or none: find out where it went.
     Misplaced(FileNo),
     /// Its inode has another content that may belong elsewhere; so many bytes had not been read. Forget it.
     Replaced(FileNo, u64),
@@ -54,6 +54,10 @@ impl Tail {
             if waits_for.is_some_and(|predecessor| self.files.get(&predecessor).is_some_and(|p| !p.drained)) {
                 continue;
             }
+            if self.has_left(file, now) {
+                self.wake(file);
+                return Turned::Misplaced(file);
+            }
             let enough = self.files.get_mut(&file).map_or(0, |followed| {
                 followed.after = None;
                 enough(followed.input)
@@ -72,6 +76,23 @@ impl Tail {
             }
         }
         Turned::Nobody
+    }
+
+    /// Whether another file, or none, has its name now. That is asked of busy files alone, and not too often: a rotation
+    /// is noticed at once, even if the next one follows within a moment.
+    fn has_left(&mut self, file: FileNo, now: Duration) -> bool {
+        let interval = self.limits.poll_interval;
+        let Some(followed) = self.files.get_mut(&file) else {
+            return false;
+        };
+        if followed.nameless_since.is_some() || now < followed.named_at + interval {
+            return false;
+        }
+        followed.named_at = now;
+        match self.disk.metadata(&followed.path) {
+            Ok(metadata) => metadata.id != followed.key.id,
+            Err(error) => error.kind() == io::ErrorKind::NotFound,
+        }
     }
 
     /// `None` if there is nothing to tell yet.

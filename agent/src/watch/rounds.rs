@@ -9,9 +9,11 @@ use crate::discover::Scan;
 
 /// A directory that changes is looked at this often, …
 const BUSY_INTERVAL: Duration = Duration::from_millis(250);
-/// … one that does not, but cannot be watched, this often, …
+/// … one that a file has just left after at least this long, …
+const URGENT_INTERVAL: Duration = Duration::from_millis(10);
+/// … one that does not change, but cannot be watched, this often, …
 const UNWATCHED_INTERVAL: Duration = Duration::from_secs(1);
-/// … and both less often if they hold many names: a look costs about two microseconds for each, and may take a fiftieth
+/// … and all less often if they hold many names: a look costs about two microseconds for each, and may take a fiftieth
 /// of the time.
 const INTERVAL_PER_NAME: Duration = Duration::from_micros(100);
 
@@ -29,7 +31,8 @@ struct Round {
     /// Not while it is watched.
     due: Option<Duration>,
     looked_at: Duration,
-    interval: Duration,
+    /// How long it should be left alone for what a look costs.
+    cost: Duration,
 }
 
 impl Rounds {
@@ -43,7 +46,7 @@ impl Rounds {
                 let round = Round {
                     due: None,
                     looked_at: now,
-                    interval: BUSY_INTERVAL,
+                    cost: Duration::ZERO,
                 };
                 self.dirs.insert(Arc::clone(&dir), round);
                 self.set(&dir, Some(now));
@@ -84,6 +87,16 @@ impl Rounds {
     /// Something happened in a directory: it is due, but not too soon after the last look. Returns what was watched for
     /// the directories concerned, of which no more events are wanted.
     pub fn hint(&mut self, dir: &Path) -> Vec<PathBuf> {
+        self.make_due(dir, |round| round.looked_at + BUSY_INTERVAL.max(round.cost))
+    }
+
+    /// A followed file is not where it was: its directory is due as soon as the cost of a look allows. What took its place
+    /// may be gone in a moment.
+    pub fn urge(&mut self, dir: &Path) -> Vec<PathBuf> {
+        self.make_due(dir, |round| round.looked_at + URGENT_INTERVAL.max(round.cost))
+    }
+
+    fn make_due(&mut self, dir: &Path, when: impl Fn(&Round) -> Duration) -> Vec<PathBuf> {
         let linking = self.real_dirs.iter().filter(|(_, real)| real.contains(dir));
         let linking = linking.map(|(linking, _)| linking.clone());
         let concerned: Vec<PathBuf> = linking.chain([dir.to_owned()]).collect();
@@ -93,7 +106,7 @@ impl Rounds {
                 let Some((dir, round)) = self.dirs.get_key_value(dir.as_path()) else {
                     return Vec::new();
                 };
-                let (dir, due) = (Arc::clone(dir), round.looked_at + round.interval);
+                let (dir, due) = (Arc::clone(dir), when(round));
                 if round.due.is_none_or(|planned| due < planned) {
                     self.set(&dir, Some(due));
                 }
@@ -143,7 +156,7 @@ impl Rounds {
         let planned = round.due.filter(|_| due.is_some());
         self.set(&dir, planned.into_iter().chain(due).min());
         if let Some(round) = self.dirs.get_mut(&dir) {
-            (round.looked_at, round.interval) = (now, BUSY_INTERVAL.max(cost));
+            (round.looked_at, round.cost) = (now, cost);
         }
     }
 
@@ -193,6 +206,20 @@ mod tests {
         assert_eq!(rounds.hint(Path::new("/a")), [PathBuf::from("/a")]);
         assert_eq!(rounds.next(SECOND), None, "too soon after the last look");
         assert_eq!(rounds.next(SECOND * 2), Some(PathBuf::from("/a")));
+    }
+
+    #[test]
+    fn a_directory_that_a_file_has_left_is_looked_at_without_delay() {
+        let mut rounds = Rounds::default();
+        rounds.meet(&meeting(&["/a"]), true, SECOND);
+        rounds.next(SECOND);
+        rounds.looked(Path::new("/a"), 3, Outcome::Changed, SECOND);
+        rounds.urge(Path::new("/a"));
+        assert_eq!(rounds.next_due(), Some(SECOND + URGENT_INTERVAL));
+        rounds.next(SECOND * 2);
+        rounds.looked(Path::new("/a"), 10_000, Outcome::Changed, SECOND * 2);
+        rounds.urge(Path::new("/a"));
+        assert_eq!(rounds.next_due(), Some(SECOND * 3));
     }
 
     #[test]

@@ -232,7 +232,7 @@ impl Server {
             self.with_partition(wanted.partition, |partition| PartitionData {
                 partition_index: wanted.partition,
                 high_watermark: partition.end(),
-                records: partition.batch_from(wanted.fetch_offset),
+                records: partition.batch_from(wanted.fetch_offset).map(Into::into),
                 ..Default::default()
             })
         });

@@ -24,6 +24,23 @@ fn a_file_renamed_while_running_is_drained_before_its_successor_starts() {
 }
 
 #[test]
+fn of_a_busy_file_no_rotation_is_missed_however_fast_they_follow() {
+    let (disk, programs) = machine();
+    write(&programs, LOG, "0\n");
+    let mut rig = Rig::new(disk, "/log/*.log");
+    rig.run(SECOND);
+    for rotation in 1..30 {
+        // Out of the glob before the next regular look at the directory.
+        rename(&programs, LOG, &format!("/log/app.log.{rotation}"));
+        write(&programs, LOG, &format!("{rotation}\n"));
+        rig.run(Duration::from_millis(40));
+    }
+    rig.run(SECOND * 12);
+    let expected: Vec<_> = (0..30).map(|rotation| rotation.to_string()).collect();
+    assert_eq!(rig.take(), expected);
+}
+
+#[test]
 fn a_successor_goes_through_the_lane_of_its_predecessor() {
     let (disk, programs) = machine();
     write(&programs, LOG, "one\n");

@@ -3,6 +3,7 @@
 //! of formats v0 and v1 are refused. Transactions are not spoken yet.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures::future::join_all;
@@ -12,6 +13,7 @@ use tailrace_shared::kafka::messages::produce::{
 };
 use tailrace_shared::kafka::messages::{ProduceRequest, ProduceResponse};
 use tailrace_shared::record::{BatchError, BatchView, Batches};
+use tokio::time::{Instant, timeout_at};
 
 use super::topic_ref::{find_partition, find_topic};
 use crate::broker::Topic;
@@ -20,6 +22,11 @@ use crate::kafka::context::{Call, Context};
 use crate::kafka::errors::ToErrorCode;
 use crate::metrics::CollectorMetrics;
 use crate::partition::{Appended, Appending};
+
+/// How long a request waits at the least for room in the WAL, whatever its timeout says.
+const PATIENCE_MIN: Duration = Duration::from_secs(1);
+/// How long at the most, so that a connection is not held for ever while the store is out of reach.
+const PATIENCE_MAX: Duration = Duration::from_secs(30);
 
 /// Why a partition's batches were not taken.
 #[derive(Debug)]
@@ -59,6 +66,8 @@ pub(in crate::kafka) async fn produce(
 ) -> impl Future<Output = ProduceResponse> + use<> {
     let mut topics = Vec::with_capacity(request.topic_data.len());
     let refused = refuse_all(&request);
+    let patience = Duration::from_millis(u64::try_from(request.timeout_ms).unwrap_or(0));
+    let give_up = Instant::now() + patience.clamp(PATIENCE_MIN, PATIENCE_MAX);
     for data in request.topic_data {
         let (name, topic_id) = (data.name.clone(), data.topic_id);
         let topic = match refused {
@@ -68,7 +77,7 @@ pub(in crate::kafka) async fn produce(
         let counted_as = topic
             .as_ref()
             .map_or_else(|_| String::new(), |topic| topic.meta.name.clone());
-        let taken = take_topic(call, topic, data).await;
+        let taken = take_topic(call, topic, data, give_up).await;
         topics.push((name, topic_id, counted_as, taken));
     }
     let metrics = Arc::clone(&context.metrics);
@@ -106,10 +115,15 @@ fn find_writable(context: &Context, data: &TopicProduceData) -> Result<Arc<Topic
     }
 }
 
-async fn take_topic(call: &Call, topic: Result<Arc<Topic>, ErrorCode>, data: TopicProduceData) -> Vec<Taken> {
+async fn take_topic(
+    call: &Call,
+    topic: Result<Arc<Topic>, ErrorCode>,
+    data: TopicProduceData,
+    give_up: Instant,
+) -> Vec<Taken> {
     let mut taken = Vec::with_capacity(data.partition_data.len());
     for partition in data.partition_data {
-        let one = take_partition(&topic, partition).await;
+        let one = take_partition(&topic, partition, give_up).await;
         if let Err(refusal) = &one.appending {
             let topic = topic
                 .as_ref()
@@ -124,7 +138,7 @@ async fn take_topic(call: &Call, topic: Result<Arc<Topic>, ErrorCode>, data: Top
     taken
 }
 
-async fn take_partition(topic: &Result<Arc<Topic>, ErrorCode>, data: PartitionProduceData) -> Taken {
+async fn take_partition(topic: &Result<Arc<Topic>, ErrorCode>, data: PartitionProduceData, give_up: Instant) -> Taken {
     let (index, bytes) = (data.index, data.records.as_ref().map_or(0, Bytes::len) as u64);
     let mut records = 0;
     let appending = match (topic, find_partition(topic, index)) {
@@ -134,7 +148,11 @@ async fn take_partition(topic: &Result<Arc<Topic>, ErrorCode>, data: PartitionPr
                     .iter()
                     .map(|batch| u64::try_from(batch.header.record_count).unwrap_or(0))
                     .sum();
-                partition.begin_append(batches).await.map_err(Refusal::from)
+                // Giving up here has no effect on the log: nothing has its place yet.
+                match timeout_at(give_up, partition.begin_append(batches)).await {
+                    Ok(begun) => begun.map_err(Refusal::from),
+                    Err(_) => Err(ErrorCode::RequestTimedOut.into()),
+                }
             }
             Err(error) => Err(error.into()),
         },
