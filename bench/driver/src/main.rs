@@ -1,0 +1,114 @@
+//! The load that `bench/run` measures with: makes log lines, produces, fetches, and moves bytes over loopback TCP by the
+//! same code, so that what the client side costs is the same on both sides of a ratio.
+//!
+//! Blocking sockets and plain threads: on a machine with few cores a driver that idles well measures the other side.
+//! Each command prints one JSON object.
+
+mod fetch;
+mod lines;
+mod loopback;
+mod offsets;
+mod produce;
+mod wire;
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+#[derive(Debug, Parser)]
+#[command(version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Write log lines of a web service, the same for the same seed.
+    Lines(LinesArgs),
+    /// Keep so many produce requests in flight for a while.
+    Produce(ProduceArgs),
+    /// Read a topic from its start to its end.
+    Fetch(FetchArgs),
+    /// Move frames over loopback TCP.
+    Loopback(LoopbackArgs),
+    /// How many records a topic has, over all partitions; 0 while there is no such topic.
+    Count(TopicArgs),
+}
+
+#[derive(Debug, Args)]
+struct LinesArgs {
+    /// Where to.
+    file: PathBuf,
+    /// Length of the file, to the last whole line.
+    #[arg(long)]
+    bytes: u64,
+    /// Chooses the lines.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+}
+
+#[derive(Debug, Args)]
+struct TopicArgs {
+    /// `host:port` of the collector.
+    #[arg(long)]
+    address: String,
+    /// The topic, with any number of partitions.
+    #[arg(long)]
+    topic: String,
+}
+
+#[derive(Debug, Args)]
+struct ProduceArgs {
+    #[command(flatten)]
+    topic: TopicArgs,
+    /// Length of a batch, one per request.
+    #[arg(long)]
+    batch_bytes: usize,
+    /// Requests without an answer at a time, over all partitions.
+    #[arg(long)]
+    in_flight: usize,
+    /// How long; ignored if there is a number of bytes.
+    #[arg(long, default_value_t = 3.0)]
+    seconds: f64,
+    /// How many bytes of batches.
+    #[arg(long)]
+    bytes: Option<u64>,
+}
+
+#[derive(Debug, Args)]
+struct FetchArgs {
+    #[command(flatten)]
+    topic: TopicArgs,
+    /// The most that one answer may have of each partition.
+    #[arg(long, default_value_t = 4 << 20)]
+    partition_bytes: i32,
+    /// Skip to what came last: about so many bytes, if batches have `batch_bytes`.
+    #[arg(long, requires = "batch_bytes")]
+    last_bytes: Option<u64>,
+    /// Length of a batch of one record.
+    #[arg(long)]
+    batch_bytes: Option<u64>,
+}
+
+#[derive(Debug, Args)]
+struct LoopbackArgs {
+    /// Length of a frame.
+    #[arg(long, default_value_t = 16 << 20)]
+    frame_bytes: usize,
+    /// How many bytes in all.
+    #[arg(long)]
+    bytes: u64,
+}
+
+fn main() -> anyhow::Result<()> {
+    let result = match Cli::parse().command {
+        Command::Lines(args) => lines::write(&args)?,
+        Command::Produce(args) => produce::run(&args)?,
+        Command::Fetch(args) => fetch::run(&args)?,
+        Command::Loopback(args) => loopback::run(&args)?,
+        Command::Count(args) => offsets::count(&args)?,
+    };
+    println!("{result}");
+    Ok(())
+}
