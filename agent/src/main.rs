@@ -7,8 +7,8 @@ use anyhow::Context;
 use clap::{Args, Parser, Subcommand};
 use tailrace_agent::config::AgentConfig;
 use tailrace_agent::pipeline::{self, Agent, Seams};
+use tailrace_shared::service::{self, Progress};
 use tailrace_shared::telemetry::logging;
-use tokio::signal::unix::{SignalKind, signal};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -76,33 +76,19 @@ fn run(file: &ConfigFile) -> anyhow::Result<()> {
         .build()
         .context("cannot start threads")?;
     runtime.block_on(async {
-        let mut terminate = signal(SignalKind::terminate())?;
-        let mut interrupt = signal(SignalKind::interrupt())?;
-        let asked_to_stop = async {
-            tokio::select! {
-                _ = terminate.recv() => {}
-                _ = interrupt.recv() => {}
-            }
-        };
+        let asked_to_stop = service::asked_to_stop()?;
         tokio::pin!(asked_to_stop);
         let agent = tokio::select! {
             started = Agent::start(&config, Seams::default()) => started?,
             () = &mut asked_to_stop => return Ok(()),
         };
-        tell_systemd(&[sd_notify::NotifyState::Ready]);
+        service::tell_systemd(Progress::Ready);
         let failure = tokio::select! {
             () = asked_to_stop => None,
             failure = agent.failed() => Some(failure),
         };
-        tell_systemd(&[sd_notify::NotifyState::Stopping]);
+        service::tell_systemd(Progress::Stopping);
         agent.stop().await;
         failure.map_or(Ok(()), |failure| Err(failure.into()))
     })
-}
-
-/// Without systemd there is nobody to tell, and that is fine.
-fn tell_systemd(states: &[sd_notify::NotifyState<'_>]) {
-    if let Err(error) = sd_notify::notify(states) {
-        tracing::debug!(%error, "cannot notify systemd");
-    }
 }

@@ -17,6 +17,7 @@ const SHARED: Layers = &[
     ("client", &["clock", "kafka", "record"]),
     ("config", &[]),
     ("telemetry", &["config"]),
+    ("service", &[]),
 ];
 
 const AGENT: Layers = &[

@@ -8,8 +8,8 @@ use clap::{Args, Parser, Subcommand};
 use tailrace_collector::config::CollectorConfig;
 use tailrace_collector::server::Collector;
 use tailrace_shared::config;
+use tailrace_shared::service::{self, Progress};
 use tailrace_shared::telemetry::logging;
-use tokio::signal::unix::{SignalKind, signal};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -73,30 +73,16 @@ fn run(file: &ConfigFile) -> anyhow::Result<()> {
         .build()
         .context("cannot start threads")?;
     runtime.block_on(async {
-        let mut terminate = signal(SignalKind::terminate())?;
-        let mut interrupt = signal(SignalKind::interrupt())?;
-        let asked_to_stop = async {
-            tokio::select! {
-                _ = terminate.recv() => {}
-                _ = interrupt.recv() => {}
-            }
-        };
+        let asked_to_stop = service::asked_to_stop()?;
         tokio::pin!(asked_to_stop);
         let collector = tokio::select! {
             started = Collector::start(&config) => started?,
             () = &mut asked_to_stop => return Ok(()),
         };
-        tell_systemd(&[sd_notify::NotifyState::Ready]);
+        service::tell_systemd(Progress::Ready);
         asked_to_stop.await;
-        tell_systemd(&[sd_notify::NotifyState::Stopping]);
+        service::tell_systemd(Progress::Stopping);
         collector.stop().await;
         Ok(())
     })
-}
-
-/// Without systemd there is nobody to tell, and that is fine.
-fn tell_systemd(states: &[sd_notify::NotifyState<'_>]) {
-    if let Err(error) = sd_notify::notify(states) {
-        tracing::debug!(%error, "cannot notify systemd");
-    }
 }

@@ -2,7 +2,7 @@
 //!
 //! Lower layers first: the seams to the outside world ([`clock`], [`disk`]), the bytes of a log ([`record`]), the bytes
 //! of the wire ([`kafka`]), a small client that speaks it ([`client`]), and what every binary needs to be operated
-//! ([`config`], [`telemetry`]). Nothing here knows the agent or the collector.
+//! ([`config`], [`telemetry`], [`service`]). Nothing here knows the agent or the collector.
 
 pub mod client;
 pub mod clock;
@@ -10,4 +10,5 @@ pub mod config;
 pub mod disk;
 pub mod kafka;
 pub mod record;
+pub mod service;
 pub mod telemetry;
