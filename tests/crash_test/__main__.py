@@ -142,11 +142,14 @@ class Crash:
         return sum(sum(writer.lines_per_file) for writer in self.writers)
 
     def wait_for_quiet(self) -> None:
-        count, since = self.consumed(), time.monotonic()
-        while time.monotonic() - since < (QUIET_S if count >= self.written() else PATIENCE_S):
+        """Until all was read and nothing more happens, or too little for too long."""
+        before, since, done = (-1, 0.0), time.monotonic(), False
+        while time.monotonic() - since < (QUIET_S if done else PATIENCE_S):
             self.watch(0.5)
-            if (now := self.consumed()) != count:
-                count, since = now, time.monotonic()
+            read, waiting = now = self.consumed(), self.agent.metric("tailrace_agent_batches_waiting")
+            done = read >= self.written() and waiting == 0
+            if now != before:
+                before, since = now, time.monotonic()
 
     def stop_in_order(self) -> list[str]:
         self.consumer.kill()

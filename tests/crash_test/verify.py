@@ -2,14 +2,12 @@
 
 import array
 import sqlite3
-from collections import defaultdict
 from collections.abc import Iterable, Iterator
-
-from confluent_kafka import Consumer, TopicPartition
 
 from tests.crash_test import TOPIC
 from tests.crash_test.lines import Line, decode
 from tests.crash_test.writers import Writer
+from tests.lib.reading import read_topic
 
 Place = tuple[int, int]  # partition and offset
 FINDINGS_MAX = 20
@@ -86,30 +84,11 @@ def shortened(findings: list[str]) -> list[str]:
 
 def read_log(bootstrap: str) -> Iterator[tuple[Place, Line]]:
     """Every line of every partition, from beginning to end."""
-    settings = {"bootstrap.servers": bootstrap, "group.id": "verify", "enable.partition.eof": True, "check.crcs": True}
-    consumer = Consumer(settings)
-    parts = sorted(consumer.list_topics(TOPIC, timeout=60).topics[TOPIC].partitions)
-    consumer.assign([TopicPartition(TOPIC, part, 0) for part in parts])
-    expected: dict[int, int] = defaultdict(int)
-    unread = set(parts)
-    while unread:
-        messages = consumer.consume(10_000, timeout=60)
-        if not messages:
-            raise AssertionError(f"reading the log back: nothing for 60 s, partitions {unread} are not at their end")
-        for message in messages:
-            part, at = message.partition(), message.offset()
-            if message.error() is not None:
-                unread.discard(part)
-                continue
-            if at != expected[part]:
-                raise AssertionError(f"reading the log back: partition {part} offset {at} follows {expected[part] - 1}")
-            expected[part] = at + 1
-            try:
-                yield (part, at), decode(message.value() or b"")
-            except ValueError as error:
-                value = (message.value() or b"")[:80]
-                raise AssertionError(f"partition {part} offset {at} holds {value!r}, which nobody wrote") from error
-    consumer.close()
+    for part, at, value in read_topic(bootstrap, TOPIC):
+        try:
+            yield (part, at), decode(value)
+        except ValueError as error:
+            raise AssertionError(f"partition {part} offset {at} holds {value[:80]!r}, which nobody wrote") from error
 
 
 def read_database(database: sqlite3.Connection) -> Iterator[tuple[Place, Line]]:

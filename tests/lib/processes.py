@@ -140,8 +140,8 @@ class Collector(Server):
 class Agent(Server):
     """An agent that follows files for a collector."""
 
-    def __init__(self, work: pathlib.Path, bootstrap: str, inputs: str):
-        self.data_dir = work / "agent"
+    def __init__(self, work: pathlib.Path, bootstrap: str, inputs: str, data_dir: pathlib.Path | None = None):
+        self.data_dir = data_dir or work / "agent"
         config = f'data_dir = "{self.data_dir}"\n[collector]\nbootstrap = ["{bootstrap}"]\n{inputs}'
         super().__init__("agent", work, config)
 

@@ -115,7 +115,11 @@ impl Coordinator {
         let (sender, receiver) = oneshot::channel();
         let reply_to = self.wait(Waiting::Join(sender));
         match self.with_or_new(group, |group, now| group.join(request, reply_to, now)) {
-            Ok((entry, effects)) => self.carry_out(&entry, effects),
+            Ok((entry, effects)) => {
+                self.carry_out(&entry, effects);
+                // A refusal leaves no group behind.
+                self.remove_unused(&entry);
+            }
             Err(error) => self.answer_join(reply_to, Err(error)),
         }
         receiver.await.unwrap_or(Err(GroupError::NotAvailable))

@@ -43,7 +43,7 @@ impl Coordinator {
     }
 
     /// Takes a group out of the map that the log knows nothing of, unless somebody uses it again.
-    fn remove_unused(&self, entry: &Entry) {
+    pub(super) fn remove_unused(&self, entry: &Entry) {
         let mut groups = self.groups.lock();
         let mut slot = entry.slot.lock();
         if !slot.removed && slot.group.is_unused() && !slot.group.is_logged() {

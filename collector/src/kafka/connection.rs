@@ -18,7 +18,7 @@ use tokio::time::{Instant, timeout};
 use super::context::{Call, Context};
 use super::frame_reader::{Frame, FrameError, FrameReader};
 use super::memory::RequestMemory;
-use super::table::{self, Answer, RequestError};
+use super::table::{self, Answer, RequestError, Started};
 
 /// How many requests of one connection may wait for their answers.
 const IN_FLIGHT_MAX: usize = 32;
@@ -75,6 +75,7 @@ where
     let mut reader = FrameReader::new(read, memory, limits.request_bytes_max, limits.stall);
     let mut answers: FuturesOrdered<Answer> = FuturesOrdered::new();
     let mut one_at_a_time = false;
+    let mut may_abandon = false;
     loop {
         let may_read = answers.is_empty() || (!one_at_a_time && answers.len() < IN_FLIGHT_MAX);
         tokio::select! {
@@ -84,11 +85,12 @@ where
                     write_answer(&mut write, segments, limits.stall).await?;
                 }
             }
-            frame = timeout(limits.idle, reader.next()), if may_read => match frame {
+            frame = timeout(limits.idle, next_frame(&mut reader, may_read)), if may_read || may_abandon => match frame {
                 Ok(Ok(Some(frame))) => {
-                    let (answer, may_overlap) = take_request(&context, peer, frame).await?;
-                    one_at_a_time = !may_overlap;
-                    answers.push_back(answer);
+                    let taken = take_request(&context, peer, frame).await?;
+                    one_at_a_time = !taken.may_overlap;
+                    may_abandon = taken.may_abandon;
+                    answers.push_back(taken.answer);
                 }
                 Ok(Ok(None)) => return Ok(()),
                 Ok(Err(error)) => return Err(error.into()),
@@ -99,12 +101,20 @@ where
     }
 }
 
-/// Starts a request; also says whether the next one may be taken before this one is answered.
-async fn take_request(
-    context: &Arc<Context>,
-    peer: SocketAddr,
-    frame: Frame,
-) -> Result<(Answer, bool), ConnectionError> {
+/// The next request; where it is not its turn yet, only the client's leave is awaited.
+async fn next_frame<R>(reader: &mut FrameReader<R>, may_read: bool) -> Result<Option<Frame>, FrameError>
+where
+    R: AsyncRead + Unpin,
+{
+    if may_read {
+        return reader.next().await;
+    }
+    reader.closed().await;
+    Ok(None)
+}
+
+/// Starts a request.
+async fn take_request(context: &Arc<Context>, peer: SocketAddr, frame: Frame) -> Result<Started, ConnectionError> {
     let began = Instant::now();
     let mut body = frame.bytes;
     let header = RequestHeader::decode(&mut body).map_err(RequestError::Header)?;
@@ -119,9 +129,9 @@ async fn take_request(
         peer,
     };
     let started = table::start(Arc::clone(context), call, correlation_id, body).await?;
-    let (memory, metrics) = (frame.memory, Arc::clone(&context.metrics));
-    let answer = Box::pin(async move {
-        let answer = started.answer.await;
+    let (memory, metrics, pending) = (frame.memory, Arc::clone(&context.metrics), started.answer);
+    let answer: Answer = Box::pin(async move {
+        let answer = pending.await;
         metrics
             .request_seconds
             .with([api.name()])
@@ -129,7 +139,7 @@ async fn take_request(
         drop(memory);
         answer
     });
-    Ok((answer, started.may_overlap))
+    Ok(Started { answer, ..started })
 }
 
 async fn write_answer<W>(write: &mut W, mut segments: Segments, stall: Duration) -> Result<(), ConnectionError>

@@ -15,6 +15,10 @@ const LENGTH_BYTES: usize = 4;
 const FRAME_BYTES_MIN: usize = 8;
 /// How far the buffer grows ahead of what has arrived.
 const READ_AHEAD_BYTES: usize = 64 * 1024;
+/// What is read while an earlier request is being answered, to notice that the client has gone.
+const PEEK_BYTES: usize = 4096;
+/// A client must send a frame at least at this rate, for it holds memory that others wait for.
+const BYTES_PER_SECOND_MIN: usize = 64 * 1024;
 
 /// Why a connection's bytes can no longer be read as Kafka requests.
 #[derive(Debug, thiserror::Error)]
@@ -29,7 +33,7 @@ pub(super) enum FrameError {
     TooLarge { declared: i32, limit: usize },
     #[error("a frame of {declared} bytes is announced; no request is that short")]
     TooShort { declared: i32 },
-    #[error("the client sent a part of a request and then nothing for {} s", .0.as_secs())]
+    #[error("the client sent a part of a request and then too little for {} s", .0.as_secs())]
     Stalled(Duration),
     #[error("the client went away in the middle of a request")]
     CutShort,
@@ -66,10 +70,13 @@ impl<R: AsyncRead + Unpin> FrameReader<R> {
 
     /// The next request; none when the client has closed the connection between two requests.
     pub(super) async fn next(&mut self) -> Result<Option<Frame>, FrameError> {
+        let mut deadline = Instant::now() + self.stall;
         loop {
             if let Some(declared) = self.declared()? {
                 if self.granted.is_none() {
                     self.granted = Some(self.memory.acquire(declared).await);
+                    let seconds = u64::try_from(declared / BYTES_PER_SECOND_MIN).unwrap_or(u64::MAX);
+                    deadline = Instant::now() + self.stall + Duration::from_secs(seconds);
                 }
                 if self.buffer.len() >= LENGTH_BYTES + declared {
                     self.buffer.advance(LENGTH_BYTES);
@@ -84,7 +91,19 @@ impl<R: AsyncRead + Unpin> FrameReader<R> {
             } else {
                 self.buffer.reserve(4096);
             }
-            if self.fill().await? == 0 {
+            let begun = !self.buffer.is_empty();
+            let read = if begun {
+                let stalled = |_| FrameError::Stalled(self.stall);
+                let silence = Instant::now() + self.stall;
+                timeout_at(silence.min(deadline), self.socket.read_buf(&mut self.buffer))
+                    .await
+                    .map_err(stalled)??
+            } else {
+                let read = self.socket.read_buf(&mut self.buffer).await?;
+                deadline = Instant::now() + self.stall;
+                read
+            };
+            if read == 0 {
                 return if self.buffer.is_empty() {
                     Ok(None)
                 } else {
@@ -94,16 +113,16 @@ impl<R: AsyncRead + Unpin> FrameReader<R> {
         }
     }
 
-    /// Reads what there is; in the middle of a frame the client may not be silent for long.
-    async fn fill(&mut self) -> Result<usize, FrameError> {
-        if self.buffer.is_empty() {
-            return Ok(self.socket.read_buf(&mut self.buffer).await?);
+    /// Returns when the client has closed its side, and nothing that it sent before is worth waiting for. Reads no more
+    /// than a little ahead. Cancelling it loses nothing.
+    pub(super) async fn closed(&mut self) {
+        while self.buffer.len() < PEEK_BYTES {
+            self.buffer.reserve(PEEK_BYTES);
+            if matches!(self.socket.read_buf(&mut self.buffer).await, Ok(0) | Err(_)) {
+                return;
+            }
         }
-        let deadline = Instant::now() + self.stall;
-        match timeout_at(deadline, self.socket.read_buf(&mut self.buffer)).await {
-            Ok(read) => Ok(read?),
-            Err(_) => Err(FrameError::Stalled(self.stall)),
-        }
+        std::future::pending().await
     }
 
     /// The length that the frame at the front of the buffer announces.
@@ -191,5 +210,88 @@ mod tests {
             .unwrap();
         let mut reader = FrameReader::new(server, RequestMemory::new(LIMIT), LIMIT, Duration::from_secs(30));
         assert!(matches!(reader.next().await, Err(FrameError::Stalled(_))));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn client_that_sends_a_frame_byte_by_byte_is_dropped() {
+        let (mut client, server) = tokio::io::duplex(64);
+        let dripping = tokio::spawn(async move {
+            let mut bytes = vec![0, 0, 1, 0];
+            bytes.resize(260, 7);
+            for byte in bytes {
+                if tokio::io::AsyncWriteExt::write_all(&mut client, &[byte]).await.is_err() {
+                    return;
+                }
+                tokio::time::sleep(Duration::from_secs(10)).await;
+            }
+        });
+        let mut reader = FrameReader::new(server, RequestMemory::new(LIMIT), LIMIT, Duration::from_secs(30));
+        assert!(matches!(reader.next().await, Err(FrameError::Stalled(_))));
+        dripping.abort();
+    }
+
+    #[tokio::test]
+    async fn client_that_goes_is_noticed_and_what_it_sent_ahead_is_not_lost() {
+        let (mut client, server) = tokio::io::duplex(64);
+        let mut reader = FrameReader::new(server, RequestMemory::new(LIMIT), LIMIT, Duration::from_secs(30));
+        let frame = b"\0\0\0\x08abcdefgh";
+        tokio::io::AsyncWriteExt::write_all(&mut client, frame).await.unwrap();
+        let waited = tokio::time::timeout(Duration::from_millis(5), reader.closed()).await;
+        assert!(waited.is_err(), "it is still there");
+        drop(client);
+        reader.closed().await;
+        assert_eq!(reader.next().await.unwrap().unwrap().bytes, "abcdefgh");
+        assert!(reader.next().await.unwrap().is_none());
+    }
+
+    mod chunks {
+        use proptest::prelude::*;
+
+        use super::*;
+
+        proptest! {
+            #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
+
+            /// However the bytes are cut on their way, and however often the reader is interrupted.
+            #[test]
+            fn frames_come_whole_however_they_are_cut(
+                frames in prop::collection::vec(prop::collection::vec(any::<u8>(), 8..300), 0..8),
+                cuts in prop::collection::vec(1_usize..200, 1..40),
+                capacity in 1_usize..64,
+            ) {
+                let prefixed = |frame: &Vec<u8>| [&u32::try_from(frame.len()).unwrap().to_be_bytes(), &frame[..]].concat();
+                let sent: Vec<u8> = frames.iter().flat_map(prefixed).collect();
+                let read = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+                    let (mut client, server) = tokio::io::duplex(capacity);
+                    tokio::spawn(async move {
+                        let mut rest = &sent[..];
+                        for cut in cuts.iter().cycle() {
+                            if rest.is_empty() {
+                                break;
+                            }
+                            let (now, later) = rest.split_at(rest.len().min(*cut));
+                            tokio::io::AsyncWriteExt::write_all(&mut client, now).await.unwrap();
+                            tokio::task::yield_now().await;
+                            rest = later;
+                        }
+                    });
+                    let stall = Duration::from_secs(30);
+                    let mut reader = FrameReader::new(server, RequestMemory::new(LIMIT), LIMIT, stall);
+                    let mut read = Vec::new();
+                    loop {
+                        tokio::select! {
+                            biased;
+                            next = reader.next() => match next.unwrap() {
+                                Some(frame) => read.push(frame.bytes.to_vec()),
+                                None => break,
+                            },
+                            () = tokio::task::yield_now() => {}
+                        }
+                    }
+                    read
+                });
+                prop_assert_eq!(read, frames);
+            }
+        }
     }
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use tailrace_shared::kafka::frame::encode_response;
 use tailrace_shared::kafka::messages::*;
-use tailrace_shared::kafka::{ApiKey, DecodeError, EncodeError, Message, Request, Segments};
+use tailrace_shared::kafka::{ApiKey, DecodeError, EncodeError, ErrorCode, Message, Request, Segments};
 
 use super::context::{Call, Context};
 use super::handlers;
@@ -21,6 +21,8 @@ pub(super) struct Started {
     pub(super) answer: Answer,
     /// The next request may be taken before this one is answered.
     pub(super) may_overlap: bool,
+    /// It waits for others and changes nothing by itself, so it need not go on when the client has gone.
+    pub(super) may_abandon: bool,
 }
 
 /// A request after which a connection cannot go on, because no answer would be understood.
@@ -38,6 +40,8 @@ pub(super) enum RequestError {
         version: i16,
         source: DecodeError,
     },
+    #[error("a Produce with acks=0 was refused ({0}), and only a closed connection can say so")]
+    Unanswerable(&'static str),
     #[error("cannot write the answer to {api:?} version {version}: {source}")]
     Answer {
         api: ApiKey,
@@ -117,12 +121,14 @@ pub(super) async fn start(
         return Ok(Started {
             answer: Box::pin(async move { refuse_version(&call, correlation_id) }),
             may_overlap: false,
+            may_abandon: false,
         });
     }
     if call.api != ApiKey::Produce {
         return Ok(Started {
-            answer: Box::pin(handle(context, call, correlation_id, body)),
             may_overlap: false,
+            may_abandon: matches!(call.api, ApiKey::Fetch | ApiKey::JoinGroup | ApiKey::SyncGroup),
+            answer: Box::pin(handle(context, call, correlation_id, body)),
         });
     }
     let request: ProduceRequest = read(&call, body)?;
@@ -131,14 +137,18 @@ pub(super) async fn start(
     let answer = async move {
         let response = durable.await;
         if wants_answer {
-            write(&call, correlation_id, &response).map(Some)
-        } else {
-            Ok(None)
+            return write(&call, correlation_id, &response).map(Some);
+        }
+        let partitions = response.responses.iter().flat_map(|topic| &topic.partition_responses);
+        match partitions.map(|partition| partition.error_code).find(|code| *code != 0) {
+            Some(code) => Err(RequestError::Unanswerable(ErrorCode::from_code(code).name())),
+            None => Ok(None),
         }
     };
     Ok(Started {
         answer: Box::pin(answer),
         may_overlap: true,
+        may_abandon: false,
     })
 }
 
@@ -185,4 +195,33 @@ fn write<R: Message>(call: &Call, correlation_id: i32, response: &R) -> Result<S
         version: call.version,
         source,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DOCUMENT: &str = include_str!("../../../docs/KAFKA.md");
+
+    #[test]
+    fn documented_table_is_the_one_in_force() {
+        let mut supported: Vec<_> = SUPPORTED.iter().collect();
+        supported.sort_by_key(|supported| supported.api.code());
+        let row = |supported: &&Supported| {
+            let (low, high) = (supported.versions.start(), supported.versions.end());
+            format!("| {} | {} | {low}-{high} |", supported.api, supported.api.code())
+        };
+        let in_force: Vec<String> = supported.iter().map(row).collect();
+        let rows = DOCUMENT.lines().skip_while(|line| *line != "|---|---|---|").skip(1);
+        let documented: Vec<&str> = rows.take_while(|line| line.starts_with('|')).collect();
+        assert_eq!(documented, in_force);
+    }
+
+    #[test]
+    fn every_version_that_is_spoken_has_a_schema() {
+        for supported in SUPPORTED {
+            let known = supported.api.versions();
+            assert!(known.contains(supported.versions.start()) && known.contains(supported.versions.end()));
+        }
+    }
 }

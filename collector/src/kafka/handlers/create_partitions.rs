@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use super::topic_ref::find_topic;
 use crate::catalog::GrowTopicError;
+use crate::group::OFFSETS_TOPIC;
 use crate::kafka::context::{Call, Context};
 use crate::kafka::errors::ToErrorCode;
 
@@ -41,6 +42,12 @@ async fn grow(
     validate_only: bool,
 ) -> Result<(), (ErrorCode, Option<ByteString>)> {
     let topic = find_topic(&context.broker, &asked.name, Uuid::nil()).map_err(|code| (code, None))?;
+    if topic.meta.name == OFFSETS_TOPIC {
+        // A group's records would be looked for in another partition than the one that they are in.
+        let message = "the number of partitions of the groups' own topic is fixed".into();
+        return Err((ErrorCode::InvalidTopicException, Some(message)));
+    }
+    check_assignments(context, asked, topic.meta.partitions)?;
     if asked.count <= topic.meta.partitions {
         let (current, requested) = (topic.meta.partitions, asked.count);
         let error = GrowTopicError::InvalidPartitions { current, requested };
@@ -51,4 +58,22 @@ async fn grow(
     }
     let grown = context.broker.grow_topic(topic.meta.id, asked.count).await;
     grown.map(drop).map_err(|error| (error.code(), error.message()))
+}
+
+/// Who assigns the new partitions by hand can only assign them to this broker.
+fn check_assignments(
+    context: &Context,
+    asked: &CreatePartitionsTopic,
+    current: i32,
+) -> Result<(), (ErrorCode, Option<ByteString>)> {
+    let Some(assignments) = &asked.assignments else {
+        return Ok(());
+    };
+    let node = context.broker.node_id();
+    let as_many = i32::try_from(assignments.len()).is_ok_and(|count| count == asked.count.saturating_sub(current));
+    if as_many && assignments.iter().all(|one| one.broker_ids == [node]) {
+        return Ok(());
+    }
+    let message = format!("each new partition must be assigned to broker {node} alone");
+    Err((ErrorCode::InvalidReplicaAssignment, Some(message.into())))
 }

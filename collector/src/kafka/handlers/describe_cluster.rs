@@ -1,6 +1,7 @@
 //! DescribeCluster 0-2 (KIP-700): the one broker that there is. Authorized operations are not answered yet.
 
-use tailrace_shared::kafka::messages::describe_cluster::DescribeClusterBroker;
+use tailrace_shared::kafka::ErrorCode;
+use tailrace_shared::kafka::messages::describe_cluster::{DescribeClusterBroker, ENDPOINT_TYPE_BROKERS};
 use tailrace_shared::kafka::messages::{DescribeClusterRequest, DescribeClusterResponse};
 
 use crate::kafka::context::{Call, Context};
@@ -10,6 +11,14 @@ pub(in crate::kafka) async fn describe_cluster(
     _: &Call,
     request: DescribeClusterRequest,
 ) -> DescribeClusterResponse {
+    if request.endpoint_type != ENDPOINT_TYPE_BROKERS {
+        return DescribeClusterResponse {
+            error_code: ErrorCode::MismatchedEndpointType.code(),
+            error_message: Some("this is a broker: there are no controllers of their own".into()),
+            endpoint_type: request.endpoint_type,
+            ..Default::default()
+        };
+    }
     DescribeClusterResponse {
         endpoint_type: request.endpoint_type,
         cluster_id: context.broker.cluster_id().into(),

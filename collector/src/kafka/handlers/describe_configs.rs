@@ -69,12 +69,7 @@ type Described = Result<Vec<DescribeConfigsResourceResult>, (ErrorCode, ByteStri
 
 fn topic_configs(context: &Context, name: &str, asked: Asked) -> Described {
     let topic = context.broker.topic(name);
-    let topic = topic.ok_or_else(|| {
-        (
-            ErrorCode::UnknownTopicOrPartition,
-            format!("there is no topic {name}").into(),
-        )
-    })?;
+    let topic = topic.ok_or_else(|| (ErrorCode::UnknownTopicOrPartition, "there is no such topic".into()))?;
     let configs = describe(&topic.meta.configs, context.broker.topic_defaults());
     Ok(configs
         .into_iter()
@@ -85,7 +80,7 @@ fn topic_configs(context: &Context, name: &str, asked: Asked) -> Described {
 /// The topic defaults under the broker's names for them, as Kafka has them.
 fn broker_configs(context: &Context, name: &str, asked: Asked) -> Described {
     if name.parse() != Ok(context.broker.node_id()) {
-        return Err((ErrorCode::InvalidRequest, format!("there is no broker {name}").into()));
+        return Err((ErrorCode::InvalidRequest, "there is no such broker".into()));
     }
     let configs = describe(&TopicConfig::default(), context.broker.topic_defaults());
     Ok(configs

@@ -17,6 +17,9 @@ use crate::kafka::context::{Call, Context};
 use crate::kafka::errors::ToErrorCode;
 use crate::partition::Partition;
 
+/// From this version on a topic whose id is unknown has no name in the answer.
+const NO_NAME_SINCE: i16 = 12;
+
 pub(in crate::kafka) async fn metadata(context: &Context, call: &Call, request: MetadataRequest) -> MetadataResponse {
     // Version 0 has no null: there an empty list asks for all topics.
     let asked = request.topics.filter(|topics| call.version > 0 || !topics.is_empty());
@@ -30,7 +33,7 @@ pub(in crate::kafka) async fn metadata(context: &Context, call: &Call, request: 
         Some(asked) => {
             let mut topics = Vec::with_capacity(asked.len());
             for topic in asked {
-                topics.push(find(context, topic, request.allow_auto_topic_creation).await);
+                topics.push(find(context, call, topic, request.allow_auto_topic_creation).await);
             }
             topics
         }
@@ -49,12 +52,13 @@ pub(in crate::kafka) async fn metadata(context: &Context, call: &Call, request: 
     }
 }
 
-async fn find(context: &Context, asked: MetadataRequestTopic, may_create: bool) -> MetadataResponseTopic {
+async fn find(context: &Context, call: &Call, asked: MetadataRequestTopic, may_create: bool) -> MetadataResponseTopic {
     let Some(name) = asked.name.filter(|_| asked.topic_id.is_nil()) else {
         return match context.broker.topic_by_id(asked.topic_id) {
             Some(topic) => describe(context, &topic),
             None => MetadataResponseTopic {
                 error_code: ErrorCode::UnknownTopicId.code(),
+                name: (call.version < NO_NAME_SINCE).then(ByteString::new),
                 topic_id: asked.topic_id,
                 ..Default::default()
             },

@@ -12,7 +12,7 @@ use tailrace_shared::kafka::messages::produce::{
     PartitionProduceData, PartitionProduceResponse, TopicProduceData, TopicProduceResponse,
 };
 use tailrace_shared::kafka::messages::{ProduceRequest, ProduceResponse};
-use tailrace_shared::record::{BatchError, BatchView, Batches};
+use tailrace_shared::record::{BatchView, Batches};
 use tokio::time::{Instant, timeout_at};
 
 use super::topic_ref::{find_partition, find_topic};
@@ -154,7 +154,7 @@ async fn take_partition(topic: &Result<Arc<Topic>, ErrorCode>, data: PartitionPr
                     Err(_) => Err(ErrorCode::RequestTimedOut.into()),
                 }
             }
-            Err(error) => Err(error.into()),
+            Err(refusal) => Err(refusal),
         },
         (Err(code), _) => Err((*code).into()),
         (_, Err(code)) => Err(code.into()),
@@ -168,11 +168,14 @@ async fn take_partition(topic: &Result<Arc<Topic>, ErrorCode>, data: PartitionPr
 }
 
 /// Cuts the bytes into batches and checks all that can be checked without decompressing them.
-fn read_batches(topic: &Topic, records: Bytes) -> Result<Vec<BatchView>, BatchError> {
+fn read_batches(topic: &Topic, records: Bytes) -> Result<Vec<BatchView>, Refusal> {
     Batches::split(records, topic.settings.max_message_bytes)
         .map(|batch| {
-            let batch = batch?;
+            let batch: BatchView = batch?;
             batch.validate_produced()?;
+            if batch.header.attributes.is_transactional() {
+                return Err(ErrorCode::InvalidTxnState.into());
+            }
             Ok(batch)
         })
         .collect()

@@ -1,0 +1,123 @@
+//! Consumer groups over a socket: a rebalance of two, and commits that outlive the process.
+
+use std::time::Duration;
+
+use tailrace_shared::kafka::messages::join_group::JoinGroupRequestProtocol;
+use tailrace_shared::kafka::messages::offset_commit::{OffsetCommitRequestPartition, OffsetCommitRequestTopic};
+use tailrace_shared::kafka::messages::sync_group::SyncGroupRequestAssignment;
+use tailrace_shared::kafka::messages::*;
+use tokio::time::sleep;
+
+use super::support::*;
+
+const JOIN: i16 = 3;
+
+fn join(member_id: &str) -> JoinGroupRequest {
+    JoinGroupRequest {
+        group_id: text("g"),
+        session_timeout_ms: 60_000,
+        rebalance_timeout_ms: 60_000,
+        member_id: text(member_id),
+        protocol_type: text("consumer"),
+        protocols: vec![JoinGroupRequestProtocol {
+            name: text("range"),
+            metadata: "topics".into(),
+        }],
+        ..Default::default()
+    }
+}
+
+fn sync(joined: &JoinGroupResponse, assignments: &[(&str, &'static str)]) -> SyncGroupRequest {
+    let assignment = |(member_id, work): &(&str, &'static str)| SyncGroupRequestAssignment {
+        member_id: text(member_id),
+        assignment: (*work).into(),
+    };
+    SyncGroupRequest {
+        group_id: text("g"),
+        generation_id: joined.generation_id,
+        member_id: joined.member_id.clone(),
+        assignments: assignments.iter().map(assignment).collect(),
+        ..Default::default()
+    }
+}
+
+#[tokio::test]
+async fn two_members_share_the_work_and_one_takes_over() {
+    let server = Server::start().await;
+    let (mut one, mut two) = (server.client().await, server.client().await);
+    let first = one.ask(&join(""), JOIN).await;
+    let synced = one.newest(&sync(&first, &[(&first.member_id, "all")])).await;
+    assert_eq!(synced.assignment, "all");
+
+    let joining = two.send(&join(""), JOIN).await;
+    let heartbeat = HeartbeatRequest {
+        group_id: text("g"),
+        generation_id: first.generation_id,
+        member_id: first.member_id.clone(),
+        ..Default::default()
+    };
+    while name_of(one.newest(&heartbeat).await.error_code) != "REBALANCE_IN_PROGRESS" {
+        sleep(Duration::from_millis(5)).await;
+    }
+    let first = one.ask(&join(&first.member_id), JOIN).await;
+    let second = two.receive::<JoinGroupRequest>(joining, JOIN).await;
+    assert_eq!(
+        (first.generation_id, second.generation_id, first.members.len()),
+        (2, 2, 2)
+    );
+    let waiting = two.send(&sync(&second, &[]), 5).await;
+    let halves = [
+        (first.member_id.as_ref(), "half"),
+        (second.member_id.as_ref(), "other half"),
+    ];
+    assert_eq!(one.newest(&sync(&first, &halves)).await.assignment, "half");
+    assert_eq!(
+        two.receive::<SyncGroupRequest>(waiting, 5).await.assignment,
+        "other half"
+    );
+
+    let leave = LeaveGroupRequest {
+        group_id: text("g"),
+        member_id: first.member_id.clone(),
+        ..Default::default()
+    };
+    assert_eq!(one.ask(&leave, 2).await.error_code, 0);
+    let alone = two.ask(&join(&second.member_id), JOIN).await;
+    assert_eq!(
+        (alone.generation_id, alone.leader, alone.members.len()),
+        (3, second.member_id, 1)
+    );
+}
+
+#[tokio::test]
+async fn commit_goes_with_its_topic() {
+    let server = Server::start().await;
+    let (mut client, _) = server.with_topic("logs").await;
+    let commit = OffsetCommitRequest {
+        group_id: text("g"),
+        topics: vec![OffsetCommitRequestTopic {
+            name: text("logs"),
+            partitions: vec![OffsetCommitRequestPartition {
+                committed_offset: 5,
+                ..Default::default()
+            }],
+            ..Default::default()
+        }],
+        ..Default::default()
+    };
+    let answer = client.ask(&commit, 9).await;
+    assert_eq!(answer.topics[0].partitions[0].error_code, 0);
+    let all = OffsetFetchRequest {
+        group_id: text("g"),
+        topics: None,
+        ..Default::default()
+    };
+    assert_eq!(client.ask(&all, 7).await.topics[0].partitions[0].committed_offset, 5);
+    let delete = DeleteTopicsRequest {
+        topic_names: vec![text("logs")],
+        ..Default::default()
+    };
+    client.ask(&delete, 5).await;
+    client.create_topic("logs").await;
+    assert_eq!(client.ask(&all, 7).await.topics, []);
+}

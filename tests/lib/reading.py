@@ -1,0 +1,42 @@
+"""Reads what a topic holds, from beginning to end."""
+
+import time
+from collections import defaultdict
+from collections.abc import Iterator
+
+from confluent_kafka import Consumer, TopicPartition
+
+PATIENCE_S = 60
+
+
+def read_topic(bootstrap: str, topic: str) -> Iterator[tuple[int, int, bytes]]:
+    """Partition, offset and value of every record; the offsets of a partition must have no gap."""
+    settings = {
+        "bootstrap.servers": bootstrap,
+        "group.id": "reading",
+        "enable.partition.eof": True,
+        "check.crcs": True,
+        "log_level": 2,
+    }
+    consumer = Consumer(settings)
+    partitions = consumer.list_topics(topic, timeout=PATIENCE_S).topics[topic].partitions
+    consumer.assign([TopicPartition(topic, partition, 0) for partition in partitions])
+    following: dict[int, int] = defaultdict(int)
+    unread, read_at = set(partitions), time.monotonic()
+    while unread:
+        # This waits until so many are there, also at the end: hence not for long.
+        messages = consumer.consume(1_000, timeout=0.05)
+        if messages:
+            read_at = time.monotonic()
+        elif time.monotonic() - read_at > PATIENCE_S:
+            raise AssertionError(f"{topic}: nothing for {PATIENCE_S} s, and no end of partitions {sorted(unread)}")
+        for message in messages:
+            partition, offset = message.partition(), message.offset()
+            if message.error() is not None:
+                unread.discard(partition)
+                continue
+            if offset != following[partition]:
+                raise AssertionError(f"{topic} {partition}: offset {offset} comes after {following[partition] - 1}")
+            following[partition] = offset + 1
+            yield partition, offset, message.value() or b""
+    consumer.close()
