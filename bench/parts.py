@@ -29,7 +29,9 @@ def drain(machine):
         section.ratio("agent CPU", "zstd -1", rounds, "cpu", seconds)
         section.ratio("agent peak memory", "zstd -1", rounds, "rss", mebi)
         section.value("collector CPU", [ours["collector_cpu"] for ours, _ in rounds], seconds)
-        section.value("rate", [machine.sizes.drained / ours["wall"] for ours, _ in rounds], lambda rate: mebi(rate) + "/s")
+        section.value(
+            "rate", [machine.sizes.drained / ours["wall"] for ours, _ in rounds], lambda rate: mebi(rate) + "/s"
+        )
         file.unlink()
     except Missing as missing:
         section.skip(str(missing))
@@ -85,9 +87,10 @@ def produce_once(machine, size, in_flight):
 
 
 def fio(machine, size):
-    file = machine.work / "fio"
+    file = machine.written("fio", 256 * MIB)
     command = [machine.tool("fio"), "--name=wal", f"--filename={file}", "--rw=write", f"--bs={size}", "--size=256m"]
-    command += ["--fdatasync=1", "--ioengine=psync", "--overwrite=1", "--time_based", "--output-format=json"]
+    command += ["--fdatasync=1", "--ioengine=psync", "--overwrite=1", "--fallocate=none", "--time_based"]
+    command += ["--output-format=json"]
     command += [f"--runtime={max(1, machine.sizes.produce_seconds):.0f}"]
     done = subprocess.run(command, stdout=subprocess.PIPE, check=True)
     return {"rate": json.loads(done.stdout)["jobs"][0]["write"]["bw_bytes"]}

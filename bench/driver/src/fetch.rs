@@ -88,7 +88,7 @@ fn take(frame: Bytes, partitions: &mut [Partition]) -> anyhow::Result<usize> {
     let mut bytes = 0;
     for found in answer.responses.iter().flat_map(|topic| &topic.partitions) {
         wire::check(found.error_code, "a fetch")?;
-        let mut rest = found.records.clone().unwrap_or_default();
+        let mut rest = found.records.clone().unwrap_or_default().into_bytes();
         bytes += rest.len();
         let asked = partitions
             .iter_mut()
