@@ -90,6 +90,17 @@ class Machine:
         made = self.driver("lines", path, "--bytes", size)
         return path, made["lines"]
 
+    def written(self, name, size):
+        """A file whose blocks are all written and synced, so that to write one again changes no metadata."""
+        path = self.work / name
+        if not path.exists():
+            with open(path, "wb") as file:
+                for _ in range(size // MIB):
+                    file.write(bytes(MIB))
+                file.flush()
+                os.fsync(file.fileno())
+        return path
+
     def fresh(self, name):
         path = self.work / name
         shutil.rmtree(path, ignore_errors=True)
@@ -125,9 +136,7 @@ class Machine:
     def collector(self, data, **wal):
         config = self.work / "collector.toml"
         wal = "".join(f"{key} = {value}\n" for key, value in wal.items())
-        config.write_text(
-            f'data_dir = "{data}"\n[kafka]\nlisten = "{KAFKA}"\n[http]\nlisten = "{HTTP}"\n[wal]\n{wal}'
-        )
+        config.write_text(f'data_dir = "{data}"\n[kafka]\nlisten = "{KAFKA}"\n[http]\nlisten = "{HTTP}"\n[wal]\n{wal}')
         return self.start("tailrace-collector", config, HTTP)
 
     def agent(self, data, include, topic):

@@ -29,7 +29,9 @@ def drain(machine):
         section.ratio("agent CPU", "zstd -1", rounds, "cpu", seconds)
         section.ratio("agent peak memory", "zstd -1", rounds, "rss", mebi)
         section.value("collector CPU", [ours["collector_cpu"] for ours, _ in rounds], seconds)
-        section.value("rate", [machine.sizes.drained / ours["wall"] for ours, _ in rounds], lambda rate: mebi(rate) + "/s")
+        section.value(
+            "rate", [machine.sizes.drained / ours["wall"] for ours, _ in rounds], lambda rate: mebi(rate) + "/s"
+        )
         file.unlink()
     except Missing as missing:
         section.skip(str(missing))
@@ -85,9 +87,10 @@ def produce_once(machine, size, in_flight):
 
 
 def fio(machine, size):
-    file = machine.work / "fio"
+    file = machine.written("fio", 256 * MIB)
     command = [machine.tool("fio"), "--name=wal", f"--filename={file}", "--rw=write", f"--bs={size}", "--size=256m"]
-    command += ["--fdatasync=1", "--ioengine=psync", "--overwrite=1", "--time_based", "--output-format=json"]
+    command += ["--fdatasync=1", "--ioengine=psync", "--overwrite=1", "--fallocate=none", "--time_based"]
+    command += ["--output-format=json"]
     command += [f"--runtime={max(1, machine.sizes.produce_seconds):.0f}"]
     done = subprocess.run(command, stdout=subprocess.PIPE, check=True)
     return {"rate": json.loads(done.stdout)["jobs"][0]["write"]["bw_bytes"]}
@@ -98,7 +101,7 @@ def fetch(machine):
     section = Section(
         "A consumer reads",
         "One connection, one request at a time, up to 4 MiB of each of four partitions in an answer; batches of 64 KiB. "
-        "`from memory`: what came last, still in the collector's memory. `from segments`: everything, after a "
+        "`from memory`: what came last, still in the collector's memory, over and over. `from segments`: everything, after a "
         "restart, with the page cache of the data directory dropped (sync, then POSIX_FADV_DONTNEED on every file). "
         "Yardstick: frames of 16 MiB over loopback TCP, received by the same code.",
     )
@@ -112,7 +115,9 @@ def fetch(machine):
             machine.driver("produce", *load, "--batch-bytes", size, "--in-flight", 32, "--bytes", all_bytes)
             rounds = []
             for _ in range(machine.sizes.rounds):
-                ours = machine.driver("fetch", *load, "--last-bytes", tail, "--batch-bytes", size)
+                times = max(1, all_bytes // tail)
+                last = ("--last-bytes", tail, "--batch-bytes", size, "--times", times)
+                ours = machine.driver("fetch", *load, *last)
                 rounds.append((rate(ours), rate(machine.driver("loopback", "--bytes", all_bytes))))
             section.ratio("from memory", "loopback TCP", rounds, "rate", lambda rate: mebi(rate) + "/s")
         rounds = []

@@ -28,29 +28,29 @@ pub(crate) fn run(args: &FetchArgs) -> anyhow::Result<Value> {
     let last = args.last_bytes.zip(args.batch_bytes);
     let last = last.map(|(last, batch)| i64::try_from(last / batch.max(1) / u64::from(count.unsigned_abs().max(1))));
     let last = last.transpose()?.unwrap_or(i64::MAX);
-    let mut partitions: Vec<_> = (0..)
-        .zip(starts.iter().zip(&ends))
-        .map(|(index, (start, end))| Partition {
+    let all = || {
+        let ranges = (0..).zip(starts.iter().zip(&ends));
+        ranges.map(|(index, (start, end))| Partition {
             index,
             next: *start.max(&end.saturating_sub(last)),
             end: *end,
         })
-        .collect();
+    };
 
     let (mut bytes, mut requests) = (0, 0);
     let mut buffer = Vec::new();
     let started = Instant::now();
-    loop {
-        partitions.retain(|partition| partition.next < partition.end);
-        if partitions.is_empty() {
-            break;
+    for _ in 0..args.times {
+        let mut left: Vec<_> = all().filter(|partition| partition.next < partition.end).collect();
+        while !left.is_empty() {
+            wire.send(&request(topic, &left, args.partition_bytes)?)?;
+            let frame = Bytes::from(wire.receive(buffer)?);
+            bytes += take(frame.clone(), &mut left)?;
+            requests += 1;
+            left.retain(|partition| partition.next < partition.end);
+            // The answer was dropped, so this is the only handle and nothing is copied.
+            buffer = Vec::from(frame);
         }
-        wire.send(&request(topic, &partitions, args.partition_bytes)?)?;
-        let frame = Bytes::from(wire.receive(buffer)?);
-        bytes += take(frame.clone(), &mut partitions)?;
-        requests += 1;
-        // The answer was dropped, so this is the only handle and nothing is copied.
-        buffer = Vec::from(frame);
     }
     let seconds = started.elapsed().as_secs_f64();
     Ok(json!({ "bytes": bytes, "requests": requests, "seconds": seconds }))

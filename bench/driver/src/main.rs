@@ -89,6 +89,9 @@ struct FetchArgs {
     /// Length of a batch of one record.
     #[arg(long)]
     batch_bytes: Option<u64>,
+    /// How often to read the same.
+    #[arg(long, default_value_t = 1)]
+    times: u32,
 }
 
 #[derive(Debug, Args)]

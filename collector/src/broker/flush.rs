@@ -106,7 +106,12 @@ impl Broker {
             position: upto,
             partitions: self.partitions().iter().map(|partition| partition.snapshot()).collect(),
         };
-        let needed_from = flusher.checkpoints.write(&checkpoint).await?;
+        let mut needed_from = flusher.checkpoints.write(&checkpoint).await?;
+        if self.engine.wal.is_nearly_full() {
+            // The checkpoint before this one keeps its part of the WAL until the next flush, but clients that wait for
+            // room close no more files, so there would be none. A second copy takes its place.
+            needed_from = flusher.checkpoints.write(&checkpoint).await?;
+        }
         flusher.checkpointed = Some(upto);
         self.engine.wal.release_before(needed_from);
         Ok(())

@@ -22,11 +22,13 @@ pub(super) fn start(broker: &Arc<Broker>, intervals: MaintenanceIntervals) {
         .spawn(broker.stopping.clone().run_until_cancelled_owned(tidying));
 }
 
-/// Flushes whenever a WAL file was closed, and closes one that has been open for long.
+/// Flushes whenever a WAL file was closed, those of earlier processes first, and closes one that has been open for long.
 async fn flush_closed_files(broker: Weak<Broker>, intervals: MaintenanceIntervals) {
     let Some(mut rolled) = broker.upgrade().map(|broker| broker.engine.wal.rolled()) else {
         return;
     };
+    // What was recovered may use up the budget, and then no file would ever be closed.
+    rolled.mark_changed();
     let mut roll = interval(intervals.roll);
     roll.set_missed_tick_behavior(MissedTickBehavior::Delay);
     roll.tick().await;

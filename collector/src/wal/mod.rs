@@ -222,6 +222,17 @@ impl Wal {
         self.shared.queue.change_room(|admission| admission.released(bytes));
     }
 
+    /// Whether the budget may be used up before another file is closed.
+    #[must_use]
+    pub fn is_nearly_full(&self) -> bool {
+        let WalOptions {
+            file_bytes,
+            budget_bytes,
+            ..
+        } = self.shared.options;
+        self.stats().backlog_bytes + 2 * file_bytes > budget_bytes
+    }
+
     /// How it stands.
     #[must_use]
     pub fn stats(&self) -> WalStats {

@@ -10,7 +10,7 @@ use tailrace_shared::clock::Clock;
 use super::machine::{
     Ending, GRACE, Machine, batch, create_topic, open_batches, partition, read_all, stamped, timed_batch,
 };
-use crate::broker::{Broker, DataDir, DataDirError, OpenError};
+use crate::broker::{Broker, DataDir, DataDirError, MaintenanceIntervals, OpenError};
 use crate::partition::{
     AppendError, Awaited, FoundOffset, OffsetQuery, Partition, ReadError, ReadLimits, SequenceError, any_beyond,
 };
@@ -389,6 +389,44 @@ async fn a_damaged_checkpoint_gives_way_to_the_one_before_it() {
     machine.end(Ending::Kill);
     let broker = machine.open().await;
     assert_eq!(read_all(&partition(&broker, 0), 1 << 20).await.len(), 10);
+}
+
+/// With the smallest budget that is allowed, and flushing in the background.
+async fn open_with_little_budget(machine: &mut Machine) -> Arc<Broker> {
+    let mut options = machine.options().unwrap();
+    options.wal.budget_bytes = 2 * options.wal.file_bytes;
+    options.maintenance = Some(MaintenanceIntervals::default());
+    Broker::open(options).await.unwrap()
+}
+
+/// Fails where appends would wait for ever.
+async fn append_soon(partition: &Arc<Partition>, count: i64) {
+    let patience = Duration::from_secs(60);
+    tokio::time::timeout(patience, append(partition, count)).await.unwrap();
+}
+
+#[tokio::test]
+async fn flushing_makes_room_also_within_the_smallest_budget() {
+    let mut machine = Machine::new(18);
+    let broker = open_with_little_budget(&mut machine).await;
+    create_topic(&broker, 1, &[]).await;
+    append_soon(&partition(&broker, 0), 300).await;
+    broker.shut_down().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_recovered_wal_that_uses_up_the_budget_is_flushed_at_once() {
+    let mut machine = Machine::new(19);
+    let broker = machine.open().await;
+    create_topic(&broker, 1, &[]).await;
+    while broker.wal_stats().closed_files < 2 {
+        append(&partition(&broker, 0), 1).await;
+    }
+    drop(broker);
+    machine.end(Ending::Kill);
+    let broker = open_with_little_budget(&mut machine).await;
+    append_soon(&partition(&broker, 0), 100).await;
+    broker.shut_down().await.unwrap();
 }
 
 #[tokio::test]
