@@ -1,9 +1,9 @@
 //! The agent: tails files and delivers each line exactly once.
 //!
 //! A line flows one way: [`discover`] finds files, [`watch`] says when to look, [`tail`] reads bytes, [`frame`] cuts
-//! lines, [`batch`] builds record batches of them, [`reader`] closes stretches, [`spool`] makes a stretch durable together with the
-//! positions it advances to, [`deliver`] sends it and marks what was acknowledged. [`pipeline`] composes them;
-//! [`status`] shows them to the operator.
+//! lines, [`batch`] builds record batches of them, [`reader`] closes stretches, [`spool`] makes a stretch durable
+//! together with the positions it advances to, [`deliver`] sends it and marks what was acknowledged. [`pipeline`]
+//! composes them; [`status`] shows them to the operator.
 
 pub mod batch;
 pub mod config;
