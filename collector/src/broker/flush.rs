@@ -102,6 +102,7 @@ impl Broker {
             return Ok(());
         }
         self.move_into_segments(&mut flusher, upto).await?;
+        self.engine.wal.uncache_before(upto);
         let checkpoint = Checkpoint {
             position: upto,
             partitions: self.partitions().iter().map(|partition| partition.snapshot()).collect(),

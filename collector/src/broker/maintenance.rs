@@ -4,13 +4,16 @@ use std::collections::HashSet;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use tokio::time::{MissedTickBehavior, interval, sleep};
+use tokio::time::{Interval, MissedTickBehavior, interval, sleep};
 
 use super::{Broker, FlushError, MaintenanceIntervals};
 use crate::segment::SegmentError;
 use crate::segment::orphans::Swept;
 
 /// Starts the background tasks; they end with [`Broker::shut_down`], or when nobody else holds the broker any more.
+/// What may stay in the WAL of a quiet broker: moving less would make many small segments.
+const QUIET_BACKLOG_BYTES: u64 = 8 << 20;
+
 pub(super) fn start(broker: &Arc<Broker>, intervals: MaintenanceIntervals) {
     let flushing = flush_closed_files(Arc::downgrade(broker), intervals);
     broker
@@ -29,21 +32,34 @@ async fn flush_closed_files(broker: Weak<Broker>, intervals: MaintenanceInterval
     };
     // What was recovered may use up the budget, and then no file would ever be closed.
     rolled.mark_changed();
-    let mut roll = interval(intervals.roll);
-    roll.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    roll.tick().await;
+    let (mut roll, mut quiet) = (every(intervals.roll), every(intervals.quiet));
+    roll.reset();
+    quiet.reset();
+    let mut commits = 0;
     loop {
-        tokio::select! {
+        let should_roll = tokio::select! {
             changed = rolled.changed() => {
                 if changed.is_err() {
                     return;
                 }
+                false
             }
-            _ = roll.tick() => {
+            _ = roll.tick() => true,
+            _ = quiet.tick() => {
                 let Some(broker) = broker.upgrade() else { return };
-                if let Err(error) = broker.engine.wal.roll().await {
-                    tracing::error!(%error, "cannot close the current WAL file: trying again later");
+                broker.engine.segments.drop_unused();
+                let stats = broker.wal_stats();
+                let before = std::mem::replace(&mut commits, stats.commits);
+                if before != commits || stats.backlog_bytes < QUIET_BACKLOG_BYTES {
+                    continue;
                 }
+                true
+            }
+        };
+        if should_roll {
+            let Some(broker) = broker.upgrade() else { return };
+            if let Err(error) = broker.engine.wal.roll().await {
+                tracing::error!(%error, "cannot close the current WAL file: trying again later");
             }
         }
         loop {
@@ -58,9 +74,15 @@ async fn flush_closed_files(broker: Weak<Broker>, intervals: MaintenanceInterval
     }
 }
 
-async fn tidy(broker: Weak<Broker>, every: Duration) {
-    let mut tick = interval(every);
-    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+/// Ticks at once, and then with at least `period` in between.
+fn every(period: Duration) -> Interval {
+    let mut ticks = interval(period);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    ticks
+}
+
+async fn tidy(broker: Weak<Broker>, period: Duration) {
+    let mut tick = every(period);
     loop {
         tick.tick().await;
         let Some(broker) = broker.upgrade() else { return };

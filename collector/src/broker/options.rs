@@ -51,6 +51,8 @@ pub struct BrokerOptions {
 pub struct MaintenanceIntervals {
     /// A WAL file is closed at least this often, so that what it holds reaches the store.
     pub roll: Duration,
+    /// Without a commit for so long, a large WAL is moved into the store: memory is given back, and a start is quick.
+    pub quiet: Duration,
     /// Retention, expiry of producers and deletion of segments.
     pub retention: Duration,
     /// After a failed flush.
@@ -61,6 +63,7 @@ impl Default for MaintenanceIntervals {
     fn default() -> Self {
         Self {
             roll: Duration::from_secs(600),
+            quiet: Duration::from_secs(15),
             retention: Duration::from_secs(60),
             retry: Duration::from_secs(5),
         }

@@ -19,6 +19,8 @@ struct Slots<K, V> {
     by_key: HashMap<K, Slot<V>>,
     by_use: BTreeMap<u64, K>,
     uses: u64,
+    /// What `uses` was at the last [`Cache::drop_unused`].
+    swept_at: u64,
     weight: u64,
 }
 
@@ -37,6 +39,7 @@ impl<K: Copy + Eq + Hash, V> Cache<K, V> {
                 by_key: HashMap::new(),
                 by_use: BTreeMap::new(),
                 uses: 0,
+                swept_at: 0,
                 weight: 0,
             }),
         }
@@ -59,6 +62,17 @@ impl<K: Copy + Eq + Hash, V> Cache<K, V> {
         slots.by_use.insert(now, key);
         slots.evict(self.capacity);
         cell
+    }
+
+    /// Drops what was not used since the last call.
+    pub(super) fn drop_unused(&self) {
+        let mut slots = self.slots.lock();
+        let before = slots.swept_at;
+        let kept = slots.by_use.split_off(&(before + 1));
+        for key in std::mem::replace(&mut slots.by_use, kept).into_values() {
+            slots.remove(&key);
+        }
+        slots.swept_at = slots.uses;
     }
 
     /// True if the key is here, loaded or being loaded. Does not count as a use.
@@ -95,9 +109,13 @@ impl<K: Copy + Eq + Hash, V> Slots<K, V> {
             let Some((_, key)) = self.by_use.pop_first() else {
                 return;
             };
-            if let Some(slot) = self.by_key.remove(&key) {
-                self.weight -= slot.weight;
-            }
+            self.remove(&key);
+        }
+    }
+
+    fn remove(&mut self, key: &K) {
+        if let Some(slot) = self.by_key.remove(key) {
+            self.weight -= slot.weight;
         }
     }
 }
@@ -116,6 +134,21 @@ mod tests {
         cache.cell(3, 10);
         let kept: Vec<_> = (0..4).filter(|key| cache.contains(key)).collect();
         assert_eq!(kept, [0, 2, 3]);
+    }
+
+    #[test]
+    fn what_is_not_used_between_two_sweeps_goes() {
+        let cache: Cache<u32, u32> = Cache::with_capacity(30);
+        cache.cell(0, 10);
+        cache.cell(1, 10);
+        cache.drop_unused();
+        assert!(cache.contains(&0) && cache.contains(&1));
+        cache.cell(1, 10);
+        cache.drop_unused();
+        assert!(!cache.contains(&0) && cache.contains(&1));
+        cache.drop_unused();
+        assert!(!cache.contains(&1));
+        assert_eq!(cache.slots.lock().weight, 0);
     }
 
     #[test]

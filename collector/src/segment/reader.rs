@@ -99,6 +99,11 @@ impl SegmentReader {
         }
     }
 
+    /// Forgets the chunks that nobody read since the last call.
+    pub fn drop_unused(&self) {
+        self.shared.chunks.drop_unused();
+    }
+
     /// Whole batches of a run from the one that holds `from_offset` on, up to `max_bytes` in all; with `min_one` at
     /// least one batch, however large. Empty only if the run has nothing there, or nothing that fits.
     pub async fn read(

@@ -42,6 +42,16 @@ impl RecentCommits {
         }
     }
 
+    /// Gives up the commits of files before this one.
+    pub(super) fn drop_before(&mut self, file: u64) {
+        let kept = self.commits.partition_point(|cached| cached.file < file);
+        self.bytes -= self
+            .commits
+            .drain(..kept)
+            .map(|cached| cached.bytes.len() as u64)
+            .sum::<u64>();
+    }
+
     /// A part of a payload, if its commit is still here.
     pub(super) fn get(&self, location: FrameLocation, range: Range<usize>) -> Option<Bytes> {
         let wanted = (location.file, location.offset);
@@ -99,6 +109,15 @@ mod tests {
             let len = elsewhere.len as usize;
             assert_eq!(recent.get(elsewhere, 0..len), None, "{elsewhere:?}");
         }
+    }
+
+    #[test]
+    fn commits_of_earlier_files_go_on_demand() {
+        let mut recent = filled();
+        recent.drop_before(1);
+        assert_eq!(recent.get(at(0, 110, 10), 0..10), None);
+        assert_eq!(recent.get(at(1, 8, 2), 0..2).unwrap(), "IJ");
+        assert_eq!(recent.bytes(), 10);
     }
 
     #[test]

@@ -98,8 +98,11 @@ impl Wal {
         let backlog = files.values().map(|file: &LiveFile| file.bytes).sum::<u64>();
         let current = first.place.file;
         let file_room = options.file_bytes - header_room(&recovered.file_header);
+        let mut limits = options.limits();
+        // A budget that was lowered must not keep out the changes that release what is there.
+        limits.budget_reserve += backlog.saturating_sub(limits.budget);
         let admission = Admission {
-            limits: options.limits(),
+            limits,
             room: first.file_len - first.place.offset,
             next_file: None,
             disk_full: false,
@@ -220,6 +223,14 @@ impl Wal {
         let bytes = released.values().map(|file| file.bytes).sum();
         self.shared.space.release(released);
         self.shared.queue.change_room(|admission| admission.released(bytes));
+    }
+
+    /// Keeps no commit before `position` in memory any more: whoever wants one finds it in a segment.
+    pub fn uncache_before(&self, position: WalPosition) {
+        let current = self.current();
+        if position <= current && position.incarnation == current.incarnation {
+            self.shared.recent.lock().drop_before(position.file);
+        }
     }
 
     /// Whether the budget may be used up before another file is closed.

@@ -430,6 +430,21 @@ async fn a_recovered_wal_that_uses_up_the_budget_is_flushed_at_once() {
 }
 
 #[tokio::test]
+async fn a_recovered_wal_beyond_a_lowered_budget_is_flushed() {
+    let mut machine = Machine::new(20);
+    let broker = machine.open().await;
+    create_topic(&broker, 1, &[]).await;
+    while broker.wal_stats().closed_files < 5 {
+        append(&partition(&broker, 0), 1).await;
+    }
+    drop(broker);
+    machine.end(Ending::Kill);
+    let broker = open_with_little_budget(&mut machine).await;
+    append_soon(&partition(&broker, 0), 100).await;
+    broker.shut_down().await.unwrap();
+}
+
+#[tokio::test]
 async fn a_missing_segment_is_an_error_that_names_it() {
     let mut machine = Machine::new(15);
     let broker = machine.open().await;
