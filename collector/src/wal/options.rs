@@ -72,7 +72,7 @@ impl WalOptions {
     }
 
     /// What of the sizes cannot work together.
-    pub(super) fn check(&self) -> Result<(), String> {
+    pub fn check(&self) -> Result<(), String> {
         let cost_max = cost(self.max_frame_bytes);
         let file_min = 2 * u64::from(BLOCK) + 3 * cost_max + self.reserve();
         if !self.file_bytes.is_multiple_of(u64::from(BLOCK)) || self.file_bytes < file_min {

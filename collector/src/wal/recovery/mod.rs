@@ -359,11 +359,12 @@ impl<'a> Recovery<'a> {
         Ok((first, encoded))
     }
 
-    /// On a full disk a small file must do: enough for the changes that free space.
+    /// A small file, so that a start does not wait for a large one: that is made in the background. On a full disk a yet
+    /// smaller one must do: enough for the changes that free space.
     fn allocate_first(&self, position: WalPosition, commit: u64) -> Result<(Arc<dyn DiskFile>, u64), WalOpenError> {
         let options = self.options;
         let least = round_up(commit) + options.reserve();
-        for bytes in [options.file_bytes.max(least), least] {
+        for bytes in [least + options.reserve(), least] {
             match allocate(&*options.disk, &options.dir, position, bytes) {
                 Ok(file) => return Ok((file, bytes)),
                 Err(error) if error.source.kind() == io::ErrorKind::StorageFull => {}

@@ -247,7 +247,7 @@ fn unknown_version() {
 #[test]
 fn stale_recycled_block() {
     let disk = three_files();
-    let old = disk.read(&path(at(1, 0))).unwrap();
+    let old = disk.read(&path(at(1, 1))).unwrap();
     write(&disk, at(1, 3), 0, &old);
     write(&disk, at(1, 2), 12288, &old[..40960]);
     let all: Vec<Offsets> = (0..6).map(|start| (0, start, start + 1)).collect();

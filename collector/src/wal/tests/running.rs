@@ -104,7 +104,7 @@ fn a_full_file_is_followed_by_the_next_and_both_are_read() {
     assert_eq!(*rolled.borrow_and_update(), wal.current());
     let closed = wal.closed_files();
     assert_eq!(closed[0].position, position(1, 0));
-    assert_eq!(closed[0].bytes, 64 * KIB as u64, "filled to the end");
+    assert_eq!(closed[1].bytes, 64 * KIB as u64, "filled to the end");
     let in_memory = |frame: &&CommittedFrame| wal.read_cached(frame.location).is_some();
     let frames = journal.frames();
     let cached = frames.iter().filter(in_memory).count();
