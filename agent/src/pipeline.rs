@@ -368,7 +368,7 @@ fn input(files: &FilesConfig, base: &Path) -> Result<Input, PatternError> {
         },
         labels: files.labels.clone(),
         format: files.format,
-        max_line_bytes: usize::try_from(files.max_line_bytes.0).unwrap_or(usize::MAX),
+        max_line_bytes: files.max_line_bytes.as_usize(),
         start_at: files.start_at,
     })
 }

@@ -75,6 +75,8 @@ pub struct KafkaConfig {
     pub request_bytes_max: ByteSize,
     /// What the requests of all connections together may hold in memory.
     pub request_memory: ByteSize,
+    /// What fetched batches that are not sent yet may hold in memory, for all connections together.
+    pub fetch_memory: ByteSize,
     /// The most that one fetch answers, whatever the client asks for.
     pub fetch_bytes_max: ByteSize,
     /// A connection without a request for so long is closed.
@@ -91,6 +93,7 @@ impl Default for KafkaConfig {
             connections_max: 10_000,
             request_bytes_max: ByteSize(16 << 20),
             request_memory: ByteSize(128 << 20),
+            fetch_memory: ByteSize(128 << 20),
             fetch_bytes_max: ByteSize(32 << 20),
             idle_timeout: HumanDuration(Duration::from_secs(600)),
             stall_timeout: HumanDuration(Duration::from_secs(30)),
@@ -171,6 +174,10 @@ pub struct GroupsConfig {
     pub session_timeout_max: HumanDuration,
     /// How long a group without members keeps its offsets.
     pub offsets_retention: HumanDuration,
+    /// How many groups there may be; a member of one more is refused.
+    pub groups_max: usize,
+    /// How many members a group may have.
+    pub members_max: usize,
 }
 
 impl Default for GroupsConfig {
@@ -181,6 +188,8 @@ impl Default for GroupsConfig {
             session_timeout_min: HumanDuration(options.session_timeout_min),
             session_timeout_max: HumanDuration(options.session_timeout_max),
             offsets_retention: HumanDuration(options.offsets_retention),
+            groups_max: options.groups_max,
+            members_max: options.members_max,
         }
     }
 }
@@ -192,6 +201,8 @@ impl GroupsConfig {
             session_timeout_min: self.session_timeout_min.0,
             session_timeout_max: self.session_timeout_max.0,
             offsets_retention: self.offsets_retention.0,
+            groups_max: self.groups_max,
+            members_max: self.members_max,
             ..GroupOptions::default()
         }
     }
@@ -216,5 +227,27 @@ impl Default for WalConfig {
             budget_bytes: ByteSize(1 << 30),
             cache_bytes: ByteSize(64 << 20),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    fn parse(text: &str) -> CollectorConfig {
+        tailrace_shared::config::parse(Path::new("collector.toml"), text.as_bytes(), &|_| None).unwrap()
+    }
+
+    #[test]
+    fn full_example_shows_the_defaults() {
+        let example = include_str!("../../config-examples/collector.toml");
+        let mut said = parse(example);
+        let default = CollectorConfig::new(said.data_dir.clone());
+        said.kafka.listen = default.kafka.listen.clone();
+        said.kafka.advertised = None;
+        said.topics.retention_bytes = None;
+        assert_eq!(format!("{said:#?}"), format!("{default:#?}"));
     }
 }

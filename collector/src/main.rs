@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use anyhow::Context;
 use clap::{Args, Parser, Subcommand};
 use tailrace_collector::config::CollectorConfig;
-use tailrace_collector::server::Collector;
+use tailrace_collector::server::{self, Collector};
 use tailrace_shared::config;
 use tailrace_shared::service::{self, Progress};
 use tailrace_shared::telemetry::logging;
@@ -60,7 +60,7 @@ fn main() -> ExitCode {
 
 fn check(file: &ConfigFile) -> anyhow::Result<()> {
     let config: CollectorConfig = config::load(&file.config)?;
-    config.topics.as_topic_config().context("[topics]")?;
+    server::check(&config)?;
     println!("{}: ok", file.config.display());
     Ok(())
 }

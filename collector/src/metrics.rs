@@ -20,6 +20,8 @@ metrics! {
         connections: Gauge[] = "tailrace_collector_connections", "Open Kafka connections.";
         request_memory_bytes: Gauge[] = "tailrace_collector_request_memory_bytes",
             "Memory held by requests that are not answered yet.";
+        fetch_memory_bytes: Gauge[] = "tailrace_collector_fetch_memory_bytes",
+            "Memory held by fetched batches that are not sent yet.";
         commit_seconds: Histogram[] = "tailrace_collector_commit_seconds",
             "Time of a WAL commit: one write and one fdatasync.";
         commit_bytes: Counter[] = "tailrace_collector_commit_bytes_total", "Bytes written to the WAL, padding included.";

@@ -18,13 +18,14 @@ use tokio_util::sync::CancellationToken;
 use crate::broker::{Broker, BrokerOptions, DataDir, DataDirError, OpenError};
 use crate::catalog::CreateTopicError;
 use crate::catalog::topic_config::InvalidConfig;
-use crate::config::CollectorConfig;
+use crate::config::{CollectorConfig, WalConfig};
 use crate::group::{Coordinator, OffsetsLogError};
 use crate::http;
-use crate::kafka::{Context, Limits, Listener, ListenerOptions, RequestMemory};
+use crate::kafka::{Context, Limits, Listener, ListenerOptions, MemoryBudget};
 use crate::metrics::CollectorMetrics;
 use crate::offsets_topic::OffsetsTopic;
 use crate::store::LocalStore;
+use crate::wal::WalOptions;
 
 /// What readiness waits for.
 const RECOVERY: &str = "recovery";
@@ -46,6 +47,9 @@ pub enum StartError {
     /// `[topics]` holds a value that no topic may have.
     #[error("[topics]: {0}")]
     Topics(#[from] InvalidConfig),
+    /// `[wal]` holds sizes that cannot work together.
+    #[error("[wal]: {0}")]
+    Wal(String),
     /// The data directory.
     #[error(transparent)]
     DataDir(#[from] DataDirError),
@@ -82,6 +86,17 @@ pub struct Collector {
     groups: JoinHandle<()>,
 }
 
+/// What can be said of a configuration without starting anything.
+///
+/// # Errors
+/// What [`Collector::start`] would say.
+pub fn check(config: &CollectorConfig) -> Result<(), StartError> {
+    config.topics.as_topic_config()?;
+    let mut options = WalOptions::new(PathBuf::new(), Arc::new(RealDisk), Arc::new(SystemClock::new()));
+    set_sizes(&mut options, &config.wal);
+    options.check().map_err(StartError::Wal)
+}
+
 impl Collector {
     /// Starts on the machine's own disk and clock. Returns once clients are served; until then `/readyz` says what is
     /// still to be done.
@@ -89,17 +104,19 @@ impl Collector {
     /// # Errors
     /// When a port is taken, the directory cannot be used, or what is in it cannot be recovered.
     pub async fn start(config: &CollectorConfig) -> Result<Self, StartError> {
+        check(config)?;
         let (clock, disk) = (Arc::new(SystemClock::new()), Arc::new(RealDisk));
         let topic_defaults = config.topics.as_topic_config()?;
-        let memory = RequestMemory::new(bytes_of(config.kafka.request_memory));
-        let listener = bind_kafka(config, memory.clone()).await?;
+        let request_memory = MemoryBudget::new(config.kafka.request_memory.as_usize());
+        let fetch_memory = MemoryBudget::new(config.kafka.fetch_memory.as_usize());
+        let listener = bind_kafka(config, request_memory.clone()).await?;
         let kafka_addr = listener.local_addr().map_err(|source| kafka_error(config, source))?;
         let server = HttpServer::bind(&config.http.listen, HttpLimits::default()).await?;
         let http_addr = server.local_addr();
 
         let stop = CancellationToken::new();
         let readiness = Readiness::waiting_for(&[RECOVERY]);
-        let http_state = http::State::new(listener.open_connections(), memory)?;
+        let http_state = http::State::new(listener.open_connections(), request_memory, fetch_memory.clone())?;
         let metrics = http_state.metrics();
         let router = http_state.router(readiness.clone());
         let http = tokio::spawn(server.serve(router, stop.clone().cancelled_owned()));
@@ -116,7 +133,7 @@ impl Collector {
         let groups = Coordinator::open(log, Arc::<SystemClock>::clone(&clock), config.groups.options()).await?;
         http_state.watch(Arc::clone(&broker), Arc::clone(&groups));
 
-        let context = Arc::new(context(config, kafka_addr, &broker, &groups, metrics));
+        let context = Arc::new(context(config, kafka_addr, &broker, &groups, metrics, fetch_memory));
         let listener = tokio::spawn(listener.run(context, stop.clone()));
         let groups = tokio::spawn(groups.run());
         readiness.ready(RECOVERY);
@@ -169,14 +186,14 @@ fn kafka_error(config: &CollectorConfig, source: io::Error) -> StartError {
     }
 }
 
-async fn bind_kafka(config: &CollectorConfig, memory: RequestMemory) -> Result<Listener, StartError> {
+async fn bind_kafka(config: &CollectorConfig, memory: MemoryBudget) -> Result<Listener, StartError> {
     let kafka = &config.kafka;
     if !kafka.listen.is_loopback() {
         tracing::warn!(address = %kafka.listen, "the Kafka port is open to the network without authentication");
     }
     let options = ListenerOptions {
         connections_max: kafka.connections_max,
-        request_bytes_max: bytes_of(kafka.request_bytes_max),
+        request_bytes_max: kafka.request_bytes_max.as_usize(),
         idle: kafka.idle_timeout.0,
         stall: kafka.stall_timeout.0,
     };
@@ -199,9 +216,7 @@ fn broker_options(
     options.node_id = config.node_id;
     options.topic_defaults = topic_defaults;
     options.rng = StdRng::from_os_rng();
-    options.wal.file_bytes = config.wal.file_bytes.0;
-    options.wal.budget_bytes = config.wal.budget_bytes.0;
-    options.wal.cache_bytes = config.wal.cache_bytes.0;
+    set_sizes(&mut options.wal, &config.wal);
     let metrics = Arc::clone(metrics);
     options.wal.on_commit = Arc::new(move |commit| {
         metrics.commit_seconds.with([]).observe(commit.took.as_secs_f64());
@@ -210,12 +225,19 @@ fn broker_options(
     Ok(options)
 }
 
+fn set_sizes(options: &mut WalOptions, config: &WalConfig) {
+    options.file_bytes = config.file_bytes.0;
+    options.budget_bytes = config.budget_bytes.0;
+    options.cache_bytes = config.cache_bytes.0;
+}
+
 fn context(
     config: &CollectorConfig,
     listening: SocketAddr,
     broker: &Arc<Broker>,
     groups: &Arc<Coordinator>,
     metrics: Arc<CollectorMetrics>,
+    fetch_memory: MemoryBudget,
 ) -> Context {
     let advertised = config.kafka.advertised.as_ref().unwrap_or(&config.kafka.listen);
     // Port 0 asks the operating system for one, and that is what clients must be told.
@@ -231,13 +253,10 @@ fn context(
         advertised_host: advertised.host.as_str().into(),
         advertised_port: port,
         limits: Limits {
-            fetch_bytes_max: bytes_of(config.kafka.fetch_bytes_max),
+            fetch_bytes_max: config.kafka.fetch_bytes_max.as_usize(),
             auto_create_topics: config.topics.auto_create,
             default_partitions: config.topics.partitions,
         },
+        fetch_memory,
     }
-}
-
-fn bytes_of(size: tailrace_shared::config::ByteSize) -> usize {
-    usize::try_from(size.0).unwrap_or(usize::MAX)
 }

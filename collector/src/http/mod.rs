@@ -16,7 +16,7 @@ use tailrace_shared::telemetry::process::ProcessMetrics;
 
 use crate::broker::Broker;
 use crate::group::Coordinator;
-use crate::kafka::RequestMemory;
+use crate::kafka::MemoryBudget;
 use crate::metrics::CollectorMetrics;
 
 /// What the pages show.
@@ -32,7 +32,11 @@ impl State {
     ///
     /// # Errors
     /// When two metrics have the same name.
-    pub fn new(connections: Arc<AtomicUsize>, memory: RequestMemory) -> prometheus::Result<Self> {
+    pub fn new(
+        connections: Arc<AtomicUsize>,
+        requests: MemoryBudget,
+        fetches: MemoryBudget,
+    ) -> prometheus::Result<Self> {
         let mut exporter = Exporter::default();
         ProcessMetrics::export(&mut exporter)?;
         let metrics = Arc::new(CollectorMetrics::register(exporter.registry())?);
@@ -45,7 +49,8 @@ impl State {
                     .connections
                     .with([])
                     .set(whole(connections.load(Ordering::Relaxed)));
-                metrics.request_memory_bytes.with([]).set(whole(memory.held_bytes()));
+                metrics.request_memory_bytes.with([]).set(whole(requests.held_bytes()));
+                metrics.fetch_memory_bytes.with([]).set(whole(fetches.held_bytes()));
                 if let Some((broker, groups)) = watched.get() {
                     let mut now = Seen::default();
                     show_broker(&metrics, broker, &mut now);

@@ -17,7 +17,7 @@ use tokio::time::{Instant, timeout};
 
 use super::context::{Call, Context};
 use super::frame_reader::{Frame, FrameError, FrameReader};
-use super::memory::RequestMemory;
+use super::memory::MemoryBudget;
 use super::table::{self, Answer, RequestError, Started};
 
 /// How many requests of one connection may wait for their answers.
@@ -63,7 +63,7 @@ impl ConnectionError {
 /// Serves one client until it leaves, breaks the protocol, or is idle for too long.
 pub(super) async fn serve<S>(
     context: Arc<Context>,
-    memory: RequestMemory,
+    memory: MemoryBudget,
     limits: ConnectionLimits,
     socket: S,
     peer: SocketAddr,

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use bytestring::ByteString;
 use tailrace_shared::kafka::ApiKey;
 
+use super::memory::MemoryBudget;
 use crate::broker::Broker;
 use crate::group::Coordinator;
 use crate::metrics::CollectorMetrics;
@@ -24,6 +25,8 @@ pub struct Context {
     pub advertised_port: u16,
     /// What bounds requests.
     pub limits: Limits,
+    /// What fetched batches may hold until they are sent.
+    pub fetch_memory: MemoryBudget,
 }
 
 /// What bounds requests and what they may set off.

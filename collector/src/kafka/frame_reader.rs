@@ -7,7 +7,7 @@ use bytes::{Buf, Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::time::{Instant, timeout_at};
 
-use super::memory::{MemoryPermit, RequestMemory};
+use super::memory::{MemoryBudget, MemoryPermit};
 
 /// Size of the length before each frame.
 const LENGTH_BYTES: usize = 4;
@@ -50,14 +50,14 @@ pub(super) struct Frame {
 pub(super) struct FrameReader<R> {
     socket: R,
     buffer: BytesMut,
-    memory: RequestMemory,
+    memory: MemoryBudget,
     granted: Option<MemoryPermit>,
     limit: usize,
     stall: Duration,
 }
 
 impl<R: AsyncRead + Unpin> FrameReader<R> {
-    pub(super) fn new(socket: R, memory: RequestMemory, limit: usize, stall: Duration) -> Self {
+    pub(super) fn new(socket: R, memory: MemoryBudget, limit: usize, stall: Duration) -> Self {
         Self {
             socket,
             buffer: BytesMut::new(),
@@ -160,7 +160,7 @@ mod tests {
     const LIMIT: usize = 1024 * 1024;
 
     fn reader(bytes: &'static [u8]) -> FrameReader<&'static [u8]> {
-        FrameReader::new(bytes, RequestMemory::new(LIMIT), LIMIT, Duration::from_secs(1))
+        FrameReader::new(bytes, MemoryBudget::new(LIMIT), LIMIT, Duration::from_secs(1))
     }
 
     #[tokio::test]
@@ -208,7 +208,7 @@ mod tests {
         tokio::io::AsyncWriteExt::write_all(&mut client, b"\0\0\0\x10ab")
             .await
             .unwrap();
-        let mut reader = FrameReader::new(server, RequestMemory::new(LIMIT), LIMIT, Duration::from_secs(30));
+        let mut reader = FrameReader::new(server, MemoryBudget::new(LIMIT), LIMIT, Duration::from_secs(30));
         assert!(matches!(reader.next().await, Err(FrameError::Stalled(_))));
     }
 
@@ -225,7 +225,7 @@ mod tests {
                 tokio::time::sleep(Duration::from_secs(10)).await;
             }
         });
-        let mut reader = FrameReader::new(server, RequestMemory::new(LIMIT), LIMIT, Duration::from_secs(30));
+        let mut reader = FrameReader::new(server, MemoryBudget::new(LIMIT), LIMIT, Duration::from_secs(30));
         assert!(matches!(reader.next().await, Err(FrameError::Stalled(_))));
         dripping.abort();
     }
@@ -233,7 +233,7 @@ mod tests {
     #[tokio::test]
     async fn client_that_goes_is_noticed_and_what_it_sent_ahead_is_not_lost() {
         let (mut client, server) = tokio::io::duplex(64);
-        let mut reader = FrameReader::new(server, RequestMemory::new(LIMIT), LIMIT, Duration::from_secs(30));
+        let mut reader = FrameReader::new(server, MemoryBudget::new(LIMIT), LIMIT, Duration::from_secs(30));
         let frame = b"\0\0\0\x08abcdefgh";
         tokio::io::AsyncWriteExt::write_all(&mut client, frame).await.unwrap();
         let waited = tokio::time::timeout(Duration::from_millis(5), reader.closed()).await;
@@ -276,7 +276,7 @@ mod tests {
                         }
                     });
                     let stall = Duration::from_secs(30);
-                    let mut reader = FrameReader::new(server, RequestMemory::new(LIMIT), LIMIT, stall);
+                    let mut reader = FrameReader::new(server, MemoryBudget::new(LIMIT), LIMIT, stall);
                     let mut read = Vec::new();
                     loop {
                         tokio::select! {

@@ -15,7 +15,7 @@ use tokio_util::task::TaskTracker;
 use super::connection::{self, ConnectionError, ConnectionLimits};
 use super::context::Context;
 use super::frame_reader::FrameError;
-use super::memory::RequestMemory;
+use super::memory::MemoryBudget;
 use crate::metrics::CollectorMetrics;
 
 /// What bounds the listener.
@@ -46,7 +46,7 @@ impl Default for ListenerOptions {
 pub struct Listener {
     socket: TcpListener,
     options: ListenerOptions,
-    memory: RequestMemory,
+    memory: MemoryBudget,
     open: Arc<AtomicUsize>,
 }
 
@@ -55,7 +55,7 @@ impl Listener {
     ///
     /// # Errors
     /// When the port is taken or may not be used.
-    pub async fn bind(address: &ListenAddr, options: ListenerOptions, memory: RequestMemory) -> io::Result<Self> {
+    pub async fn bind(address: &ListenAddr, options: ListenerOptions, memory: MemoryBudget) -> io::Result<Self> {
         let socket = TcpListener::bind((address.host.as_str(), address.port)).await?;
         Ok(Self {
             socket,

@@ -15,4 +15,4 @@ mod table;
 
 pub use context::{Call, Context, Limits};
 pub use listener::{Listener, ListenerOptions};
-pub use memory::RequestMemory;
+pub use memory::MemoryBudget;

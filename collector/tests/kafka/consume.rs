@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use tailrace_shared::config::ByteSize;
 use tailrace_shared::kafka::messages::*;
 use tailrace_shared::record::Batches;
 use tokio::time::{sleep, timeout};
@@ -124,4 +125,27 @@ async fn limits_are_kept_but_for_one_batch() {
         let sizes = (size_of(&answer, 0), size_of(&answer, 1));
         assert_eq!(sizes, expected, "{max_bytes} and {partition_max_bytes}");
     }
+}
+
+#[tokio::test]
+async fn slow_reader_of_much_leaves_others_with_less_and_gives_it_back() {
+    const MIB: usize = 1 << 20;
+    let server = Server::start_with(|config| config.kafka.fetch_memory = ByteSize::mib(16)).await;
+    let (mut slow, _) = server.with_topic("logs").await;
+    for _ in 0..15 {
+        slow.produce("logs", 0, batch(&[&vec![7; MIB]])).await;
+    }
+    let mut all = waiting(fetch_request("logs", 0, 0), 1, 100);
+    all.max_bytes = i32::MAX;
+    all.topics[0].partitions[0].partition_max_bytes = i32::MAX;
+    let len = |answer: FetchResponse| answer.responses[0].partitions[0].records.as_ref().unwrap().len() / MIB;
+    let asked = slow.send(&all, 12).await;
+    slow.socket.readable().await.unwrap();
+
+    let mut other = server.client().await;
+    let answer = other.ask(&all, 12).await;
+    assert_eq!((answer.error_code, len(answer)), (0, 0), "nothing is left");
+    assert_eq!(len(slow.receive::<FetchRequest>(asked, 12).await), 15);
+    let served = async { while len(other.ask(&all, 12).await) != 15 {} };
+    timeout(Duration::from_secs(30), served).await.unwrap();
 }

@@ -37,6 +37,12 @@ impl ByteSize {
         Self(mebibytes << 20)
     }
 
+    /// For what lies in memory; more than fits is the most that fits.
+    #[must_use]
+    pub fn as_usize(self) -> usize {
+        usize::try_from(self.0).unwrap_or(usize::MAX)
+    }
+
     /// So many binary gigabytes.
     #[must_use]
     pub const fn gib(gibibytes: u64) -> Self {

@@ -37,6 +37,23 @@ impl Records {
     }
 }
 
+impl IntoIterator for Records {
+    type Item = Bytes;
+    type IntoIter = std::vec::IntoIter<Bytes>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.pieces.into_iter()
+    }
+}
+
+impl FromIterator<Bytes> for Records {
+    fn from_iter<I: IntoIterator<Item = Bytes>>(pieces: I) -> Self {
+        Self {
+            pieces: pieces.into_iter().collect(),
+        }
+    }
+}
+
 impl From<Vec<Bytes>> for Records {
     fn from(pieces: Vec<Bytes>) -> Self {
         Self { pieces }

@@ -2,6 +2,7 @@
 //! enough. Fetch sessions (KIP-227) are declined, which every client accepts: a full fetch each time. There are no
 //! transactions yet, so both isolation levels read the same.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tailrace_shared::kafka::messages::fetch::{
@@ -10,11 +11,12 @@ use tailrace_shared::kafka::messages::fetch::{
 use tailrace_shared::kafka::messages::{FetchRequest, FetchResponse};
 use tailrace_shared::kafka::{ErrorCode, Records};
 use tailrace_shared::record::{BatchHeader, Compression};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 
 use super::topic_ref::{check_leader_epoch, find_partition, find_topic};
 use crate::kafka::context::{Call, Context};
 use crate::kafka::errors::ToErrorCode;
+use crate::kafka::memory::MemoryPermit;
 use crate::metrics::CollectorMetrics;
 use crate::partition::{Awaited, Partition, ReadBatches, ReadLimits, any_beyond};
 
@@ -22,6 +24,9 @@ use crate::partition::{Awaited, Partition, ReadBatches, ReadLimits, any_beyond};
 const ZSTD_SINCE: i16 = 10;
 /// From this version on, an answer can say who leads (KIP-595).
 const CURRENT_LEADER_SINCE: i16 = 12;
+
+/// What a fetch waits for if more is not free: room for a batch.
+const MEMORY_BYTES_MIN: usize = 2 << 20;
 
 /// One look at all partitions.
 #[derive(Default)]
@@ -47,6 +52,17 @@ impl Round {
         }
     }
 
+    /// The batches hold their memory until they are sent.
+    fn hold(&mut self, mut memory: MemoryPermit) {
+        memory.shrink_to(self.bytes);
+        let memory = Arc::new(memory);
+        let partitions = self.responses.iter_mut().flat_map(|topic| &mut topic.partitions);
+        for records in partitions.filter_map(|data| data.records.as_mut()) {
+            let pieces = std::mem::take(records).into_iter();
+            *records = pieces.map(|piece| memory.attach(piece)).collect();
+        }
+    }
+
     fn report(&self, metrics: &CollectorMetrics) {
         for (topic, bytes, records) in &self.counts {
             metrics.fetched_bytes.with([topic]).inc_by(*bytes);
@@ -66,23 +82,32 @@ pub(in crate::kafka) async fn fetch(context: &Context, call: &Call, request: Fet
     let wait = Duration::from_millis(u64::try_from(request.max_wait_ms).unwrap_or(0));
     let deadline = Instant::now() + wait;
     let enough = usize::try_from(request.min_bytes).unwrap_or(0);
+    let asked = usize::try_from(request.max_bytes).unwrap_or(0);
+    let bytes_max = asked.min(context.limits.fetch_bytes_max);
     loop {
-        let round = read_all(context, call, &request).await;
+        // Without memory in time the answer has no batches, and the client asks again.
+        let wanted = bytes_max.min(MEMORY_BYTES_MIN)..=bytes_max;
+        let memory = timeout_at(deadline, context.fetch_memory.acquire_within(wanted)).await;
+        let limits = ReadLimits {
+            max_bytes: memory.as_ref().map_or(0, |memory| memory.bytes().min(bytes_max)),
+            at_least_one: memory.is_ok(),
+        };
+        let mut round = read_all(context, call, &request, limits).await;
         if round.bytes >= enough || round.urgent || Instant::now() >= deadline {
+            round.hold(memory.unwrap_or_default());
             round.report(&context.metrics);
             return FetchResponse {
                 responses: round.responses,
                 ..Default::default()
             };
         }
+        drop(memory);
         // Either something new came or the time is over; the next round tells.
-        drop(tokio::time::timeout_at(deadline, any_beyond(round.awaited)).await);
+        drop(timeout_at(deadline, any_beyond(round.awaited)).await);
     }
 }
 
-async fn read_all(context: &Context, call: &Call, request: &FetchRequest) -> Round {
-    let asked = usize::try_from(request.max_bytes).unwrap_or(0);
-    let budget = asked.min(context.limits.fetch_bytes_max);
+async fn read_all(context: &Context, call: &Call, request: &FetchRequest, limits: ReadLimits) -> Round {
     let mut round = Round::default();
     for asked in &request.topics {
         let mut response = FetchableTopicResponse {
@@ -91,7 +116,7 @@ async fn read_all(context: &Context, call: &Call, request: &FetchRequest) -> Rou
             partitions: Vec::new(),
         };
         for wanted in &asked.partitions {
-            let data = read_partition(context, call, asked, wanted, budget, &mut round).await;
+            let data = read_partition(context, call, asked, wanted, limits, &mut round).await;
             round.bytes += data.records.as_ref().map_or(0, Records::len);
             round.urgent |= data.error_code != 0 || data.diverging_epoch != EpochEndOffset::default();
             response.partitions.push(data);
@@ -106,7 +131,7 @@ async fn read_partition(
     call: &Call,
     topic: &FetchTopic,
     wanted: &FetchPartition,
-    budget: usize,
+    limits: ReadLimits,
     round: &mut Round,
 ) -> PartitionData {
     let found = find_topic(&context.broker, &topic.topic, topic.topic_id);
@@ -135,8 +160,8 @@ async fn read_partition(
     }
     let own_limit = usize::try_from(wanted.partition_max_bytes).unwrap_or(0);
     let limits = ReadLimits {
-        max_bytes: own_limit.min(budget.saturating_sub(round.bytes)),
-        at_least_one: round.bytes == 0,
+        max_bytes: own_limit.min(limits.max_bytes.saturating_sub(round.bytes)),
+        at_least_one: limits.at_least_one && round.bytes == 0,
     };
     let progress = partition.progress();
     let name = found.as_ref().map_or("", |topic| topic.meta.name.as_str());
