@@ -175,7 +175,7 @@ impl Finder {
                 }
                 Event::Changed { file, metadata } => {
                     self.known.update(file, &metadata);
-                    tail.seen(file, metadata.len);
+                    tail.seen(file, &metadata);
                     changed = true;
                 }
                 Event::Unseen { file } => unseen.push(file),
@@ -236,7 +236,7 @@ impl Finder {
                 }
             };
             if self.known.update(file, &metadata) {
-                tail.seen(file, metadata.len);
+                tail.seen(file, &metadata);
                 changed = true;
             }
         }
@@ -284,6 +284,10 @@ impl Finder {
                 None => inherited.unwrap_or_else(|| lane_of(&self.host, path)),
             },
             after,
+            modified_ms: match continued {
+                Some(position) if position.path != *path => position.modified_ms,
+                _ => metadata.modified_ms,
+            },
         };
         self.latest.insert(origin.to_path_buf(), file);
         tail.follow(file, arrival, handle, &opening, now);

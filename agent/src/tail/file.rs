@@ -42,6 +42,8 @@ pub struct Followed {
     pub mark: Mark,
     /// The longest that it was seen since it began.
     pub high: u64,
+    /// See [`FilePosition::modified_ms`].
+    pub modified_ms: i64,
     /// What went wrong last, if it has not been mended since.
     pub error: Option<Box<str>>,
     /// How its lines become records; made when it is first needed.
@@ -83,6 +85,8 @@ pub struct Arrival {
     pub lane: u16,
     /// Is read to its end first.
     pub after: Option<FileNo>,
+    /// See [`FilePosition::modified_ms`].
+    pub modified_ms: i64,
 }
 
 /// How a file that was just found begins its life.
@@ -194,6 +198,7 @@ impl Followed {
             lane: arrival.lane,
             mark: opening.mark,
             high: opening.len,
+            modified_ms: arrival.modified_ms,
             error: None,
             encoding: None,
             handle: None,
@@ -226,6 +231,14 @@ impl Followed {
         self.high = if at_end { end } else { self.high.max(end) };
     }
 
+    /// It was seen like this under its name.
+    pub(super) fn see(&mut self, metadata: &Metadata) {
+        self.high = self.high.max(metadata.len);
+        if self.path == self.origin {
+            self.modified_ms = self.modified_ms.max(metadata.modified_ms);
+        }
+    }
+
     /// Bytes that are known to be there and were not consumed.
     #[must_use]
     pub fn unread(&self) -> u64 {
@@ -250,6 +263,7 @@ impl Followed {
             tail_checksum: self.mark.checksum,
             tail_checksum_len: self.mark.checksum_len,
             mid_line: self.mark.mid_line,
+            modified_ms: self.modified_ms,
         }
     }
 }

@@ -90,7 +90,11 @@ impl Tail {
         }
         followed.named_at = now;
         match self.disk.metadata(&followed.path) {
-            Ok(metadata) => metadata.id != followed.key.id,
+            Ok(metadata) if metadata.id == followed.key.id => {
+                followed.see(&metadata);
+                false
+            }
+            Ok(_) => true,
             Err(error) => error.kind() == io::ErrorKind::NotFound,
         }
     }
