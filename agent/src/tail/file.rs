@@ -160,7 +160,8 @@ pub fn begin(
     })
 }
 
-pub(super) fn read_head(file: &dyn DiskFile) -> io::Result<Vec<u8>> {
+/// The bytes that a fingerprint is of.
+pub fn read_head(file: &dyn DiskFile) -> io::Result<Vec<u8>> {
     let mut head = vec![0; Fingerprint::HEAD_LEN];
     let mut filled = 0;
     while let Some(room) = head.get_mut(filled..).filter(|room| !room.is_empty()) {
@@ -243,6 +244,12 @@ impl Followed {
     #[must_use]
     pub fn unread(&self) -> u64 {
         self.high.saturating_sub(self.mark.offset)
+    }
+
+    /// Whether another file was read, or is still to be read, before this one under its name.
+    #[must_use]
+    pub fn has_predecessor(&self) -> bool {
+        self.after.is_some()
     }
 
     /// Whether it has no name any more, as far as is known.

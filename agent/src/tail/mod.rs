@@ -9,6 +9,7 @@
 //! as far as it was seen.
 
 mod buffer;
+mod copy;
 mod file;
 mod open;
 mod resume;
@@ -22,7 +23,8 @@ use std::time::Duration;
 use tailrace_shared::disk::{Disk, DiskFile, Metadata};
 
 pub use buffer::{Buffer, Fill, Mark};
-pub use file::{Arrival, Continues, Followed, Opening, StartAt, begin};
+pub use copy::Original;
+pub use file::{Arrival, Continues, Followed, Opening, StartAt, begin, read_head};
 pub use resume::{Look, Resume, resume};
 pub use turn::{After, Turned};
 
