@@ -15,6 +15,9 @@ use tailrace_shared::disk::{Disk, FileId, Metadata};
 
 use super::listing::regular_files;
 
+/// With fewer digits what follows a dash is no date: `worker-2` is not what became of `worker`.
+const DATE_DIGITS_MIN: usize = 4;
+
 /// Where rotated names lie, and the name that they begin with.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Place {
@@ -114,6 +117,13 @@ pub fn age(path: &Path) -> impl Ord + use<> {
     (Reverse(number.unwrap_or(0)), path.to_owned())
 }
 
+/// Whether a name is what rotation makes of another.
+#[must_use]
+pub fn is_rotated(path: &Path, name: &Path) -> bool {
+    path.file_name()
+        .is_some_and(|file_name| stems_of(file_name).any(|stem| name.file_name() == Some(stem)))
+}
+
 /// The names that rotation may have made this one of.
 fn stems_of(name: &OsStr) -> impl Iterator<Item = &OsStr> {
     let bytes = name.as_bytes();
@@ -124,7 +134,12 @@ fn stems_of(name: &OsStr) -> impl Iterator<Item = &OsStr> {
         .map_or(0, |last| last + 1);
     (end_of_stem.max(1)..bytes.len()).filter_map(move |at| {
         let (stem, suffix) = bytes.split_at_checked(at)?;
-        let is_rotated = matches!(suffix, [b'.' | b'-', digit, ..] if digit.is_ascii_digit());
+        let digits = suffix.iter().filter(|byte| byte.is_ascii_digit()).count();
+        let is_rotated = match suffix {
+            [b'.', first, ..] => first.is_ascii_digit(),
+            [b'-', first, ..] => first.is_ascii_digit() && digits >= DATE_DIGITS_MIN,
+            _ => false,
+        };
         is_rotated.then(|| OsStr::from_bytes(stem))
     })
 }
@@ -168,6 +183,7 @@ mod tests {
             "app.log..1x",
             "other.log.1",
             "app.log.T1",
+            "app.log-2",
         ];
         for name in others {
             assert!(!stems(name).contains(&"app.log"), "{name}");
@@ -223,14 +239,18 @@ mod tests {
             "/pods/0.log.20261124-101112",
             "/log/a.log.1",
             "/log/a.log.2.gz",
-            "/log/old/a.log-1",
+            "/log/old/a.log-20261123",
             "/log/b.log.1",
         ] {
             disk.append(Path::new(file), b"x").unwrap();
         }
         disk.create_dir_all(Path::new("/log/a.log.3")).unwrap();
         disk.symlink(Path::new("/pods/0.log"), Path::new("/log/a.log")).unwrap();
-        let places = places(&disk, Path::new("/log/a.log"), Some(Path::new("/log/old/a.log-2")));
+        let places = places(
+            &disk,
+            Path::new("/log/a.log"),
+            Some(Path::new("/log/old/a.log-20261124")),
+        );
         let paths: Vec<_> = rotated(&disk, &places)
             .concat()
             .into_iter()
@@ -238,7 +258,7 @@ mod tests {
             .collect();
         assert_eq!(
             paths,
-            ["/log/a.log.1", "/pods/0.log.20261124-101112", "/log/old/a.log-1"].map(PathBuf::from)
+            ["/log/a.log.1", "/pods/0.log.20261124-101112", "/log/old/a.log-20261123"].map(PathBuf::from)
         );
     }
 

@@ -15,7 +15,7 @@ mod pattern;
 mod tests;
 mod walk;
 
-pub use generations::{Place, Rotated, age, places, rotated, unseen};
+pub use generations::{Place, Rotated, age, is_rotated, places, rotated, unseen};
 pub use known::{Event, FileNo, Known};
 pub use locate::{Whereabouts, locate};
 pub use pattern::{Pattern, PatternError, exclusions};

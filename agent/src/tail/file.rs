@@ -217,10 +217,12 @@ impl Followed {
         }
     }
 
-    /// It has another content now, from its start.
-    pub(super) fn restart(&mut self, len: u64) {
-        (self.mark, self.high, self.reached) = (Mark::default(), len, 0);
+    /// It has another content now, from its start. Of the former one there may be a copy of the same moment.
+    pub(super) fn restart(&mut self, metadata: &Metadata) {
+        (self.mark, self.high, self.reached) = (Mark::default(), metadata.len, 0);
         self.key.fingerprint = Fingerprint::default();
+        self.see(metadata);
+        self.modified_ms = self.modified_ms.saturating_add(1);
     }
 
     /// A read came to `end`; `at_end` if the file ended there.
@@ -244,12 +246,6 @@ impl Followed {
     #[must_use]
     pub fn unread(&self) -> u64 {
         self.high.saturating_sub(self.mark.offset)
-    }
-
-    /// Whether another file was read, or is still to be read, before this one under its name.
-    #[must_use]
-    pub fn has_predecessor(&self) -> bool {
-        self.after.is_some()
     }
 
     /// Whether it has no name any more, as far as is known.
