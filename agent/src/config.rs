@@ -125,8 +125,8 @@ pub struct FilesConfig {
     /// Where their lines go.
     pub topic: TopicName,
     /// Globs: `*`, `?`, `[…]`, `{a,b}` within a name, `**` for any number of directories. A relative one is taken from
-    /// where the agent was started. Select rotated names too: a renamed file is not read again, and what was rotated more
-    /// than once while the agent was down is found. But not the copies of `copytruncate`, which are files of their own.
+    /// where the agent was started. Rotated names need not be selected: a renamed file is read to its end, and what was
+    /// rotated before it was seen is found beside the name that it had.
     pub include: Vec<Glob>,
     /// Globs of what to leave out; one without a slash is for names anywhere. Default none.
     #[serde(default)]

@@ -47,6 +47,9 @@ pub struct FilePosition {
     pub tail_checksum_len: u32,
     /// True if the bytes just before `offset` were sent as a partial line (idle, or split for its length).
     pub mid_line: bool,
+    /// Its last modification when it was last seen under `path`, milliseconds since the Unix epoch, or a later time at
+    /// which it was still there. What has had that name after it was modified then or later.
+    pub modified_ms: i64,
 }
 
 /// How many bytes before a position its checksum covers, once there are that many.

@@ -24,6 +24,7 @@ tailrace_shared::metrics! {
         lost_bytes: Counter["topic"] = "tailrace_agent_lost_bytes_total", "Bytes known to have been in files that were deleted or cut before they were read.";
         files_followed: Gauge["topic"] = "tailrace_agent_files_followed", "Files that are followed.";
         rotations: Counter["topic"] = "tailrace_agent_rotations_total", "Followed files that were renamed or deleted.";
+        rotated_unseen: Counter["topic"] = "tailrace_agent_rotated_unseen_total", "Files that were rotated before they were seen, and found and read from their start.";
         truncations: Counter["topic"] = "tailrace_agent_truncations_total", "Followed files that were cut or written over, and read again from their start.";
         torn_files: Counter["topic"] = "tailrace_agent_torn_files_total", "Files that lost bytes already read, as in a power failure, and were followed on from where they end.";
         read_errors: Counter["topic"] = "tailrace_agent_read_errors_total", "Failed attempts to open or read a file.";

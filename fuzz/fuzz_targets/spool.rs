@@ -71,7 +71,7 @@ fn files(mut input: Input<'_>) -> Vec<Vec<u8>> {
 }
 
 fn header(number: u64) -> Vec<u8> {
-    let mut block = b"TRSPOOL\0\x01\0\0\0\0\0\0\0".to_vec();
+    let mut block = b"TRSPOOL\0\x02\0\0\0\0\0\0\0".to_vec();
     block.extend(number.to_le_bytes());
     block.extend(SEED.to_le_bytes());
     block.extend(crc32c(&[&block]).to_le_bytes());

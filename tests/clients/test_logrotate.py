@@ -2,6 +2,7 @@
 
 import pathlib
 import subprocess
+import time
 from collections.abc import Callable
 
 import pytest
@@ -63,6 +64,26 @@ def test_rename_while_the_agent_is_down(tmp_path: pathlib.Path, collector: Colle
         log.write_bytes(text(batch(2)))
         agent.start().wait_ready()
         wait_for_lines(collector.bootstrap, batch(0) + batch(1) + batch(2))
+
+
+def test_several_rotations_while_the_agent_is_down(tmp_path: pathlib.Path, collector: Collector) -> None:
+    """No agent ever saw the files in between under the name that it follows; they are found beside it."""
+    log = tmp_path / "app.log"
+    lines = batch(0)
+    log.write_bytes(text(lines))
+    agent = Agent(tmp_path, collector.bootstrap, follow(log))
+    with agent.start().wait_ready():
+        wait_for_lines(collector.bootstrap, lines)
+        for how, first in (("create", 1), ("create\n    dateext\n    dateformat -%Y%m%d-%s", ROTATIONS + 1)):
+            agent.kill()
+            for number in range(first, first + ROTATIONS):
+                logrotate(log, how)
+                log.write_bytes(text(batch(number)))
+                lines += batch(number)
+                time.sleep(1)  # or a name with a time would be taken
+            logrotate(log, how)
+            agent.start().wait_ready()
+            wait_for_lines(collector.bootstrap, lines)
 
 
 def test_copytruncate(tmp_path: pathlib.Path, collector: Collector, start_agent: Callable[[str], Agent]) -> None:

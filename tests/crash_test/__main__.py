@@ -58,7 +58,7 @@ class Crash:
         self.kills: collections.Counter[str] = collections.Counter()
 
     def inputs(self) -> str:
-        """Half of the writers rename their files to names that match as well, half to names that do not."""
+        """Of half of the writers rotated names are selected as well, of the others only the name that they write to."""
         inputs = '[read]\nscan_interval = "2s"\n[spool]\nfile_bytes = "4MiB"\nmax_bytes = "64MiB"\n'
         for directory, pattern in (("kept", "*"), ("away", "*.log")):
             (self.work / directory).mkdir()
@@ -66,12 +66,19 @@ class Crash:
         return inputs
 
     def writer(self, number: int) -> Writer:
+        seed, rate = self.options.seed, self.options.rate
         if number % 2 == 0:
-            directory, may_rotate = "kept", lambda _writer, _file: True
-        else:
-            # A name that does not match is only found if the agent knew the file before it was renamed.
-            directory, may_rotate = "away", self.arrived
-        return Writer(number, self.work / directory, self.options.seed, self.options.rate, may_rotate)
+            return Writer(number, self.work / "kept", seed, rate, (1, 5), lambda file: f".{file}", lambda *_: True)
+        # Often several times while the agent is down or looks away: it finds what came after a file that it has known.
+        lives_s = (0.01, 1)
+        suffix = (
+            (lambda file: f".{1000 + file}") if number % 4 == 1 else (lambda file: f"-20261124-{1795480800 + file}")
+        )
+        return Writer(number, self.work / "away", seed, rate, lives_s, suffix, self.has_begun)
+
+    def has_begun(self, writer: int, file: int) -> bool:
+        """Whether something was read of the writer's first file, or this is another."""
+        return file > 0 or self.arrived(writer, file)
 
     def run(self) -> list[str]:
         for writer in self.writers:
@@ -156,6 +163,9 @@ class Crash:
         statuses = {server.name: server.stop() for server in (self.agent, self.collector)}
         return [f"{name} stopped with status {status}" for name, status in statuses.items() if status != 0]
 
+    def unseen(self) -> int:
+        return self.agent.log_path.read_text(errors="replace").count("rotated before it was seen")
+
     def report(self) -> str:
         files = sum(len(writer.lines_per_file) for writer in self.writers)
         size = sum(path.stat().st_size for name in ("kept", "away") for path in (self.work / name).iterdir())
@@ -166,6 +176,7 @@ class Crash:
         return (
             f"{self.written()} lines, {size >> 20} MiB, in {files} files by {len(self.writers)} writers\n"
             f"killed: {kills}\n"
+            f"the agent found {self.unseen()} files that were rotated before it saw them\n"
             f"the collector: {self.collector.starts} starts, newest checkpoint {max(checkpoints, default='none')}, "
             f"{segments} segments"
         )

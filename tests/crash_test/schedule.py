@@ -31,4 +31,4 @@ def schedule(seed: int, names: list[str]) -> Iterator[Kill]:
         if not victims or pace != "recovering" or source.random() < 0.4:
             count = min(len(names), source.choices([1, 2, 3], [8, 2, 1])[0])
             victims = tuple(sorted(source.sample(names, count)))
-        yield Kill(source.uniform(*after_s), victims, source.choice([0, 0, 0.05, 0.5]))
+        yield Kill(source.uniform(*after_s), victims, source.choice([0, 0, 0.05, 0.5, 2]))

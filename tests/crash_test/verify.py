@@ -57,12 +57,18 @@ def check(lines: Iterable[tuple[Place, Line]], writers: list[Writer]) -> list[st
     """What is wrong, in words; nothing if all is well. The lines come in the order of their offsets."""
     findings: list[str] = []
     files: dict[tuple[int, int], File] = {}
+    latest: dict[tuple[int, int], int] = {}
     for place, line in lines:
         file = files.setdefault((line.writer, line.file), File(place[0]))
         wrong = file.take(line.number, place)
         if wrong is not None:
             path = writers[line.writer].path_of(line.file)
             findings.append(f"{path} line {line.number + 1} {wrong}")
+        before = latest.setdefault((line.writer, place[0]), line.file)
+        if line.file < before and line.number == 0:
+            path, other = (writers[line.writer].path_of(file) for file in (line.file, before))
+            findings.append(f"{path} begins at partition {place[0]} offset {place[1]}, after {other}")
+        latest[line.writer, place[0]] = max(before, line.file)
     for writer in writers:
         for number, written in enumerate(writer.lines_per_file):
             file = files.get((writer.number, number), File(-1))

@@ -1,4 +1,4 @@
-"""Programs that write logs: each appends numbered lines to its own file and rotates it by rename every few seconds."""
+"""Programs that write logs: each appends numbered lines to its own file and rotates it by rename every now and then."""
 
 import pathlib
 import random
@@ -10,7 +10,8 @@ from tests.crash_test.lines import Line, encode, filler
 
 
 class Writer(threading.Thread):
-    """Writes until told to stop. `may_rotate` is asked, with writer and file, before a file is renamed."""
+    """Writes until told to stop. `lives_s` is the shortest and the longest time between two rotations, `suffix` what
+    they add to the name; `may_rotate` is asked, with writer and file, before a file is renamed."""
 
     def __init__(
         self,
@@ -18,6 +19,8 @@ class Writer(threading.Thread):
         directory: pathlib.Path,
         seed: int,
         lines_per_second: int,
+        lives_s: tuple[float, float],
+        suffix: Callable[[int], str],
         may_rotate: Callable[[int, int], bool],
     ):
         super().__init__(daemon=True, name=f"writer-{number}")
@@ -25,6 +28,8 @@ class Writer(threading.Thread):
         self.path = directory / f"w{number}.log"
         self.random = random.Random(f"{seed} writer {number}")
         self.rate = lines_per_second
+        self.lives_s = lives_s
+        self.suffix = suffix
         self.may_rotate = may_rotate
         self.stopping = threading.Event()
         self.lines_per_file: list[int] = []
@@ -33,12 +38,12 @@ class Writer(threading.Thread):
         while not self.stopping.is_set():
             file = len(self.lines_per_file)
             self.lines_per_file.append(0)
-            self.write_file(file, time.monotonic() + self.random.uniform(1, 5))
+            self.write_file(file, time.monotonic() + self.random.uniform(*self.lives_s))
             if not self.stopping.is_set():
                 self.path.rename(self.rotated(file))
 
     def rotated(self, file: int) -> pathlib.Path:
-        return self.path.with_name(f"{self.path.name}.{file}")
+        return self.path.with_name(self.path.name + self.suffix(file))
 
     def path_of(self, file: int) -> pathlib.Path:
         """Where a file is now."""

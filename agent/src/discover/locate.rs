@@ -1,9 +1,11 @@
 //! Looks for files that left their glob beside where they were: a rotated `app.log.1` still has lines to give.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
-use tailrace_shared::disk::{Disk, FileId, FileKind, Metadata};
+use tailrace_shared::disk::{Disk, FileId, Metadata};
+
+use super::listing::regular_files;
 
 /// Where a file was found.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,7 +19,8 @@ pub enum Whereabouts {
 }
 
 /// Looks for each of some files under its last known path, then in that directory, then (where the path is a link) in
-/// the directory that it leads to. A directory is listed once, for all files sought in it.
+/// the directory that it leads to. A directory is listed for all files sought in it at once, and again if some were not
+/// found, since files may be renamed meanwhile.
 pub fn locate<K: Copy + Eq + std::hash::Hash>(disk: &dyn Disk, sought: &[(K, FileId, &Path)]) -> Vec<(K, Whereabouts)> {
     let mut results = Vec::with_capacity(sought.len());
     let mut by_dir: HashMap<PathBuf, Vec<usize>> = HashMap::new();
@@ -37,7 +40,11 @@ pub fn locate<K: Copy + Eq + std::hash::Hash>(disk: &dyn Disk, sought: &[(K, Fil
             .into_iter()
             .filter_map(|index| Some((sought.get(index)?.1, index)))
             .collect();
-        for (path, metadata) in regular_files(disk, &dir) {
+        let all_found = |found: &[(PathBuf, Metadata)]| {
+            let ids: HashSet<FileId> = found.iter().map(|(_, metadata)| metadata.id).collect();
+            wanted.keys().all(|id| ids.contains(id))
+        };
+        for (path, metadata) in regular_files(disk, &dir, |_| true, all_found) {
             if let Some((_, whereabouts @ Whereabouts::Nowhere)) =
                 wanted.get(&metadata.id).and_then(|index| results.get_mut(*index))
             {
@@ -57,16 +64,4 @@ fn directories(disk: &dyn Disk, path: &Path) -> Vec<PathBuf> {
         dirs.push(real_dir.to_owned());
     }
     dirs
-}
-
-fn regular_files<'a>(disk: &'a dyn Disk, dir: &'a Path) -> impl Iterator<Item = (PathBuf, Metadata)> + 'a {
-    let entries = disk.list(dir).unwrap_or_default();
-    entries
-        .into_iter()
-        .filter(|entry| entry.kind == FileKind::File)
-        .filter_map(move |entry| {
-            let path = dir.join(entry.name);
-            let metadata = disk.metadata(&path).ok()?;
-            Some((path, metadata))
-        })
 }

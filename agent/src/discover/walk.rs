@@ -93,6 +93,15 @@ impl Walker {
         })
     }
 
+    /// Whether an input may take a file that is not selected for its own sake: it is neither excluded, nor another
+    /// input's, nor the agent's own.
+    #[must_use]
+    pub fn may_take(&self, input: usize, path: &Path, id: FileId) -> bool {
+        !self.off_limits_ids.contains(&id)
+            && !path.ancestors().any(|part| self.excludes(input, part))
+            && self.input_of(path).is_none_or(|owner| owner == input)
+    }
+
     /// Looks at everything, from the root down.
     pub fn scan_all(&mut self) -> Scan {
         self.plans.clear();

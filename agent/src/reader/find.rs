@@ -1,6 +1,6 @@
 //! Keeps the set of followed files in step with the directories.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -8,36 +8,53 @@ use std::time::Duration;
 
 use tailrace_shared::disk::{Disk, DiskFile, FileId, FileKind, OpenMode};
 
+use super::unseen::Gap;
 use crate::discover::{Event, FileNo, Found, Known, Scan, Walker, Whereabouts, locate};
 use crate::position::{FilePosition, checksum};
 use crate::status::ReadMetrics;
 use crate::stretch::LANES;
-use crate::tail::{Arrival, Continues, Opening, StartAt, Tail, begin};
+use crate::tail::{Arrival, Continues, Followed, Opening, Original, StartAt, Tail, begin};
 use crate::watch::{Outcome, Rounds, Signal, Watch};
 
 /// Looks at directories when they are due, and tells [`Tail`] what became of the files.
 #[derive(Debug)]
 pub(super) struct Finder {
-    disk: Arc<dyn Disk>,
-    walker: Walker,
-    known: Known,
+    pub(super) disk: Arc<dyn Disk>,
+    pub(super) walker: Walker,
+    pub(super) known: Known,
     rounds: Rounds,
     /// From the spool: of files that were not met yet.
-    restored: HashMap<FileId, FilePosition>,
+    pub(super) restored: HashMap<FileId, FilePosition>,
     /// Whether no process has followed anything before this one.
     first_run: bool,
     first_scan: bool,
     next_scan: Duration,
     scan_interval: Duration,
     host: Arc<str>,
-    inputs: Vec<(Arc<str>, StartAt)>,
-    metrics: ReadMetrics,
+    pub(super) inputs: Vec<(Arc<str>, StartAt)>,
+    pub(super) metrics: ReadMetrics,
     /// What could not be opened or entered, so that it is said once.
-    troubled: HashSet<PathBuf>,
+    pub(super) troubled: HashSet<PathBuf>,
     /// Files whose positions the spool need not keep.
-    gone: Vec<FileId>,
+    pub(super) gone: Vec<FileId>,
     /// The file that was last met under a name that matched: it is read to its end before another with that name.
-    latest: HashMap<PathBuf, FileNo>,
+    pub(super) latest: HashMap<PathBuf, FileNo>,
+    /// Names under which files may have come and gone unseen.
+    pub(super) gaps: BTreeMap<PathBuf, Gap>,
+    /// Of files with these names that are gone: copies of them may still be about.
+    pub(super) originals: HashMap<PathBuf, Vec<Original>>,
+    /// What was said to be a copy.
+    pub(super) copies: HashSet<FileId>,
+}
+
+/// What came of opening a file where it was found.
+pub(super) enum Look {
+    /// It can be read.
+    Open(Arc<dyn DiskFile>, Opening),
+    /// It is not there any more.
+    NotThere,
+    /// It cannot be opened, which was said.
+    Failed,
 }
 
 impl Finder {
@@ -69,6 +86,9 @@ impl Finder {
             troubled: HashSet::new(),
             gone: Vec::new(),
             latest: HashMap::new(),
+            gaps: BTreeMap::new(),
+            originals: HashMap::new(),
+            copies: HashSet::new(),
         }
     }
 
@@ -108,11 +128,13 @@ impl Finder {
     }
 
     /// A file is followed no longer; if something is there after all, it is found anew.
-    pub(super) fn forget(&mut self, file: FileNo, origin: &Path, watch: &mut Watch) {
+    pub(super) fn forget(&mut self, file: FileNo, followed: &Followed, watch: &mut Watch) {
         self.look_for(file, watch);
         self.known.remove(file);
-        if self.latest.get(origin) == Some(&file) {
-            self.latest.remove(origin);
+        self.remember(&followed.origin, followed.into());
+        if self.latest.get(&*followed.origin) == Some(&file) {
+            self.latest.remove(&*followed.origin);
+            self.note_last_gap(followed);
         }
     }
 
@@ -175,16 +197,22 @@ impl Finder {
                 }
                 Event::Changed { file, metadata } => {
                     self.known.update(file, &metadata);
-                    tail.seen(file, metadata.len);
+                    tail.seen(file, &metadata);
                     changed = true;
                 }
                 Event::Unseen { file } => unseen.push(file),
             }
         }
         changed |= self.settle(&unseen, complete, tail, now);
+        changed |= self.close_gaps(&appeared, complete, tail, now);
+        let mut begun = Vec::new();
         for found in appeared {
-            changed |= self.appeared(&found, tail, now);
+            if let Some(file) = self.appeared(&found, tail, now) {
+                changed = true;
+                begun.push(file);
+            }
         }
+        self.date(&begun, tail);
         changed
     }
 
@@ -192,12 +220,7 @@ impl Finder {
         self.known.rename(file, to);
         tail.named(file, to.into());
         self.count_rotation(file, tail);
-    }
-
-    fn count_rotation(&self, file: FileNo, tail: &Tail) {
-        if let Some((topic, _)) = tail.get(file).and_then(|followed| self.inputs.get(followed.input)) {
-            self.metrics.rotations.with([topic]).inc();
-        }
+        self.note_gap(file, tail);
     }
 
     /// Finds out what became of files that were not met. Whether anything was new.
@@ -230,64 +253,119 @@ impl Finder {
                     if !was_nameless {
                         self.known.lose_name(file);
                         self.count_rotation(file, tail);
+                        self.note_gap(file, tail);
                         changed = true;
                     }
                     continue;
                 }
             };
             if self.known.update(file, &metadata) {
-                tail.seen(file, metadata.len);
+                tail.seen(file, &metadata);
                 changed = true;
             }
         }
         changed
     }
 
-    /// Follows a file that was not known. Whether that was possible.
-    fn appeared(&mut self, found: &Found, tail: &mut Tail, now: Duration) -> bool {
+    /// Follows a file that was not known. `None` if that was not possible.
+    fn appeared(&mut self, found: &Found, tail: &mut Tail, now: Duration) -> Option<FileNo> {
         let start_at = match self.inputs.get(found.input) {
             Some((_, start_at)) if self.first_run => *start_at,
             _ => StartAt::Beginning,
         };
-        self.follow(found, start_at, tail, now)
-    }
-
-    /// Whether that was possible.
-    fn follow(&mut self, found: &Found, start_at: StartAt, tail: &mut Tail, now: Duration) -> bool {
-        let Found { path, metadata, input } = found;
-        let (handle, opening) = match self.open(path, metadata.id, start_at) {
-            Ok(Some(opened)) => opened,
-            Ok(None) => return false,
-            Err(error) => {
-                self.trouble(path, *input, &error);
-                return false;
-            }
+        // It may have been renamed since it was met, and be followed by its new name already.
+        if self.known.by_id(found.metadata.id).is_some() {
+            return None;
+        }
+        let Look::Open(handle, opening) = self.look_into(found, start_at) else {
+            return None;
         };
-        self.troubled.remove(path);
-        let position = self.restored.remove(&metadata.id);
+        let position = self.restored.remove(&found.metadata.id);
+        self.report(found, &opening, position.as_ref());
         let continued = match opening.continues {
-            Continues::There | Continues::Torn => position.as_ref(),
+            Continues::There | Continues::Torn => position,
             Continues::New | Continues::Replaced => None,
         };
-        self.report(path, *input, &opening, position.as_ref());
-        let origin: Arc<Path> = continued.map_or(path, |position| &position.path).as_path().into();
-        let after = self.latest.get(&*origin).copied();
-        let inherited = after.and_then(|file| tail.get(file)).map(|followed| followed.lane);
-        let file = self.known.add(path, metadata);
-        let arrival = Arrival {
-            id: metadata.id,
-            path: path.as_path().into(),
-            origin: Arc::clone(&origin),
-            input: *input,
-            lane: match continued {
-                Some(position) => position.lane,
-                None => inherited.unwrap_or_else(|| lane_of(&self.host, path)),
-            },
-            after,
+        Some(self.follow(found, continued.as_ref(), handle, &opening, tail, now))
+    }
+
+    /// Follows a file, from where an earlier process stood if it did.
+    pub(super) fn follow(
+        &mut self,
+        found: &Found,
+        continued: Option<&FilePosition>,
+        handle: Arc<dyn DiskFile>,
+        opening: &Opening,
+        tail: &mut Tail,
+        now: Duration,
+    ) -> FileNo {
+        let origin: Arc<Path> = continued
+            .map_or(&found.path, |position| &position.path)
+            .as_path()
+            .into();
+        let inherited = self
+            .latest
+            .get(&*origin)
+            .and_then(|file| tail.get(*file))
+            .map(|followed| followed.lane);
+        let lane = continued.map(|position| position.lane).or(inherited);
+        let seen_before = continued.map_or(i64::MIN, |position| position.modified_ms);
+        let modified_ms = match continued {
+            Some(position) if found.path != position.path => position.modified_ms,
+            _ => found.metadata.modified_ms.max(seen_before),
         };
-        self.latest.insert(origin.to_path_buf(), file);
-        tail.follow(file, arrival, handle, &opening, now);
-        true
+        let arrival = Arrival {
+            id: found.metadata.id,
+            path: found.path.as_path().into(),
+            lane: lane.unwrap_or_else(|| lane_of(&self.host, &found.path)),
+            origin,
+            input: found.input,
+            after: None,
+            modified_ms,
+        };
+        self.join(found, arrival, handle, opening, tail, now)
+    }
+
+    /// Follows a file once the one that last had its name was read to its end.
+    pub(super) fn join(
+        &mut self,
+        found: &Found,
+        mut arrival: Arrival,
+        handle: Arc<dyn DiskFile>,
+        opening: &Opening,
+        tail: &mut Tail,
+        now: Duration,
+    ) -> FileNo {
+        let file = self.known.add(&found.path, &found.metadata);
+        let name = &*arrival.origin;
+        arrival.after = self.latest.get(name).copied();
+        // One that comes late is not the last.
+        if *found.path == *name || !self.has_its_name(name) {
+            self.latest.insert(name.to_owned(), file);
+        }
+        tail.follow(file, arrival, handle, opening, now);
+        file
+    }
+
+    /// Whether the file that last had a name has it still, as far as is known.
+    fn has_its_name(&self, name: &Path) -> bool {
+        let latest = self.latest.get(name).and_then(|file| self.known.get(*file));
+        latest.is_some_and(|(_, path)| **path == *name)
+    }
+
+    /// Opens a file where it was found.
+    pub(super) fn look_into(&mut self, found: &Found, start_at: StartAt) -> Look {
+        match self.open(&found.path, found.metadata.id, start_at) {
+            Ok(Some((handle, opening))) => {
+                self.troubled.remove(&found.path);
+                Look::Open(handle, opening)
+            }
+            Ok(None) => Look::NotThere,
+            Err(error) => {
+                self.trouble(&found.path, found.input, &error);
+                Look::Failed
+            }
+        }
     }
 
     /// `None` if it is not the file that was found any more.
@@ -302,95 +380,6 @@ impl Finder {
         }
         let opening = begin(&*handle, &metadata, self.restored.get(&id), start_at)?;
         Ok(Some((handle, opening)))
-    }
-
-    fn report(&self, path: &Path, input: usize, opening: &Opening, position: Option<&FilePosition>) {
-        let topic = self.inputs.get(input).map_or("", |(topic, _)| &**topic);
-        let read_to = position.map_or(0, |position| position.offset);
-        match opening.continues {
-            Continues::Torn => {
-                self.metrics.torn_files.with([topic]).inc();
-                tracing::warn!(
-                    path = %path.display(),
-                    read_to,
-                    going_on_at = opening.mark.offset,
-                    "a file has lost bytes that were read before, as in a power failure; following it from there"
-                );
-            }
-            Continues::Replaced => {
-                self.metrics.truncations.with([topic]).inc();
-                tracing::info!(path = %path.display(), "a file was replaced or written anew; reading it from its start");
-            }
-            Continues::New | Continues::There => tracing::debug!(path = %path.display(), read_to, "following a file"),
-        }
-    }
-
-    /// Goes on with the files of earlier processes before new ones are begun: each in the order in which they were
-    /// written, and those that were renamed meanwhile too, whatever they are called now.
-    fn resume_all(&mut self, scan: &Scan, tail: &mut Tail, now: Duration) {
-        let mut returning = self.returning(scan);
-        returning.sort_by_key(|found| found.metadata.modified_ms);
-        for found in returning {
-            self.follow(&found, StartAt::Beginning, tail, now);
-        }
-    }
-
-    /// Where the files of earlier processes are now.
-    fn returning(&mut self, scan: &Scan) -> Vec<Found> {
-        let mut returning: Vec<_> = scan
-            .files
-            .iter()
-            .filter(|found| self.restored.contains_key(&found.metadata.id))
-            .cloned()
-            .collect();
-        let met: HashSet<FileId> = returning.iter().map(|found| found.metadata.id).collect();
-        let readable = |path: &Path| !scan.unreadable.iter().any(|(dir, _)| path.starts_with(dir));
-        let sought: Vec<_> = self
-            .restored
-            .values()
-            .filter(|position| !met.contains(&position.key.id) && readable(&position.path))
-            .map(|position| (position.key.id, position.key.id, &*position.path))
-            .collect();
-        for (id, whereabouts) in locate(&*self.disk, &sought) {
-            let input = self
-                .restored
-                .get(&id)
-                .and_then(|position| self.walker.input_of(&position.path));
-            match (whereabouts, input) {
-                (Whereabouts::Here(_), _) | (Whereabouts::At(..), None) => {
-                    // It is no longer selected. Its position is kept, for the day it is again.
-                }
-                (Whereabouts::At(path, metadata), Some(input)) => returning.push(Found { path, metadata, input }),
-                (Whereabouts::Nowhere, _) => self.gone.push(id),
-            }
-        }
-        for id in &self.gone {
-            if let Some(position) = self.restored.remove(id) {
-                tracing::info!(
-                    path = %position.path.display(),
-                    read_to = position.offset,
-                    "a file was deleted while the agent was down; what was written to it after that byte is lost"
-                );
-            }
-        }
-        returning
-    }
-
-    fn trouble(&mut self, path: &Path, input: usize, error: &io::Error) {
-        if let Some((topic, _)) = self.inputs.get(input) {
-            self.metrics.read_errors.with([topic]).inc();
-        }
-        if self.troubled.insert(path.to_owned()) {
-            tracing::warn!(path = %path.display(), %error, "cannot open a file; trying again at every scan");
-        }
-    }
-
-    fn complain(&mut self, scan: &Scan) {
-        for (path, error) in &scan.unreadable {
-            if self.troubled.insert(path.clone()) {
-                tracing::warn!(path = %path.display(), %error, "cannot look for files here; trying again at every scan");
-            }
-        }
     }
 }
 

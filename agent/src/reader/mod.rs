@@ -6,8 +6,10 @@
 
 mod find;
 mod report;
+mod resume;
 #[cfg(test)]
 mod tests;
+mod unseen;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -297,7 +299,7 @@ impl Reader {
     fn forget(&mut self, file: FileNo) {
         if let Some(followed) = self.tail.forget(file) {
             self.gone.push(followed.key.id);
-            self.finder.forget(file, &followed.origin, &mut self.seams.watch);
+            self.finder.forget(file, &followed, &mut self.seams.watch);
         }
     }
 

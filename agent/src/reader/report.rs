@@ -1,13 +1,16 @@
 //! What the reading thread tells the operator: what it counts, and the state of each file.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::io;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::Reader;
-use crate::discover::FileNo;
+use super::find::Finder;
+use crate::discover::{FileNo, Found, Scan};
+use crate::position::FilePosition;
 use crate::status::{FileStatus, ReadMetrics};
-use crate::tail::Followed;
+use crate::tail::{Continues, Followed, Opening, Tail};
 
 /// How often gauges over all files are summed up.
 const GAUGE_INTERVAL: Duration = Duration::from_secs(1);
@@ -80,6 +83,53 @@ impl Reader {
             lag: followed.unread(),
             deleted: followed.is_nameless(),
             last_error: followed.error.as_deref().map(str::to_owned),
+        }
+    }
+}
+
+impl Finder {
+    pub(super) fn count_rotation(&self, file: FileNo, tail: &Tail) {
+        if let Some((topic, _)) = tail.get(file).and_then(|followed| self.inputs.get(followed.input)) {
+            self.metrics.rotations.with([topic]).inc();
+        }
+    }
+
+    pub(super) fn report(&self, found: &Found, opening: &Opening, position: Option<&FilePosition>) {
+        let path = &found.path;
+        let topic = self.inputs.get(found.input).map_or("", |(topic, _)| &**topic);
+        let read_to = position.map_or(0, |position| position.offset);
+        match opening.continues {
+            Continues::Torn => {
+                self.metrics.torn_files.with([topic]).inc();
+                tracing::warn!(
+                    path = %path.display(),
+                    read_to,
+                    going_on_at = opening.mark.offset,
+                    "a file has lost bytes that were read before, as in a power failure; following it from there"
+                );
+            }
+            Continues::Replaced => {
+                self.metrics.truncations.with([topic]).inc();
+                tracing::info!(path = %path.display(), "a file was replaced or written anew; reading it from its start");
+            }
+            Continues::New | Continues::There => tracing::debug!(path = %path.display(), read_to, "following a file"),
+        }
+    }
+
+    pub(super) fn trouble(&mut self, path: &Path, input: usize, error: &io::Error) {
+        if let Some((topic, _)) = self.inputs.get(input) {
+            self.metrics.read_errors.with([topic]).inc();
+        }
+        if self.troubled.insert(path.to_owned()) {
+            tracing::warn!(path = %path.display(), %error, "cannot open a file; trying again at every scan");
+        }
+    }
+
+    pub(super) fn complain(&mut self, scan: &Scan) {
+        for (path, error) in &scan.unreadable {
+            if self.troubled.insert(path.clone()) {
+                tracing::warn!(path = %path.display(), %error, "cannot look for files here; trying again at every scan");
+            }
         }
     }
 }

@@ -204,7 +204,7 @@ fn size_of_entry(stretch: &Stretch) -> usize {
         .sum();
     let positions = stretch.positions.iter();
     let positions: usize = positions
-        .map(|position| 59 + position.path.as_os_str().len() + position.topic.len())
+        .map(|position| 67 + position.path.as_os_str().len() + position.topic.len())
         .sum();
     FRAME_BYTES + 12 + head + positions + 16 * stretch.gone.len()
 }

@@ -432,6 +432,7 @@ fn put_position(to: &mut Writer, position: &FilePosition) {
     to.u32(position.tail_checksum);
     to.u32(position.tail_checksum_len);
     to.u8(position.mid_line.into());
+    to.i64(position.modified_ms);
 }
 
 fn take_position(from: &mut Reader<'_>) -> Result<FilePosition, DecodeError> {
@@ -453,6 +454,7 @@ fn take_position(from: &mut Reader<'_>) -> Result<FilePosition, DecodeError> {
         tail_checksum: from.u32()?,
         tail_checksum_len: from.u32()?,
         mid_line: from.u8()? != 0,
+        modified_ms: from.i64()?,
     })
 }
 

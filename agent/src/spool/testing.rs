@@ -29,6 +29,7 @@ pub(crate) fn position(inode: u64, offset: u64) -> FilePosition {
         tail_checksum: 77,
         tail_checksum_len: 16,
         mid_line: true,
+        modified_ms: 1_700_000_000_000,
     }
 }
 

@@ -42,6 +42,8 @@ pub struct Followed {
     pub mark: Mark,
     /// The longest that it was seen since it began.
     pub high: u64,
+    /// See [`FilePosition::modified_ms`].
+    pub modified_ms: i64,
     /// What went wrong last, if it has not been mended since.
     pub error: Option<Box<str>>,
     /// How its lines become records; made when it is first needed.
@@ -83,6 +85,8 @@ pub struct Arrival {
     pub lane: u16,
     /// Is read to its end first.
     pub after: Option<FileNo>,
+    /// See [`FilePosition::modified_ms`].
+    pub modified_ms: i64,
 }
 
 /// How a file that was just found begins its life.
@@ -156,7 +160,8 @@ pub fn begin(
     })
 }
 
-pub(super) fn read_head(file: &dyn DiskFile) -> io::Result<Vec<u8>> {
+/// The bytes that a fingerprint is of.
+pub fn read_head(file: &dyn DiskFile) -> io::Result<Vec<u8>> {
     let mut head = vec![0; Fingerprint::HEAD_LEN];
     let mut filled = 0;
     while let Some(room) = head.get_mut(filled..).filter(|room| !room.is_empty()) {
@@ -194,6 +199,7 @@ impl Followed {
             lane: arrival.lane,
             mark: opening.mark,
             high: opening.len,
+            modified_ms: arrival.modified_ms,
             error: None,
             encoding: None,
             handle: None,
@@ -211,10 +217,12 @@ impl Followed {
         }
     }
 
-    /// It has another content now, from its start.
-    pub(super) fn restart(&mut self, len: u64) {
-        (self.mark, self.high, self.reached) = (Mark::default(), len, 0);
+    /// It has another content now, from its start. Of the former one there may be a copy of the same moment.
+    pub(super) fn restart(&mut self, metadata: &Metadata) {
+        (self.mark, self.high, self.reached) = (Mark::default(), metadata.len, 0);
         self.key.fingerprint = Fingerprint::default();
+        self.see(metadata);
+        self.modified_ms = self.modified_ms.saturating_add(1);
     }
 
     /// A read came to `end`; `at_end` if the file ended there.
@@ -224,6 +232,14 @@ impl Followed {
         }
         self.reached = end;
         self.high = if at_end { end } else { self.high.max(end) };
+    }
+
+    /// It was seen like this under its name.
+    pub(super) fn see(&mut self, metadata: &Metadata) {
+        self.high = self.high.max(metadata.len);
+        if self.path == self.origin {
+            self.modified_ms = self.modified_ms.max(metadata.modified_ms);
+        }
     }
 
     /// Bytes that are known to be there and were not consumed.
@@ -250,6 +266,7 @@ impl Followed {
             tail_checksum: self.mark.checksum,
             tail_checksum_len: self.mark.checksum_len,
             mid_line: self.mark.mid_line,
+            modified_ms: self.modified_ms,
         }
     }
 }

@@ -9,6 +9,7 @@
 //! as far as it was seen.
 
 mod buffer;
+mod copy;
 mod file;
 mod open;
 mod resume;
@@ -19,10 +20,11 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tailrace_shared::disk::{Disk, DiskFile};
+use tailrace_shared::disk::{Disk, DiskFile, Metadata};
 
 pub use buffer::{Buffer, Fill, Mark};
-pub use file::{Arrival, Continues, Followed, Opening, StartAt, begin};
+pub use copy::Original;
+pub use file::{Arrival, Continues, Followed, Opening, StartAt, begin, read_head};
 pub use resume::{Look, Resume, resume};
 pub use turn::{After, Turned};
 
@@ -141,10 +143,10 @@ impl Tail {
         }
     }
 
-    /// A file was seen with this length.
-    pub fn seen(&mut self, file: FileNo, len: u64) {
+    /// A file was seen under its name.
+    pub fn seen(&mut self, file: FileNo, metadata: &Metadata) {
         if let Some(followed) = self.files.get_mut(&file) {
-            followed.high = followed.high.max(len);
+            followed.see(metadata);
         }
         self.wake(file);
     }

@@ -70,6 +70,7 @@ mod tests {
             tail_checksum: 0,
             tail_checksum_len: 0,
             mid_line: false,
+            modified_ms: 0,
         }
     }
 

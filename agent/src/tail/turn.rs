@@ -9,7 +9,7 @@ use tailrace_shared::disk::{DiskFile, OpenMode};
 use super::buffer::{Buffer, Fill, Mark};
 use super::file::{Followed, Turn, read_head};
 use super::{Limits, Tail};
-use crate::discover::FileNo;
+use crate::discover::{FileNo, is_rotated};
 use crate::frame::{End, Lines};
 use crate::position::Fingerprint;
 
@@ -90,7 +90,11 @@ impl Tail {
         }
         followed.named_at = now;
         match self.disk.metadata(&followed.path) {
-            Ok(metadata) => metadata.id != followed.key.id,
+            Ok(metadata) if metadata.id == followed.key.id => {
+                followed.see(&metadata);
+                false
+            }
+            Ok(_) => true,
             Err(error) => error.kind() == io::ErrorKind::NotFound,
         }
     }
@@ -110,10 +114,11 @@ impl Tail {
         let Fill::Fresh { at_end } = fill else {
             // Not `unread`: a length seen since may be that of the new content.
             let lost = followed.reached.saturating_sub(followed.mark.offset);
-            if followed.reopened {
+            // Under a name that rotation gave it, it belongs where it did.
+            if followed.reopened && !is_rotated(&followed.path, &followed.origin) {
                 return Ok(Some(Turned::Replaced(file, lost)));
             }
-            followed.restart(handle.metadata()?.len);
+            followed.restart(&handle.metadata()?);
             self.touch(file);
             self.wake(file);
             return Ok(Some(Turned::Restarted(file, lost)));

@@ -15,6 +15,8 @@ use crate::discover::{Pattern, exclusions};
 use crate::status::{FileStatus, FilesQuery};
 use crate::stretch::{QUEUE_DEPTH, Route};
 
+mod generations;
+mod races;
 mod random;
 mod rotation;
 

@@ -12,8 +12,10 @@ enum Act {
     Write(Vec<u16>),
     /// The first half of a line; the next write ends it.
     WritePart,
+    /// To a name that matches as well.
     Rename,
-    RenameOutOfGlob,
+    /// To one that does not.
+    Rotate,
     Delete,
     CopyTruncate,
     Kill,
@@ -25,7 +27,7 @@ fn act() -> impl Strategy<Value = Act> {
         6 => vec(0_u16..300, 1..40).prop_map(Act::Write),
         1 => Just(Act::WritePart),
         2 => Just(Act::Rename),
-        2 => Just(Act::RenameOutOfGlob),
+        4 => Just(Act::Rotate),
         1 => Just(Act::Delete),
         1 => Just(Act::CopyTruncate),
         2 => Just(Act::Kill),
@@ -41,6 +43,9 @@ struct Program {
     written: Vec<String>,
     part: Option<String>,
     rotated: usize,
+    /// Whether the agent has met a file of this name, and that file, or one that came after it, is still there: then it
+    /// finds all that came after.
+    met: bool,
 }
 
 impl Program {
@@ -52,6 +57,7 @@ impl Program {
             written: Vec::new(),
             part: None,
             rotated: 0,
+            met: false,
         }
     }
 
@@ -114,17 +120,19 @@ fn check_every_line_comes_out_once_in_order(acts: &[(usize, Act)], open_files: u
         match act {
             Act::Write(paddings) => writer.write(paddings),
             Act::WritePart => writer.write_part(),
-            Act::Rename | Act::RenameOutOfGlob if writer.exists() => {
-                let suffix = if matches!(act, Act::Rename) { "log" } else { "old" };
-                // What was never seen under its name cannot be known by it, nor what came after it.
-                rig.run(SECOND * 2);
+            Act::Rename | Act::Rotate if writer.exists() => {
+                let is_found = matches!(act, Act::Rotate);
+                let to = match is_found {
+                    true => format!("{}.{}", writer.path, writer.rotated),
+                    false => format!("/log/{}.{}.log", writer.name, writer.rotated),
+                };
+                if !(is_found && writer.met) {
+                    rig.run(SECOND * 2);
+                    writer.met = true;
+                }
                 writer.end_file();
                 writer.rotated += 1;
-                rename(
-                    &programs,
-                    &writer.path,
-                    &format!("/log/{}.{}.{suffix}", writer.name, writer.rotated),
-                );
+                rename(&programs, &writer.path, &to);
             }
             // These lose what was not read: the reader must have known the file, or have read it.
             Act::Delete if writer.exists() && open_files > 3 => {
@@ -134,6 +142,7 @@ fn check_every_line_comes_out_once_in_order(acts: &[(usize, Act)], open_files: u
                 // The inode is free from here on.
                 programs.sync_dir(Path::new("/log")).unwrap();
                 rig.run(SECOND * 40);
+                writer.met = false;
             }
             Act::CopyTruncate if writer.exists() => {
                 writer.end_file();
