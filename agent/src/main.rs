@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::{Args, Parser, Subcommand};
+use mimalloc::MiMalloc;
 use tailrace_agent::config::AgentConfig;
 use tailrace_agent::pipeline::{self, Agent, Seams};
 use tailrace_shared::service::{self, Progress};
@@ -45,6 +46,9 @@ struct ConfigFile {
     #[arg(long, short, value_name = "FILE", default_value = "/etc/tailrace/agent.toml")]
     config: PathBuf,
 }
+
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();

@@ -15,6 +15,7 @@ mod up;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use mimalloc::MiMalloc;
 use tailrace_shared::telemetry::logging::{self, LogConfig};
 
 const EXAMPLES: &str = "\
@@ -61,6 +62,9 @@ enum Command {
     /// List, describe and delete consumer groups.
     Groups(groups::GroupsArgs),
 }
+
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::{Args, Parser, Subcommand};
+use mimalloc::MiMalloc;
 use tailrace_collector::config::CollectorConfig;
 use tailrace_collector::server::{self, Collector};
 use tailrace_shared::config;
@@ -42,6 +43,9 @@ struct ConfigFile {
     #[arg(long, short, value_name = "FILE", default_value = "/etc/tailrace/collector.toml")]
     config: PathBuf,
 }
+
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();

@@ -1,4 +1,4 @@
-//! What happens from time to time: flush, merge, retention, expiry of producers, deletion of segments; and the end.
+//! What happens from time to time: flush, rest, merge, retention, expiry of producers, deletion of segments; and the end.
 
 use std::collections::HashSet;
 use std::sync::{Arc, Weak};
@@ -11,6 +11,9 @@ use crate::segment::SegmentError;
 use crate::segment::orphans::Swept;
 
 /// Starts the background tasks; they end with [`Broker::shut_down`], or when nobody else holds the broker any more.
+/// A broker that writes no more than this between two looks is quiet.
+const QUIET_BYTES: u64 = 1 << 20;
+
 /// What may stay in the WAL of a quiet broker: moving less would make many small segments.
 const QUIET_BACKLOG_BYTES: u64 = 8 << 20;
 
@@ -19,6 +22,10 @@ pub(super) fn start(broker: &Arc<Broker>, intervals: MaintenanceIntervals) {
     broker
         .background
         .spawn(broker.stopping.clone().run_until_cancelled_owned(flushing));
+    let resting = rest(Arc::downgrade(broker), intervals.quiet);
+    broker
+        .background
+        .spawn(broker.stopping.clone().run_until_cancelled_owned(resting));
     let tidying = tidy(Arc::downgrade(broker), intervals.retention);
     broker
         .background
@@ -32,34 +39,18 @@ async fn flush_closed_files(broker: Weak<Broker>, intervals: MaintenanceInterval
     };
     // What was recovered may use up the budget, and then no file would ever be closed.
     rolled.mark_changed();
-    let (mut roll, mut quiet) = (every(intervals.roll), every(intervals.quiet));
+    let mut roll = every(intervals.roll);
     roll.reset();
-    quiet.reset();
-    let mut commits = 0;
     loop {
-        let should_roll = tokio::select! {
+        tokio::select! {
             changed = rolled.changed() => {
                 if changed.is_err() {
                     return;
                 }
-                false
             }
-            _ = roll.tick() => true,
-            _ = quiet.tick() => {
+            _ = roll.tick() => {
                 let Some(broker) = broker.upgrade() else { return };
-                broker.engine.segments.drop_unused();
-                let stats = broker.wal_stats();
-                let before = std::mem::replace(&mut commits, stats.commits);
-                if before != commits || stats.backlog_bytes < QUIET_BACKLOG_BYTES {
-                    continue;
-                }
-                true
-            }
-        };
-        if should_roll {
-            let Some(broker) = broker.upgrade() else { return };
-            if let Err(error) = broker.engine.wal.roll().await {
-                tracing::error!(%error, "cannot close the current WAL file: trying again later");
+                broker.roll().await;
             }
         }
         loop {
@@ -70,6 +61,22 @@ async fn flush_closed_files(broker: Weak<Broker>, intervals: MaintenanceInterval
             }
             drop(broker);
             sleep(intervals.retry).await;
+        }
+    }
+}
+
+/// Gives memory back: chunks that nobody reads any more, and when little was written for a while, the latest commits.
+async fn rest(broker: Weak<Broker>, quiet: Duration) {
+    let mut tick = every(quiet);
+    let mut written = 0;
+    loop {
+        tick.tick().await;
+        let Some(broker) = broker.upgrade() else { return };
+        broker.engine.segments.drop_unused();
+        let stats = broker.wal_stats();
+        let before = std::mem::replace(&mut written, stats.written_bytes);
+        if written - before <= QUIET_BYTES && stats.backlog_bytes >= QUIET_BACKLOG_BYTES {
+            broker.roll().await;
         }
     }
 }
@@ -105,6 +112,13 @@ async fn tidy(broker: Weak<Broker>, period: Duration) {
 }
 
 impl Broker {
+    /// Closes the current WAL file; whoever flushes is woken by that.
+    async fn roll(&self) {
+        if let Err(error) = self.engine.wal.roll().await {
+            tracing::error!(%error, "cannot close the current WAL file: trying again later");
+        }
+    }
+
     /// Advances the log start of every partition to what its topic's retention still covers.
     pub async fn retain(&self) {
         for partition in self.partitions() {

@@ -51,7 +51,7 @@ pub struct BrokerOptions {
 pub struct MaintenanceIntervals {
     /// A WAL file is closed at least this often, so that what it holds reaches the store.
     pub roll: Duration,
-    /// Without a commit for so long, a large WAL is moved into the store: memory is given back, and a start is quick.
+    /// When little was written for so long, the WAL is moved into the store and memory is given back.
     pub quiet: Duration,
     /// Retention, expiry of producers and deletion of segments.
     pub retention: Duration,
