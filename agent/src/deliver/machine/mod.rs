@@ -10,9 +10,14 @@ use rand::{Rng, SeedableRng};
 use uuid::Uuid;
 
 use super::answer::Answer;
-use super::queue::{Act, Budget, Findings, Item, Question, Queue, Target};
+use super::queue::{Act, Budget, Findings, Item, Question, Queue};
 use crate::spool::{BatchNumber, Committed, Control, NewBatch, Producer, Recovered, Stamp};
 use crate::stretch::Route;
+
+mod lanes;
+mod stats;
+
+pub use stats::DeliverStats;
 
 const BACKOFF_MIN: Duration = Duration::from_millis(100);
 const BACKOFF_MAX: Duration = Duration::from_secs(10);
@@ -57,27 +62,6 @@ pub struct ClusterView {
     pub cluster_id: Arc<str>,
     /// Each topic that exists, with its id (nil where it has none) and its number of partitions.
     pub topics: Vec<(Arc<str>, Uuid, i32)>,
-}
-
-/// What an operator wants to know of delivery.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct DeliverStats {
-    /// Records acknowledged.
-    pub records_acked: u64,
-    /// Batches sent for which no answer came yet.
-    pub batches_in_flight: u64,
-    /// Batches in the spool that are not acknowledged.
-    pub batches_waiting: u64,
-    /// Attempts that failed and were, or will be, made again.
-    pub retries: u64,
-    /// Records sent again where nothing could tell whether they were in the log already.
-    pub records_possibly_doubled: u64,
-    /// Batches in the dead-letter directory.
-    pub batches_dead_lettered: u64,
-    /// Records in them.
-    pub records_dead_lettered: u64,
-    /// How long the oldest batch that is not acknowledged has waited (since the start, if it is older).
-    pub oldest_unacked: Option<Duration>,
 }
 
 pub(super) struct Machine {
@@ -154,91 +138,6 @@ impl Machine {
 
     pub(super) fn is_idle(&self) -> bool {
         self.queues.values().all(|queue| queue.in_flight().next().is_none())
-    }
-
-    pub(super) fn stats(&self, now: Duration) -> DeliverStats {
-        let unrouted = self.unrouted.values().flatten().map(|(_, item)| item.since);
-        let oldest = self.queues.values().filter_map(Queue::oldest).chain(unrouted).min();
-        DeliverStats {
-            batches_in_flight: self.queues.values().map(|queue| queue.in_flight().count() as u64).sum(),
-            batches_waiting: self.home.len() as u64
-                + self.unrouted.values().map(|lanes| lanes.len() as u64).sum::<u64>(),
-            oldest_unacked: oldest.map(|since| now.saturating_sub(since)),
-            ..self.stats
-        }
-    }
-
-    // Where batches go.
-
-    /// The route of a lane. A lane that gets its partition now has to be told to the spool before it is used.
-    pub(super) fn route(&mut self, topic: &str, lane: u16) -> (Route, Option<Control>) {
-        if let Some(partition) = self.lanes.get(&(Arc::from(topic), lane)) {
-            return (Route::Partition(*partition), None);
-        }
-        let topic = self.take_interest(topic);
-        let bound = self.bind_lane(&topic, lane);
-        match bound {
-            Some((partition, control)) => (Route::Partition(partition), Some(control)),
-            None => (Route::Lane(lane), None),
-        }
-    }
-
-    fn take_interest(&mut self, topic: &str) -> Arc<str> {
-        if let Some(known) = self.interest.get(topic) {
-            return Arc::clone(known);
-        }
-        let topic: Arc<str> = Arc::from(topic);
-        self.interest.insert(Arc::clone(&topic));
-        self.refresh_wanted = true;
-        topic
-    }
-
-    /// Spreads the lanes of one agent, and the same lane of different agents, over all partitions.
-    fn bind_lane(&mut self, topic: &Arc<str>, lane: u16) -> Option<(i32, Control)> {
-        let (_, partitions) = self.topics.get(topic)?;
-        let count = u64::try_from(*partitions).ok().filter(|count| *count > 0)?;
-        let partition = i32::try_from(self.lane_seed.wrapping_add(lane.into()) % count).ok()?;
-        self.lanes.insert((Arc::clone(topic), lane), partition);
-        let control = Control::LaneBound {
-            topic: Arc::clone(topic),
-            lane,
-            partition,
-        };
-        Some((partition, control))
-    }
-
-    fn place(&mut self, topic: &Arc<str>, route: Route, item: Item, controls: &mut Vec<Control>) {
-        let topic = self.take_interest(topic);
-        let partition = match route {
-            Route::Partition(partition) => Some(partition),
-            Route::Lane(lane) => match self.lanes.get(&(Arc::clone(&topic), lane)) {
-                Some(partition) => Some(*partition),
-                None => self.bind_lane(&topic, lane).map(|(partition, control)| {
-                    controls.push(control);
-                    partition
-                }),
-            },
-        };
-        match (partition, route) {
-            (Some(partition), _) => self.enqueue((topic, partition), item),
-            (None, Route::Lane(lane)) => self.unrouted.entry(topic).or_default().push((lane, item)),
-            (None, Route::Partition(_)) => {}
-        }
-    }
-
-    fn enqueue(&mut self, key: Key, item: Item) {
-        self.home.insert(item.number, key.clone());
-        let floor = self.floors.get(&key).copied();
-        self.queues.entry(key).or_insert_with(|| Queue::new(floor)).push(item);
-    }
-
-    fn target(&self, (topic, partition): &Key) -> Option<Target> {
-        let (topic_id, partitions) = self.topics.get(topic)?;
-        Some(Target {
-            cluster_id: self.cluster_id.clone()?,
-            topic_id: *topic_id,
-            partition: Some(*partition).filter(|partition| partition < partitions)?,
-        })
     }
 
     // What the spool says.

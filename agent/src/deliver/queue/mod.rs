@@ -9,11 +9,20 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tailrace_shared::record::next_sequence;
 use uuid::Uuid;
 
+use self::identity::Writer;
+use self::item::{Doubt, State};
 use super::answer::Answer;
-use crate::spool::{BatchNumber, Bind, Producer, RecoveredBatch, Stamp};
+use crate::spool::{BatchNumber, Bind, Producer, Stamp};
+
+mod doubt;
+mod identity;
+mod item;
+
+pub(super) use doubt::{Findings, Question};
+pub(super) use identity::{NeedsProducer, Target};
+pub(super) use item::Item;
 
 /// A broker remembers five batches per producer and partition.
 pub(super) const WINDOW: usize = 5;
@@ -21,26 +30,6 @@ pub(super) const WINDOW: usize = 5;
 /// hours at least.
 const KNOWN_FOR: Duration = Duration::from_secs(600);
 const CORRUPT_TRIES: u8 = 3;
-
-/// The partition that a name and a number stand for now.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Target {
-    pub(super) cluster_id: Arc<str>,
-    pub(super) topic_id: Uuid,
-    pub(super) partition: i32,
-}
-
-impl Target {
-    fn is_of(&self, stamp: &Stamp) -> bool {
-        self.is(&stamp.cluster_id, stamp.topic_id, stamp.partition)
-    }
-
-    /// A topic without an id cannot be told from the next one of its name.
-    fn is(&self, cluster_id: &str, topic_id: Uuid, partition: i32) -> bool {
-        let same_topic = self.topic_id == topic_id || self.topic_id.is_nil() || topic_id.is_nil();
-        *self.cluster_id == *cluster_id && same_topic && self.partition == partition
-    }
-}
 
 /// What the queue wants done.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -57,119 +46,6 @@ pub(super) enum Act {
     Bind(Bind),
     Ask(Question),
     PossiblyDoubled(u32),
-}
-
-/// A producer id that this queue has never used is needed first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct NeedsProducer;
-
-/// Which of the batches of one producer are in the log?
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Question {
-    pub(super) producer: Producer,
-    /// Number, base sequence and last sequence.
-    pub(super) batches: Vec<(BatchNumber, i32, i32)>,
-    /// The log itself must be read: that the broker knows the producer is not enough.
-    pub(super) read: bool,
-    /// None of them lies below this offset, if it is known.
-    pub(super) from: Option<i64>,
-}
-
-/// What was found out.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Findings {
-    /// Nothing; to be asked again.
-    Failed(String),
-    Known {
-        /// The producer's last sequence in the log, if the broker knows the producer.
-        last_sequence: Option<i32>,
-        /// Those that are in the log, with their base offsets; none if it may not be read, or was not.
-        found: Option<Vec<(BatchNumber, i64)>>,
-    },
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum State {
-    Waiting,
-    Sent,
-    /// Acknowledged or given up, and not durably so yet.
-    Settled,
-}
-
-/// Whether the batch may be in the log although nobody acknowledged it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Doubt {
-    None,
-    Open,
-    /// It may be, and the broker knows its producer: sending it again is safe.
-    Vouched,
-}
-
-#[derive(Debug)]
-pub(super) struct Item {
-    pub(super) number: BatchNumber,
-    pub(super) records: u32,
-    pub(super) len: u32,
-    pub(super) since: Duration,
-    stamp: Option<Stamp>,
-    /// Writes to the spool (the entry, and each binding) that are not durable yet.
-    writes_pending: u32,
-    state: State,
-    doubt: Doubt,
-    refused: Option<String>,
-    corrupt: u8,
-}
-
-impl Item {
-    /// A batch that is about to be written.
-    pub(super) fn new(number: BatchNumber, records: u32, len: u32, since: Duration) -> Self {
-        Self {
-            number,
-            records,
-            len,
-            since,
-            stamp: None,
-            writes_pending: 1,
-            state: State::Waiting,
-            doubt: Doubt::None,
-            refused: None,
-            corrupt: 0,
-        }
-    }
-
-    /// A batch that the last process left; see [`Queue::doubt_first`].
-    pub(super) fn recovered(batch: &RecoveredBatch, since: Duration) -> Self {
-        Self {
-            stamp: batch.stamp.clone(),
-            writes_pending: 0,
-            doubt: if batch.stamp.is_some() {
-                Doubt::Open
-            } else {
-                Doubt::None
-            },
-            ..Self::new(batch.number, batch.records, batch.len, since)
-        }
-    }
-
-    /// One of the writes that were pending is durable.
-    pub(super) fn written(&mut self) {
-        self.writes_pending = self.writes_pending.saturating_sub(1);
-    }
-
-    fn is_unsettled(&self) -> bool {
-        self.state != State::Settled
-    }
-
-    fn producer(&self) -> Option<Producer> {
-        self.stamp.as_ref().map(|stamp| stamp.producer)
-    }
-
-    fn last_sequence(&self) -> i32 {
-        let records = i32::try_from(self.records).unwrap_or(i32::MAX);
-        self.stamp
-            .as_ref()
-            .map_or(0, |stamp| next_sequence(stamp.base_sequence, records - 1))
-    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -194,14 +70,6 @@ impl Restamp {
             Self::Of(producer) => item.producer() == Some(producer),
         }
     }
-}
-
-/// Gives new batches their identity.
-#[derive(Debug, Clone)]
-struct Writer {
-    target: Target,
-    producer: Producer,
-    next_sequence: i32,
 }
 
 /// Bytes that may still be sent, over all queues.
@@ -424,49 +292,6 @@ impl Queue {
         }
     }
 
-    /// The answer to [`Act::Ask`].
-    pub(super) fn found_out(&mut self, findings: Findings, now: Duration, delay: Duration, acts: &mut Vec<Act>) {
-        if self.phase != Phase::Asking {
-            return;
-        }
-        self.phase = Phase::Halted;
-        let (last_sequence, found) = match findings {
-            Findings::Failed(_) => return self.halt(now, delay),
-            Findings::Known { last_sequence, found } => (last_sequence, found),
-        };
-        let (producer, read) = self.in_question();
-        if last_sequence.is_some() {
-            self.known = producer.map(|producer| (producer, now));
-        }
-        for place in 0..self.items.len() {
-            let Some(item) = self.items.get_mut(place) else { break };
-            if !item.is_unsettled() || item.doubt == Doubt::None || item.producer() != producer {
-                continue;
-            }
-            match (&found, last_sequence) {
-                (Some(found), _) => {
-                    item.doubt = Doubt::None;
-                    if let Some((_, offset)) = found.iter().find(|(number, _)| *number == item.number) {
-                        self.settle(place, Some(*offset), acts);
-                    }
-                }
-                (None, Some(_)) if !read => item.doubt = Doubt::Vouched,
-                (None, Some(last_sequence)) => {
-                    item.doubt = Doubt::None;
-                    if is_up_to(item.last_sequence(), last_sequence) {
-                        self.settle(place, None, acts);
-                    }
-                }
-                (None, None) => {
-                    if item.doubt == Doubt::Open {
-                        acts.push(Act::PossiblyDoubled(item.records));
-                    }
-                    item.doubt = if read { Doubt::None } else { Doubt::Vouched };
-                }
-            }
-        }
-    }
-
     /// Stamps anew what cannot go out under the identity it has, if that is what the queue waits for.
     pub(super) fn restamp(
         &mut self,
@@ -562,43 +387,6 @@ impl Queue {
         });
     }
 
-    /// Whose batches are open, and whether the log has to be read for it.
-    fn in_question(&self) -> (Option<Producer>, bool) {
-        let read = self.restamp.is_some() || self.unsettled().any(|item| item.refused.is_some());
-        let is_open = |item: &&Item| match item.doubt {
-            Doubt::None => false,
-            Doubt::Open => true,
-            Doubt::Vouched => read,
-        };
-        let front = self.unsettled().next().and_then(Item::producer);
-        let open = self.unsettled().find(is_open).and_then(Item::producer);
-        // A later producer's turn comes when everything before it is settled.
-        let open = open.filter(|open| Some(*open) == front || self.restamp == Some(Restamp::All));
-        (open, read)
-    }
-
-    fn question(&self, target: &Target) -> Option<Question> {
-        let (producer, read) = self.in_question();
-        let producer = producer?;
-        let in_doubt = self
-            .unsettled()
-            .filter(|item| item.doubt != Doubt::None && item.producer() == Some(producer));
-        let batches = in_doubt.filter_map(|item| {
-            let stamp = item.stamp.as_ref()?;
-            Some((item.number, stamp.base_sequence, item.last_sequence()))
-        });
-        let from = self
-            .floor
-            .filter(|(topic_id, _)| *topic_id == target.topic_id)
-            .map(|(_, offset)| offset);
-        Some(Question {
-            producer,
-            batches: batches.collect(),
-            read,
-            from,
-        })
-    }
-
     fn send(&mut self, now: Duration, budget: &mut Budget, acts: &mut Vec<Act>) {
         let Some(front) = self.items.front().and_then(Item::producer) else {
             return;
@@ -654,38 +442,4 @@ impl Queue {
     fn unsettled(&self) -> impl Iterator<Item = &Item> {
         self.items.iter().filter(|item| item.is_unsettled())
     }
-}
-
-impl Writer {
-    fn stamp(&mut self, item: &mut Item) -> (BatchNumber, i32) {
-        let base_sequence = self.next_sequence;
-        let records = i32::try_from(item.records).unwrap_or(i32::MAX);
-        self.next_sequence = next_sequence(base_sequence, records);
-        item.stamp = Some(Stamp {
-            cluster_id: Arc::clone(&self.target.cluster_id),
-            topic_id: self.target.topic_id,
-            partition: self.target.partition,
-            producer: self.producer,
-            base_sequence,
-        });
-        item.writes_pending += 1;
-        item.doubt = Doubt::None;
-        (item.number, base_sequence)
-    }
-
-    fn bind(&self, batches: Vec<(BatchNumber, i32)>) -> Option<Bind> {
-        (!batches.is_empty()).then(|| Bind {
-            cluster_id: Arc::clone(&self.target.cluster_id),
-            topic_id: self.target.topic_id,
-            partition: self.target.partition,
-            producer: self.producer,
-            batches,
-        })
-    }
-}
-
-/// Whether a sequence lies at or before another; sequences wrap.
-fn is_up_to(sequence: i32, last: i32) -> bool {
-    let ahead = (i64::from(last) - i64::from(sequence)).rem_euclid(1 << 31);
-    ahead < 1 << 30
 }
