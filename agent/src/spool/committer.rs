@@ -7,9 +7,10 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::control::{BatchNumber, Control};
 use super::format::FRAME_HEADER;
 use super::journal::{FullReason, Journal, Pending};
-use super::record::{BatchHead, BatchNumber, Control, Entry};
+use super::record::{BatchHead, Entry};
 use crate::stretch::{Route, Stretch};
 
 /// A commit takes no further entry beyond this.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use parking_lot::{Condvar, Mutex};
 use tokio::sync::oneshot;
 
-use super::record::Control;
+use super::control::Control;
 use crate::stretch::Stretch;
 
 /// How long a mark that nobody waits for waits for company.

@@ -14,9 +14,10 @@ use bytes::Bytes;
 use rand::RngCore;
 use tailrace_shared::disk::{Disk, DiskFile, OpenMode, read_exact_at};
 
+use super::control::{BatchNumber, Control};
 use super::format::{BLOCK, CommitWriter, FileNumber, Life};
 use super::ledger::Ledger;
-use super::record::{BatchNumber, Control, Entry, Place, encode_copy_head, kind};
+use super::record::{Entry, Place, encode_copy_head, kind};
 use super::shelf::{Shelf, Shelved};
 
 /// Free files that entries must leave alone.

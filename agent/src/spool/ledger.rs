@@ -7,7 +7,8 @@ use std::sync::Arc;
 use tailrace_shared::disk::FileId;
 use uuid::Uuid;
 
-use super::record::{BatchNumber, Bind, Control, Entry, Floor, LiveBatch, Place, Snapshot, Stamp};
+use super::control::{BatchNumber, Bind, Control, Stamp};
+use super::record::{Entry, Floor, LiveBatch, Place, Snapshot};
 use crate::position::FilePosition;
 
 type TopicPartition = (Arc<str>, i32);

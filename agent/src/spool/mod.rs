@@ -30,6 +30,7 @@ use crate::stretch::{Route, Stretch};
 
 mod codec;
 mod committer;
+mod control;
 mod format;
 mod inbox;
 mod journal;
@@ -44,8 +45,8 @@ pub(crate) mod testing;
 mod tests;
 
 pub use committer::{Binder, Committed, NewBatch};
+pub use control::{BatchNumber, Bind, Control, Producer, Stamp};
 pub use journal::FullReason;
-pub use record::{BatchNumber, Bind, Control, Producer, Stamp};
 pub use shelf::ReadError;
 
 /// Stretches that may wait for a commit.

@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 use tailrace_shared::disk::{DiskFile, read_exact_at};
 use tailrace_shared::record::{BatchError, Batches};
 
-use super::record::BatchNumber;
+use super::control::BatchNumber;
 
 #[derive(Debug, Clone)]
 pub(super) struct Shelved {

@@ -12,7 +12,7 @@ use tailrace_shared::disk::Disk;
 use tailrace_shared::disk::sim::{PowerLoss, SimDisk};
 
 use super::committer::{Committer, Step};
-use super::record::{BatchNumber, Bind, Control, Producer, Stamp};
+use super::control::{BatchNumber, Bind, Control, Producer, Stamp};
 use super::testing::{batch, position, stretch, topic};
 use super::{Binder, Committed, FullReason, NewBatch, OpenError, Recovered, Spool, SpoolOptions};
 use crate::stretch::{Route, Stretch};
