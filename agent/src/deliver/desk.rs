@@ -175,8 +175,9 @@ impl Binder for Desk {
     }
 
     fn committed(&self, committed: Committed) {
+        // What is kept has the new numbers before anything is asked for by them.
+        self.fresh.lock().follow(&committed);
         self.machine.lock().committed(&committed);
-        self.fresh.lock().forget(&committed.controls);
         self.changed.notify_one();
     }
 }
@@ -204,12 +205,17 @@ impl Fresh {
         }
     }
 
-    fn forget(&mut self, controls: &[Control]) {
-        for control in controls {
+    fn follow(&mut self, committed: &Committed) {
+        for (from, to) in &committed.renumbered {
+            if let Some(bytes) = self.batches.remove(from) {
+                self.batches.insert(*to, bytes);
+            }
+        }
+        for control in &committed.controls {
             match control {
                 Control::Mark(marks) => marks.iter().for_each(|(number, _)| self.drop_batch(*number)),
                 Control::DeadLetter { batch, .. } => self.drop_batch(*batch),
-                Control::Bind(_) | Control::LaneBound { .. } => {}
+                Control::Bind(_) | Control::LaneBound { .. } | Control::Moved { .. } => {}
             }
         }
     }

@@ -8,7 +8,8 @@ use uuid::Uuid;
 use super::codec::{DecodeError, Reader, Writer};
 use super::record::kind;
 
-/// Numbers batches in the order in which they were spooled, over the whole life of a spool.
+/// Numbers batches in the order in which they go out, over the whole life of a spool: a batch has the number of its first
+/// record.
 pub type BatchNumber = u64;
 
 /// Who a broker takes the sender of a batch for.
@@ -73,6 +74,16 @@ pub enum Control {
         /// Why, for people.
         reason: String,
     },
+    /// The topic was made anew without this partition. Its batches go to another one, without an identity and behind
+    /// all that there are, so they get new numbers, in order; its lanes go there too.
+    Moved {
+        /// The topic's name.
+        topic: Arc<str>,
+        /// The partition that is no more.
+        from: i32,
+        /// The one that takes over.
+        to: i32,
+    },
 }
 
 impl Control {
@@ -82,6 +93,7 @@ impl Control {
             Self::LaneBound { .. } => kind::LANE_BOUND,
             Self::Mark(_) => kind::MARK,
             Self::DeadLetter { .. } => kind::DEAD_LETTER,
+            Self::Moved { .. } => kind::MOVED,
         }
     }
 
@@ -112,6 +124,11 @@ impl Control {
                 to.u64(*batch);
                 to.string(reason);
             }
+            Self::Moved { topic, from, to: next } => {
+                to.string(topic);
+                to.i32(*from);
+                to.i32(*next);
+            }
         }
         to.finish()
     }
@@ -136,10 +153,16 @@ impl Control {
             kind::MARK => {
                 Self::Mark(from.list(|from| Ok((from.u64()?, Some(from.i64()?).filter(|offset| *offset >= 0))))?)
             }
-            _ => Self::DeadLetter {
+            kind::DEAD_LETTER => Self::DeadLetter {
                 batch: from.u64()?,
                 reason: from.string()?.as_ref().to_owned(),
             },
+            kind::MOVED => Self::Moved {
+                topic: from.string()?,
+                from: from.i32()?,
+                to: from.i32()?,
+            },
+            unknown => return Err(DecodeError::UnknownKind(unknown)),
         })
     }
 }

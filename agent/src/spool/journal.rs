@@ -76,6 +76,7 @@ pub(super) struct Pending {
 pub(super) struct Done {
     pub(super) appended: Vec<BatchNumber>,
     pub(super) controls: Vec<Control>,
+    pub(super) renumbered: Vec<(BatchNumber, BatchNumber)>,
 }
 
 #[derive(Debug)]
@@ -371,7 +372,7 @@ impl Journal {
             return Ok(done);
         }
         let base = self.write(writer)?;
-        self.apply_controls(&pending.controls);
+        done.renumbered = self.apply_controls(&pending.controls);
         for (entry, bodies_at) in entries {
             let lens = entry.batches.iter().map(|batch| batch.len);
             let places: Vec<_> = places_of(base + bodies_at, self.life.number, lens).collect();
@@ -388,13 +389,20 @@ impl Journal {
         Ok(done)
     }
 
-    fn apply_controls(&mut self, controls: &[Control]) {
+    fn apply_controls(&mut self, controls: &[Control]) -> Vec<(BatchNumber, BatchNumber)> {
+        let mut renumbered = Vec::new();
         for control in controls {
-            for (number, place) in self.ledger.apply_control(control) {
+            let changed = self.ledger.apply_control(control);
+            for (number, place) in changed.gone {
                 self.shelf.remove(number);
                 self.forget_place(place);
             }
+            for (from, to) in changed.renumbered {
+                self.shelf.renumber(from, to);
+                renumbered.push((from, to));
+            }
         }
+        renumbered
     }
 
     /// The file and offset of a live batch.

@@ -83,6 +83,7 @@ pub(super) mod kind {
     pub(in crate::spool) const MARK: u8 = 5;
     pub(in crate::spool) const DEAD_LETTER: u8 = 6;
     pub(in crate::spool) const COPY: u8 = 7;
+    pub(in crate::spool) const MOVED: u8 = 8;
 }
 
 impl Record {
@@ -92,10 +93,7 @@ impl Record {
             kind::SNAPSHOT => Self::Snapshot(Snapshot::decode(&mut from)?),
             kind::ENTRY => return decode_entry(from, payload.len()),
             kind::COPY => return decode_copy(from, payload.len()),
-            kind::BIND | kind::LANE_BOUND | kind::MARK | kind::DEAD_LETTER => {
-                Self::Control(Control::decode(kind, &mut from)?)
-            }
-            unknown => return Err(DecodeError::UnknownKind(unknown)),
+            other => Self::Control(Control::decode(other, &mut from)?),
         };
         from.end()?;
         Ok(record)
@@ -394,6 +392,11 @@ mod tests {
                 batch: 3,
                 reason: "MESSAGE_TOO_LARGE".to_owned(),
             },
+            Control::Moved {
+                topic: topic("nginx"),
+                from: 5,
+                to: 1,
+            },
         ];
         let mut entry_bytes = entry.encode_head();
         let at = entry_bytes.len();
@@ -437,7 +440,7 @@ mod tests {
             let longer = [payload.as_slice(), &[0]].concat();
             assert_eq!(Record::decode(kind, &longer), Err(DecodeError::TrailingBytes(1)));
         }
-        assert_eq!(Record::decode(8, &[]), Err(DecodeError::UnknownKind(8)));
+        assert_eq!(Record::decode(99, &[]), Err(DecodeError::UnknownKind(99)));
     }
 
     #[test]
@@ -449,7 +452,7 @@ mod tests {
     proptest! {
         #[test]
         fn a_mutated_record_is_refused_or_decoded(
-            which in 0..7usize,
+            which in 0..8usize,
             edits in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..8),
         ) {
             let (kind, mut payload, _) = samples().swap_remove(which);

@@ -65,6 +65,13 @@ impl Shelf {
         self.batches.lock().remove(&number);
     }
 
+    pub(super) fn renumber(&self, from: BatchNumber, to: BatchNumber) {
+        let mut batches = self.batches.lock();
+        if let Some(place) = batches.remove(&from) {
+            batches.insert(to, place);
+        }
+    }
+
     /// Blocks on the device. A batch may be moved to another file meanwhile and its old place be written over, which
     /// shows as damage: so that is believed only of a place that is still the batch's own.
     pub(super) fn read(&self, batch: BatchNumber) -> Result<Bytes, ReadError> {

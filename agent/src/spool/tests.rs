@@ -336,6 +336,77 @@ fn a_file_with_a_corrupt_header_is_set_aside() {
     assert!(disk.metadata(&path).is_ok(), "a new file takes the name");
 }
 
+#[test]
+fn batches_of_a_partition_that_is_no_more_stand_behind_all_others_without_identity() {
+    let append_and_move = |disk: &SimDisk| {
+        let (mut committer, _, _) = open(disk).ok()?;
+        let mut stretch = stretch(
+            &[
+                ("logs", Route::Partition(0), 3),
+                ("other", Route::Partition(0), 1),
+                ("logs", Route::Lane(7), 2),
+            ],
+            &[position(1, 5)],
+        );
+        committer.step(Vec::new(), [&stretch]).ok()?;
+        let lane = |lane, partition| Control::LaneBound {
+            topic: topic("logs"),
+            lane,
+            partition,
+        };
+        let moved = Control::Moved {
+            topic: topic("logs"),
+            from: 0,
+            to: 1,
+        };
+        committer.step(vec![lane(7, 0), lane(8, 2), moved], []).ok()?;
+        // What was read before and still names the partition follows.
+        stretch.batches.truncate(1);
+        committer.step(Vec::new(), [&stretch]).ok()?;
+        Some(committer)
+    };
+    let whole = SimDisk::new(1);
+    let committer = append_and_move(&whole).unwrap();
+    let routes = |recovered: &Recovered| {
+        let batches = recovered.batches.iter();
+        let batches = batches.map(|batch| (batch.number, &*batch.topic == "logs", batch.route, batch.records));
+        batches.collect::<Vec<_>>()
+    };
+    let before = vec![
+        (0, true, Route::Partition(0), 3),
+        (3, false, Route::Partition(0), 1),
+        (4, true, Route::Lane(7), 2),
+    ];
+    let after = vec![
+        (3, false, Route::Partition(0), 1),
+        (6, true, Route::Partition(1), 3),
+        (9, true, Route::Partition(1), 2),
+    ];
+    let last = [after.clone(), vec![(11, true, Route::Partition(1), 3)]].concat();
+    assert!(committer.journal.shelf.read(9).is_ok() && committer.journal.shelf.read(4).is_err());
+    let operations = whole.operations();
+    let (_, _, recovered) = open(&whole.kill()).unwrap();
+    assert_eq!(routes(&recovered), last);
+    assert_eq!(recovered.lanes, [(topic("logs"), 7, 1), (topic("logs"), 8, 2)]);
+    for cut in 0..operations {
+        for power in [false, true] {
+            let disk = SimDisk::new(cut);
+            if power {
+                disk.cut_after(cut)
+            } else {
+                disk.kill_after(cut)
+            }
+            append_and_move(&disk);
+            let (committer, _, recovered) = open(&disk.restart()).unwrap();
+            let left = routes(&recovered);
+            assert!(left.is_empty() || [&before, &after, &last].contains(&&left), "{left:?}");
+            for (number, ..) in left {
+                assert!(committer.journal.shelf.read(number).is_ok());
+            }
+        }
+    }
+}
+
 // The model: a list of states, one after each record; a crash may fall back to any that is not older than the last
 // commit that was told.
 
@@ -365,6 +436,7 @@ impl State {
             Control::DeadLetter { batch, .. } => {
                 self.live.remove(batch);
             }
+            Control::Moved { .. } => panic!("that has a test of its own"),
         }
     }
 

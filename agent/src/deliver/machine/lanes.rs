@@ -1,4 +1,5 @@
-//! Where batches go: a lane gets its partition when the topic's partitions are known, and keeps it.
+//! Where batches go: a lane gets its partition when the topic's partitions are known, and keeps it while there is such a
+//! partition.
 
 use std::sync::Arc;
 
@@ -36,6 +37,7 @@ impl Machine {
         let (_, partitions) = self.topics.get(topic)?;
         let count = u64::try_from(*partitions).ok().filter(|count| *count > 0)?;
         let partition = i32::try_from(self.lane_seed.wrapping_add(lane.into()) % count).ok()?;
+        let partition = self.successor(topic, partition);
         self.lanes.insert((Arc::clone(topic), lane), partition);
         let control = Control::LaneBound {
             topic: Arc::clone(topic),
@@ -64,13 +66,18 @@ impl Machine {
         }
     }
 
-    fn enqueue(&mut self, key: Key, item: Item) {
+    pub(super) fn enqueue(&mut self, key: Key, item: Item) {
         self.home.insert(item.number, key.clone());
         let floor = self.floors.get(&key).copied();
         self.queues.entry(key).or_insert_with(|| Queue::new(floor)).push(item);
     }
 
-    pub(super) fn target(&self, (topic, partition): &Key) -> Option<Target> {
+    /// What the queue's partition stands for now.
+    pub(super) fn target(&self, key: &Key) -> Option<Target> {
+        let (topic, partition) = key;
+        if self.moving.contains_key(key) {
+            return None;
+        }
         let (topic_id, partitions) = self.topics.get(topic)?;
         Some(Target {
             cluster_id: self.cluster_id.clone()?,

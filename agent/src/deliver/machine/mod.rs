@@ -15,6 +15,7 @@ use crate::spool::{BatchNumber, Committed, Control, NewBatch, Producer, Recovere
 use crate::stretch::Route;
 
 mod lanes;
+mod moves;
 mod stats;
 
 pub use stats::DeliverStats;
@@ -81,6 +82,11 @@ pub(super) struct Machine {
     queues: BTreeMap<Key, Queue>,
     floors: BTreeMap<Key, (Uuid, i64)>,
     home: HashMap<BatchNumber, Key>,
+    /// Partitions that their topic does not have, and since when.
+    missing: BTreeMap<Key, Duration>,
+    /// Those that another one takes over from, as soon as the spool knows; and those that one has taken over from.
+    moving: BTreeMap<Key, i32>,
+    moved: BTreeMap<Key, i32>,
     /// The queue that is served first, so that none starves.
     turn: usize,
     refresh_wanted: bool,
@@ -112,6 +118,9 @@ impl Machine {
                 .map(|(topic, partition, id, offset)| ((topic.clone(), *partition), (*id, *offset)))
                 .collect(),
             home: HashMap::new(),
+            missing: BTreeMap::new(),
+            moving: BTreeMap::new(),
+            moved: BTreeMap::new(),
             turn: 0,
             refresh_wanted: true,
             stopping: false,
@@ -200,6 +209,7 @@ impl Machine {
                 }
                 Control::DeadLetter { batch, .. } => self.gone(*batch),
                 Control::LaneBound { .. } => {}
+                Control::Moved { topic, from, to } => self.left(topic, *from, *to, &committed.renumbered),
             }
         }
     }
@@ -382,8 +392,10 @@ impl Machine {
 
     fn poll_queue(&mut self, key: &Key, now: Duration, budget: &mut Budget) -> Vec<Effect> {
         let Some(target) = self.target(key) else {
-            return Vec::new();
+            let left = self.leave_missing(key, now);
+            return submit(left.into_iter().collect(), true);
         };
+        self.missing.remove(key);
         let bind = self.bind_queue(key).map(|control| vec![control]);
         let mut effects = submit(bind.unwrap_or_default(), true);
         let producer = self.producer;

@@ -82,6 +82,19 @@ impl Queue {
         }
     }
 
+    /// What was sent to another cluster is in no log of this one, where the same producer id may be somebody else's.
+    pub(super) fn doubt_only_this_cluster(&mut self, target: &Target) {
+        for item in &mut self.items {
+            if item
+                .stamp
+                .as_ref()
+                .is_some_and(|stamp| stamp.cluster_id != target.cluster_id)
+            {
+                item.doubt = Doubt::None;
+            }
+        }
+    }
+
     /// Whose batches are open, and whether the log has to be read for it.
     pub(super) fn in_question(&self) -> (Option<Producer>, bool) {
         let read = self.restamp.is_some() || self.unsettled().any(|item| item.refused.is_some());

@@ -28,6 +28,33 @@ impl Target {
     }
 }
 
+/// What a partition that is missing from a topic was a partition of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::deliver) enum Origin {
+    /// This very topic.
+    Here,
+    /// Another topic of its name, or another cluster's; or nothing was ever sent there.
+    Elsewhere,
+    /// A topic without an id.
+    Unclear,
+}
+
+impl Origin {
+    /// From the ids of the topics that the partition was known in.
+    pub(super) fn of(known: impl Iterator<Item = Uuid>, topic_id: Uuid) -> Self {
+        let judged = known.map(|known| match known {
+            known if known.is_nil() || topic_id.is_nil() => Self::Unclear,
+            known if known == topic_id => Self::Here,
+            _ => Self::Elsewhere,
+        });
+        judged.fold(Self::Elsewhere, |so_far, next| match (so_far, next) {
+            (Self::Here, _) | (_, Self::Here) => Self::Here,
+            (Self::Unclear, _) | (_, Self::Unclear) => Self::Unclear,
+            _ => Self::Elsewhere,
+        })
+    }
+}
+
 /// A producer id that this queue has never used is needed first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::deliver) struct NeedsProducer;

@@ -69,6 +69,17 @@ impl Item {
         }
     }
 
+    /// The same batch, to be sent for the first time.
+    pub(super) fn unbound(self) -> Self {
+        Self {
+            stamp: None,
+            doubt: Doubt::None,
+            refused: None,
+            corrupt: 0,
+            ..self
+        }
+    }
+
     /// One of the writes that were pending is durable.
     pub(in crate::deliver) fn written(&mut self) {
         self.writes_pending = self.writes_pending.saturating_sub(1);

@@ -21,7 +21,7 @@ mod identity;
 mod item;
 
 pub(super) use doubt::{Findings, Question};
-pub(super) use identity::{NeedsProducer, Target};
+pub(super) use identity::{NeedsProducer, Origin, Target};
 pub(super) use item::Item;
 
 /// A broker remembers five batches per producer and partition.
@@ -66,7 +66,7 @@ enum Restamp {
 impl Restamp {
     fn concerns(self, item: &Item) -> bool {
         match self {
-            Self::All => item.stamp.is_some(),
+            Self::All => true,
             Self::Of(producer) => item.producer() == Some(producer),
         }
     }
@@ -208,6 +208,32 @@ impl Queue {
         })
     }
 
+    // What becomes of a partition that is no more.
+
+    /// Whether the partition was one of this topic when something was last known of it.
+    pub(super) fn origin(&self, cluster_id: &str, topic_id: Uuid) -> Origin {
+        let stamps = self.items.iter().filter_map(|item| item.stamp.as_ref());
+        let stamps = stamps.map(|stamp| (&stamp.cluster_id, stamp.topic_id));
+        let writer = self
+            .writer
+            .iter()
+            .map(|writer| (&writer.target.cluster_id, writer.target.topic_id));
+        let here = stamps.chain(writer).filter(|(cluster, _)| ***cluster == *cluster_id);
+        let floor = self.floor.map(|(topic_id, _)| topic_id);
+        Origin::of(here.map(|(_, topic_id)| topic_id).chain(floor), topic_id)
+    }
+
+    /// Whether something waits here, and nothing is on its way.
+    pub(super) fn can_leave(&self) -> bool {
+        let all_wait = self.items.iter().all(|item| item.state == State::Waiting);
+        !self.items.is_empty() && all_wait && self.phase != Phase::Asking
+    }
+
+    /// All batches, in order and without an identity.
+    pub(super) fn leave(self) -> impl Iterator<Item = Item> {
+        self.items.into_iter().map(Item::unbound)
+    }
+
     // What the disk says.
 
     /// These batches, or bindings of them, are in the spool. They stand in the order of the queue, and most often at its
@@ -340,6 +366,7 @@ impl Queue {
         let is_elsewhere = |item: &Item| item.stamp.as_ref().is_some_and(|stamp| !target.is_of(stamp));
         if self.unsettled().any(is_elsewhere) {
             self.restamp = Some(Restamp::All);
+            self.doubt_only_this_cluster(target);
         }
         if let Some(question) = self.question(target) {
             self.phase = Phase::Asking;

@@ -32,6 +32,8 @@ pub(super) struct Broker {
     /// Answered to every Produce instead of an append.
     pub(super) fails_with: Option<ErrorCode>,
     pub(super) topics: BTreeMap<Arc<str>, Topic>,
+    /// Those that were deleted.
+    pub(super) deleted: Vec<Topic>,
     next_id: u128,
     next_producer: i64,
 }
@@ -66,16 +68,19 @@ impl Broker {
             may_read: true,
             fails_with: None,
             topics: BTreeMap::new(),
+            deleted: Vec::new(),
             next_id: 1,
             next_producer: 1000,
         }
     }
 
+    /// Made anew, if there is one of this name.
     pub(super) fn create(&mut self, topic: &str, partitions: usize) {
         let id = Uuid::from_u128(self.next_id);
         self.next_id += 1;
         let partitions = (0..partitions).map(|_| Partition::default()).collect();
-        self.topics.insert(Arc::from(topic), Topic { id, partitions });
+        let before = self.topics.insert(Arc::from(topic), Topic { id, partitions });
+        self.deleted.extend(before);
     }
 
     pub(super) fn view(&self) -> ClusterView {
@@ -117,6 +122,10 @@ impl Broker {
         let Some(topic) = self.topics.get_mut(topic) else {
             return (ErrorCode::UnknownTopicOrPartition, -1);
         };
+        let index = usize::try_from(stamp.partition).unwrap();
+        if index >= topic.partitions.len() {
+            return (ErrorCode::UnknownTopicOrPartition, -1);
+        }
         if topic.id != stamp.topic_id {
             return (ErrorCode::UnknownTopicId, -1);
         }
@@ -126,7 +135,7 @@ impl Broker {
         if lines.iter().any(|line| line.contains(POISON)) {
             return (ErrorCode::MessageTooLarge, -1);
         }
-        topic.partitions[usize::try_from(stamp.partition).unwrap()].append(kind, &batch, lines)
+        topic.partitions[index].append(kind, &batch, lines)
     }
 
     /// What DescribeProducers and reading the log say.
@@ -134,7 +143,9 @@ impl Broker {
         let Some(topic) = self.topics.get(topic) else {
             return Findings::Failed("no such topic".to_owned());
         };
-        let partition = &topic.partitions[usize::try_from(partition).unwrap()];
+        let Some(partition) = topic.partitions.get(usize::try_from(partition).unwrap()) else {
+            return Findings::Failed("no such partition".to_owned());
+        };
         let recent = partition
             .producers
             .get(&question.producer)

@@ -19,6 +19,8 @@ struct Faults {
     /// It may be read, but not asked about producers.
     describe_forbidden: bool,
     starts_without_broker: bool,
+    /// The topic is deleted and made anew, with fewer partitions or more.
+    recreates: bool,
 }
 
 fn world(seed: u64, kind: Kind, faults: Faults) -> World {
@@ -34,6 +36,10 @@ fn world(seed: u64, kind: Kind, faults: Faults) -> World {
         world.broker.create(TOPIC, 3);
     }
     world
+}
+
+fn recreate(world: &mut World, rng: &mut StdRng) {
+    world.broker.create(TOPIC, rng.random_range(1..5));
 }
 
 /// One random thing; `false` if the machine died over it.
@@ -79,6 +85,9 @@ fn history(seed: u64, kind: Kind, faults: Faults) -> World {
         if world.start() {
             assert!(world.agent().recovered.damage.is_empty());
             for _ in 0..400 {
+                if faults.recreates && rng.random_ratio(1, 150) {
+                    recreate(&mut world, &mut rng);
+                }
                 if !step(&mut world, &mut rng) {
                     break;
                 }
@@ -88,6 +97,9 @@ fn history(seed: u64, kind: Kind, faults: Faults) -> World {
         world.disk = world.disk.restart();
         if faults.forgets && rng.random() {
             world.broker.forget_producers();
+        }
+        if faults.recreates && rng.random_ratio(1, 3) {
+            recreate(&mut world, &mut rng);
         }
     }
     world.broker.fails_with = None;
@@ -167,6 +179,17 @@ fn a_broker_that_comes_late() {
                 ..Faults::default()
             },
         );
+    }
+}
+
+#[test]
+fn topics_that_are_made_anew() {
+    for kind in [Kind::Kafka, Kind::Strict] {
+        let faults = Faults {
+            recreates: true,
+            ..Faults::default()
+        };
+        histories(kind, faults);
     }
 }
 

@@ -1,5 +1,6 @@
 //! A test for each rule of the spool, as the module's page counts them.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
 
@@ -200,6 +201,86 @@ fn rule_4_a_topic_made_anew_gets_what_the_old_one_did_not_acknowledge() {
     finish_without_first_line(&mut world);
 }
 
+/// Files 0 to 3 have a batch in flight each, in partitions 0 to 3.
+fn four_partitions_in_flight() -> World {
+    let mut world = World::new(1, Kind::Strict);
+    world.broker.create(TOPIC, 4);
+    world.files.extend((0..4).map(|file| (file, 12)));
+    assert!(world.start());
+    world.append_each(0, 1);
+    world.settle();
+    for file in 1..4 {
+        world.append_each(file, 2);
+    }
+    world.settle();
+    assert_eq!(world.wire().len(), 4, "{:?}", world.wire());
+    world
+}
+
+#[test]
+fn rule_4_a_topic_made_anew_with_fewer_partitions_gets_the_batches_of_those_that_are_no_more() {
+    let mut world = four_partitions_in_flight();
+    world.broker.create(TOPIC, 2);
+    finish(&mut world);
+    for (partition, files) in world.broker.topics[TOPIC].partitions.iter().zip([[0, 2], [1, 3]]) {
+        assert_eq!(partition.lines().count(), 24);
+        for line in partition.lines() {
+            assert!(files.iter().any(|file| line.starts_with(&format!("{file}:"))), "{line}");
+        }
+    }
+    let lanes = |world: &mut World| {
+        let machine = &mut world.agent().desk.machine.lock();
+        (0..4).map(|lane| machine.route(TOPIC, lane).0).collect::<Vec<_>>()
+    };
+    let routes = [0, 1, 0, 1].map(crate::stretch::Route::Partition);
+    assert_eq!(lanes(&mut world), routes);
+    world.kill(0);
+    world.broker.create(TOPIC, 8);
+    assert!(world.start());
+    world.settle();
+    assert_eq!(lanes(&mut world), routes, "for as long as those partitions exist");
+}
+
+#[test]
+fn rule_4_the_spool_knows_where_batches_go_before_they_are_sent_there() {
+    let mut world = four_partitions_in_flight();
+    world.broker.create(TOPIC, 2);
+    world.serve_all();
+    world.advance(MINUTE);
+    world.poll();
+    world.answer_questions();
+    for _ in 0..3 {
+        world.poll();
+        world.answer_questions();
+    }
+    let moves = world.agent().controls.iter().filter_map(|control| match control {
+        Control::Moved { from, to, .. } => Some((*from, *to)),
+        _ => None,
+    });
+    assert_eq!(moves.collect::<BTreeSet<_>>(), [(2, 0), (3, 1)].into());
+    assert!(
+        world.wire().iter().all(|(number, ..)| *number < 3),
+        "{:?}",
+        world.wire()
+    );
+    finish(&mut world);
+}
+
+#[test]
+fn rule_4_a_partition_that_a_broker_does_not_know_yet_is_waited_for() {
+    let mut world = four_partitions_in_flight();
+    world.serve_all();
+    let missing = world.broker.topics.get_mut(TOPIC).unwrap().partitions.split_off(2);
+    for _ in 0..50 {
+        assert!(world.append(&[2], 1));
+        assert!(world.turn());
+        world.advance(MINUTE);
+    }
+    assert!(world.stats().batches_waiting > 5);
+    world.broker.topics.get_mut(TOPIC).unwrap().partitions.extend(missing);
+    finish(&mut world);
+}
+
 #[test]
 fn rule_4_another_cluster_gets_what_the_last_one_did_not_acknowledge() {
     let mut world = started(Kind::Strict);
@@ -212,6 +293,25 @@ fn rule_4_another_cluster_gets_what_the_last_one_did_not_acknowledge() {
     assert!(world.start());
     finish_without_first_line(&mut world);
     assert_eq!(cluster.topics[TOPIC].partitions[0].lines().count(), 1);
+}
+
+#[test]
+fn rule_4_in_another_cluster_the_same_producer_id_is_somebody_else() {
+    let mut other = started(Kind::Kafka);
+    other.append_each(0, 3);
+    finish(&mut other);
+
+    let mut world = started(Kind::Kafka);
+    world.append_each(0, 3);
+    world.poll();
+    world.kill(0);
+    // Producer 1001 has sent there under the same sequences.
+    world.broker = other.broker;
+    world.broker.cluster_id = "cluster-2".into();
+    assert!(world.start());
+    world.finish();
+    let lines = world.broker.topics[TOPIC].partitions[0].lines();
+    assert_eq!(lines.filter(|line| *line == "0:1:").count(), 2, "one of each");
 }
 
 /// The first line went to a topic that is no more.
