@@ -7,6 +7,7 @@ use futures::future::BoxFuture;
 
 use super::answer::Answer;
 use super::machine::ClusterView;
+use super::reason::Reason;
 use crate::spool::{BatchNumber, Producer, Stamp};
 
 /// A batch as it goes over the wire: stamped, with its CRC.
@@ -45,7 +46,7 @@ pub enum Unknown {
     /// The agent may not ask, or the brokers cannot answer.
     NotAllowed,
     /// For now; in words.
-    Failed(String),
+    Failed(Reason),
 }
 
 /// The answers to one request, one for each batch in its order.

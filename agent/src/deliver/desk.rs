@@ -99,6 +99,10 @@ impl Desk {
         self.changed.notify_one();
     }
 
+    pub(super) fn unreachable(&self, reason: String) {
+        self.machine.lock().unreachable(reason);
+    }
+
     pub(super) fn got_producer(&self, producer: Result<Producer, String>) {
         self.machine.lock().got_producer(producer, self.now());
         self.changed.notify_one();

@@ -116,7 +116,7 @@ impl Driver {
         if !batches.is_empty() {
             let answers = batches
                 .into_iter()
-                .map(|batch| (batch.number, Answer::NotNow(reason.to_owned())));
+                .map(|batch| (batch.number, Answer::NotNow(reason.into())));
             self.desk.answered(answers.collect());
         }
     }
@@ -124,11 +124,13 @@ impl Driver {
 
 async fn keep_metadata(desk: Arc<Desk>, brokers: Arc<dyn Brokers>) {
     let mut backoff = Backoff::default();
+    let mut is_reached = true;
     loop {
         let topics = desk.interest();
         let asked = topics.len();
         match brokers.view(topics).await {
             Ok(view) => {
+                is_reached = true;
                 desk.saw(&view);
                 if view.topics.len() < asked {
                     // A topic that is being created just now, or will be.
@@ -139,7 +141,10 @@ async fn keep_metadata(desk: Arc<Desk>, brokers: Arc<dyn Brokers>) {
                 tokio::time::sleep(REFRESH_PAUSE).await;
             }
             Err(reason) => {
-                tracing::warn!("cannot reach the collector: {reason}; lines are kept in the spool meanwhile");
+                if std::mem::take(&mut is_reached) {
+                    tracing::warn!("cannot reach the collector: {reason}; lines are kept in the spool meanwhile");
+                }
+                desk.unreachable(reason);
                 backoff.wait().await;
                 continue;
             }
@@ -172,7 +177,7 @@ async fn ask(desk: &Desk, brokers: &dyn Brokers, topic: &Arc<str>, partition: i3
         Some(_) => 0,
         None => match oldest_timestamp(desk, &question).await {
             Ok(oldest_ms) => oldest_ms,
-            Err(error) => return Findings::Failed(error.to_string()),
+            Err(error) => return Findings::Failed(error.to_string().into()),
         },
     };
     let search = Search {

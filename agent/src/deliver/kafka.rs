@@ -19,6 +19,7 @@ use tokio::time::timeout;
 use super::answer::Answer;
 use super::brokers::{Answers, Brokers, Search, Stamped, Unknown};
 use super::machine::ClusterView;
+use super::reason::Reason;
 use crate::spool::{BatchNumber, Producer, Stamp};
 
 /// How long a broker may wait for its replicas.
@@ -48,18 +49,23 @@ impl KafkaBrokers {
             if error.code().is_none() {
                 return Err(error.to_string());
             }
-            tracing::warn!("{error}");
+            tracing::debug!("{error}");
         }
         let metadata = self.cluster.metadata();
-        let known = topics.into_iter().filter_map(|name| {
-            let topic = metadata.topics.get(&*name)?;
+        let known = topics.iter().filter_map(|name| {
+            let topic = metadata.topics.get(&**name)?;
             // Numbers are gapless, but a partition that is just being created may be missing.
             let count = topic.partitions.last().map_or(0, |last| last.index + 1);
-            Some((name, topic.id, count))
+            Some((Arc::clone(name), topic.id, count))
+        });
+        let refused = topics.iter().filter_map(|name| {
+            let code = metadata.refused.get(&**name)?;
+            Some((Arc::clone(name), *code))
         });
         Ok(ClusterView {
             cluster_id: Arc::from(metadata.cluster_id.as_deref().unwrap_or_default()),
             topics: known.collect(),
+            refused: refused.collect(),
         })
     }
 
@@ -111,14 +117,14 @@ impl KafkaBrokers {
         let answer = leader.send(&request).await.map_err(unknown)?;
         let mut partitions = answer.topics.into_iter().flat_map(|topic| topic.partitions);
         let Some(answered) = partitions.find(|answered| answered.partition_index == partition) else {
-            return Err(Unknown::Failed("the answer lacks the partition".to_owned()));
+            return Err(Unknown::Failed("the answer lacks the partition".into()));
         };
         match ErrorCode::from_code(answered.error_code) {
             ErrorCode::None => {}
             ErrorCode::TopicAuthorizationFailed => return Err(Unknown::NotAllowed),
             code => {
                 self.cluster.forget(&topic);
-                return Err(Unknown::Failed(code.to_string()));
+                return Err(Unknown::Failed(Reason::of(code, None)));
             }
         }
         let known = answered
@@ -204,7 +210,9 @@ impl Brokers for KafkaBrokers {
         async move {
             match timeout(FIND_TIMEOUT, self.read_headers(&search)).await {
                 Ok(read) => read.map_err(unknown),
-                Err(_) => Err(Unknown::Failed(format!("reading took longer than {FIND_TIMEOUT:?}"))),
+                Err(_) => Err(Unknown::Failed(
+                    format!("reading took longer than {FIND_TIMEOUT:?}").into(),
+                )),
             }
         }
         .boxed()
@@ -215,7 +223,7 @@ fn unknown(error: ClientError) -> Unknown {
     match error.code() {
         Some(ErrorCode::TopicAuthorizationFailed | ErrorCode::ClusterAuthorizationFailed) => Unknown::NotAllowed,
         _ if matches!(error, ClientError::Version { .. }) => Unknown::NotAllowed,
-        _ => Unknown::Failed(error.to_string()),
+        _ => Unknown::Failed((&error).into()),
     }
 }
 
@@ -268,7 +276,7 @@ fn answers_of(sent: Sent, response: &ProduceResponse) -> Vec<(BatchNumber, Answe
                 let code = ErrorCode::from_code(answer.error_code);
                 Answer::of(code, answer.base_offset, answer.error_message.as_deref())
             }
-            None => Answer::InDoubt("the answer lacks the partition".to_owned()),
+            None => Answer::InDoubt("the answer lacks the partition".into()),
         };
         (*number, answer)
     });
@@ -277,6 +285,6 @@ fn answers_of(sent: Sent, response: &ProduceResponse) -> Vec<(BatchNumber, Answe
 
 fn all_in_doubt(sent: Sent, error: &ClientError) -> Vec<(BatchNumber, Answer)> {
     sent.into_iter()
-        .map(|(number, ..)| (number, Answer::InDoubt(error.to_string())))
+        .map(|(number, ..)| (number, Answer::InDoubt(error.into())))
         .collect()
 }

@@ -41,6 +41,7 @@ mod driver;
 mod kafka;
 mod machine;
 mod queue;
+mod reason;
 mod sender;
 #[cfg(test)]
 mod tests;
@@ -48,7 +49,8 @@ mod tests;
 pub use answer::Answer;
 pub use brokers::{Answers, Brokers, Search, Stamped, Unknown};
 pub use kafka::KafkaBrokers;
-pub use machine::{ClusterView, DeliverStats};
+pub use machine::{ClusterView, DeliverStats, Stuck, WaitingTopic};
+pub use reason::Reason;
 
 /// Limits of delivery, and what it stands on.
 #[derive(Debug, Clone)]

@@ -7,18 +7,23 @@ use std::time::Duration;
 
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
+use tailrace_shared::kafka::ErrorCode;
 use uuid::Uuid;
 
 use super::answer::Answer;
 use super::queue::{Act, Budget, Findings, Item, Question, Queue};
+use super::reason::Reason;
 use crate::spool::{BatchNumber, Committed, Control, NewBatch, Producer, Recovered, Stamp};
 use crate::stretch::Route;
 
 mod lanes;
 mod moves;
 mod stats;
+mod stuck;
 
 pub use stats::DeliverStats;
+use stuck::Told;
+pub use stuck::{Stuck, WaitingTopic};
 
 const BACKOFF_MIN: Duration = Duration::from_millis(100);
 const BACKOFF_MAX: Duration = Duration::from_secs(10);
@@ -63,6 +68,8 @@ pub struct ClusterView {
     pub cluster_id: Arc<str>,
     /// Each topic that exists, with its id (nil where it has none) and its number of partitions.
     pub topics: Vec<(Arc<str>, Uuid, i32)>,
+    /// What the brokers said of those that were asked for and are not to be had.
+    pub refused: Vec<(Arc<str>, ErrorCode)>,
 }
 
 pub(super) struct Machine {
@@ -73,6 +80,11 @@ pub(super) struct Machine {
     /// Asked for, and not answered.
     producer_asked: bool,
     producer_not_before: Duration,
+    /// Why there is no producer id.
+    producer_trouble: Option<Reason>,
+    /// Why no broker can be reached.
+    unreachable: Option<Reason>,
+    refused: BTreeMap<Arc<str>, ErrorCode>,
     topics: BTreeMap<Arc<str>, (Uuid, i32)>,
     /// Topics to ask about.
     interest: BTreeSet<Arc<str>>,
@@ -91,6 +103,7 @@ pub(super) struct Machine {
     turn: usize,
     refresh_wanted: bool,
     stopping: bool,
+    told: Told,
     rng: StdRng,
     stats: DeliverStats,
 }
@@ -109,6 +122,9 @@ impl Machine {
             producer: None,
             producer_asked: false,
             producer_not_before: Duration::ZERO,
+            producer_trouble: None,
+            unreachable: None,
+            refused: BTreeMap::new(),
             topics: BTreeMap::new(),
             interest: BTreeSet::new(),
             lanes: lanes.collect(),
@@ -124,6 +140,7 @@ impl Machine {
             turn: 0,
             refresh_wanted: true,
             stopping: false,
+            told: Told::default(),
             rng: StdRng::seed_from_u64(lane_seed),
             stats: DeliverStats::default(),
         };
@@ -243,6 +260,8 @@ impl Machine {
             self.warn_of_other_cluster(&view.cluster_id);
         }
         self.cluster_id = Some(Arc::clone(&view.cluster_id));
+        self.unreachable = None;
+        self.note_refused(&view.refused);
         for (topic, id, partitions) in &view.topics {
             self.topics.insert(Arc::clone(topic), (*id, *partitions));
         }
@@ -259,6 +278,24 @@ impl Machine {
             }
         }
         submit(controls, false)
+    }
+
+    /// No broker told anything of the cluster.
+    pub(super) fn unreachable(&mut self, reason: String) {
+        self.unreachable = Some(reason.into());
+    }
+
+    /// What may pass by itself, as while a topic is being created, is not worth a line yet.
+    fn note_refused(&mut self, refused: &[(Arc<str>, ErrorCode)]) {
+        let before = std::mem::take(&mut self.refused);
+        for (topic, code) in refused {
+            if !code.is_retriable() && before.get(topic) != Some(code) {
+                let reason = Reason::of(*code, None);
+                let remedy = reason.remedy();
+                tracing::warn!("topic {topic} cannot be had: {reason}; its lines wait in the spool: {remedy}");
+            }
+            self.refused.insert(Arc::clone(topic), *code);
+        }
     }
 
     fn warn_of_other_cluster(&self, cluster_id: &str) {
@@ -283,9 +320,15 @@ impl Machine {
     pub(super) fn got_producer(&mut self, producer: Result<Producer, String>, now: Duration) {
         self.producer_asked = false;
         match producer {
-            Ok(producer) => self.producer = Some(producer),
+            Ok(producer) => {
+                self.producer = Some(producer);
+                self.producer_trouble = None;
+            }
             Err(reason) => {
-                tracing::warn!("no producer id: {reason}");
+                if self.producer_trouble.is_none() {
+                    tracing::warn!("no producer id: {reason}; asking again");
+                }
+                self.producer_trouble = Some(format!("no producer id: {reason}").into());
                 self.producer_not_before = now + self.delay(3);
             }
         }
@@ -319,7 +362,7 @@ impl Machine {
             Answer::Refused(reason) => {
                 tracing::error!("batch {number} for {topic}/{partition} is refused for good: {reason}");
             }
-            Answer::Held(reason) => tracing::error!(
+            Answer::Held(reason) if failures == 0 => tracing::error!(
                 "{topic}/{partition} takes nothing from this agent: {reason}; its batches wait in the spool until that is put right"
             ),
             Answer::NotNow(reason) | Answer::InDoubt(reason) if failures == 0 => {
@@ -359,6 +402,7 @@ impl Machine {
         if self.stopping {
             return effects;
         }
+        self.tell_stuck(now);
         if std::mem::take(&mut self.refresh_wanted) {
             effects.push(Effect::Refresh);
         }

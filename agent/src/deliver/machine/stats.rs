@@ -1,12 +1,14 @@
 //! What an operator wants to know of delivery, from the state of all queues.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
-use super::Machine;
+use super::{Machine, WaitingTopic};
 use crate::deliver::queue::Queue;
 
 /// What an operator wants to know of delivery.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct DeliverStats {
     /// Records acknowledged.
     pub records_acked: u64,
@@ -24,6 +26,8 @@ pub struct DeliverStats {
     pub records_dead_lettered: u64,
     /// How long the oldest batch that is not acknowledged has waited (since the start, if it is older).
     pub oldest_unacked: Option<Duration>,
+    /// What waits, by topic.
+    pub topics: BTreeMap<Arc<str>, WaitingTopic>,
 }
 
 impl Machine {
@@ -35,7 +39,8 @@ impl Machine {
             batches_waiting: self.home.len() as u64
                 + self.unrouted.values().map(|lanes| lanes.len() as u64).sum::<u64>(),
             oldest_unacked: oldest.map(|since| now.saturating_sub(since)),
-            ..self.stats
+            topics: self.waiting_topics(now),
+            ..self.stats.clone()
         }
     }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::identity::Target;
 use super::item::{Doubt, Item};
 use super::{Act, Phase, Queue, Restamp};
+use crate::deliver::reason::Reason;
 use crate::spool::{BatchNumber, Producer};
 
 /// Which of the batches of one producer are in the log?
@@ -23,7 +24,7 @@ pub(in crate::deliver) struct Question {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::deliver) enum Findings {
     /// Nothing; to be asked again.
-    Failed(String),
+    Failed(Reason),
     Known {
         /// The producer's last sequence in the log, if the broker knows the producer.
         last_sequence: Option<i32>,
@@ -46,9 +47,13 @@ impl Queue {
         }
         self.phase = Phase::Halted;
         let (last_sequence, found) = match findings {
-            Findings::Failed(_) => return self.halt(now, delay),
+            Findings::Failed(reason) => {
+                self.trouble = Some(reason);
+                return self.halt(now, delay);
+            }
             Findings::Known { last_sequence, found } => (last_sequence, found),
         };
+        let before = acts.len();
         let (producer, read) = self.in_question();
         if last_sequence.is_some() {
             self.known = producer.map(|producer| (producer, now));
@@ -79,6 +84,9 @@ impl Queue {
                     item.doubt = if read { Doubt::None } else { Doubt::Vouched };
                 }
             }
+        }
+        if acts.iter().skip(before).any(|act| matches!(act, Act::Mark(..))) {
+            self.moved_at = now;
         }
     }
 

@@ -14,6 +14,7 @@ use uuid::Uuid;
 use self::identity::Writer;
 use self::item::{Doubt, State};
 use super::answer::Answer;
+use super::reason::Reason;
 use crate::spool::{BatchNumber, Bind, Producer, Stamp};
 
 mod doubt;
@@ -107,6 +108,10 @@ pub(super) struct Queue {
     /// Failures in a row.
     pub(super) failures: u32,
     pub(super) not_before: Duration,
+    /// When it last began to wait for something, or got on with it.
+    moved_at: Duration,
+    /// What went wrong last, if nothing has gone well since.
+    trouble: Option<Reason>,
 }
 
 impl Queue {
@@ -122,10 +127,15 @@ impl Queue {
             floor,
             failures: 0,
             not_before: Duration::ZERO,
+            moved_at: Duration::ZERO,
+            trouble: None,
         }
     }
 
     pub(super) fn push(&mut self, item: Item) {
+        if self.unsettled().next().is_none() {
+            self.moved_at = self.moved_at.max(item.since);
+        }
         self.items.push_back(item);
     }
 
@@ -142,6 +152,21 @@ impl Queue {
 
     pub(super) fn oldest(&self) -> Option<Duration> {
         self.unsettled().map(|item| item.since).min()
+    }
+
+    /// How many batches wait, and their bytes.
+    pub(super) fn waiting(&self) -> (u64, u64) {
+        self.unsettled().fold((0, 0), |(batches, bytes), item| {
+            (batches + 1, bytes + u64::from(item.len))
+        })
+    }
+
+    pub(super) fn moved_at(&self) -> Duration {
+        self.moved_at
+    }
+
+    pub(super) fn trouble(&self) -> Option<&Reason> {
+        self.trouble.as_ref()
     }
 
     /// Only the first few are ever sent.
@@ -285,8 +310,10 @@ impl Queue {
         let is_front = !self.items.iter().take(place).any(Item::is_unsettled);
         let Some(item) = self.items.get_mut(place) else { return };
         item.state = State::Waiting;
+        self.trouble = answer.trouble();
         match answer {
             Answer::Acked(offset) => {
+                self.moved_at = now;
                 self.known = item.producer().map(|producer| (producer, now));
                 self.failures = 0;
                 self.settle(place, offset, acts);
@@ -309,7 +336,7 @@ impl Queue {
                 self.halt(now, delay);
             }
             Answer::Refused(reason) => {
-                item.refused = Some(reason);
+                item.refused = Some(reason.words);
                 self.halt(now, Duration::ZERO);
             }
         }

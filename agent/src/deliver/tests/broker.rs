@@ -31,6 +31,8 @@ pub(super) struct Broker {
     pub(super) may_read: bool,
     /// Answered to every Produce instead of an append.
     pub(super) fails_with: Option<ErrorCode>,
+    /// Answered to whoever asks for a topic.
+    pub(super) hides_with: Option<ErrorCode>,
     pub(super) topics: BTreeMap<Arc<str>, Topic>,
     /// Those that were deleted.
     pub(super) deleted: Vec<Topic>,
@@ -67,6 +69,7 @@ impl Broker {
             may_describe: true,
             may_read: true,
             fails_with: None,
+            hides_with: None,
             topics: BTreeMap::new(),
             deleted: Vec::new(),
             next_id: 1,
@@ -84,7 +87,11 @@ impl Broker {
     }
 
     pub(super) fn view(&self) -> ClusterView {
-        let topics = self.topics.iter();
+        let topics = self.topics.iter().filter(|_| self.hides_with.is_none());
+        let hidden = self
+            .topics
+            .keys()
+            .filter_map(|name| Some((Arc::clone(name), self.hides_with?)));
         ClusterView {
             cluster_id: Arc::clone(&self.cluster_id),
             topics: topics
@@ -96,6 +103,7 @@ impl Broker {
                     )
                 })
                 .collect(),
+            refused: hidden.collect(),
         }
     }
 
@@ -141,10 +149,10 @@ impl Broker {
     /// What DescribeProducers and reading the log say.
     pub(super) fn answer(&self, topic: &str, partition: i32, question: &Question) -> Findings {
         let Some(topic) = self.topics.get(topic) else {
-            return Findings::Failed("no such topic".to_owned());
+            return Findings::Failed("no such topic".into());
         };
         let Some(partition) = topic.partitions.get(usize::try_from(partition).unwrap()) else {
-            return Findings::Failed("no such partition".to_owned());
+            return Findings::Failed("no such partition".into());
         };
         let recent = partition
             .producers

@@ -63,7 +63,7 @@ impl Brokers for Flaky {
                 let (code, offset) = self.broker.lock().produce(TOPIC, &batch.stamp, batch.bytes);
                 let lost = nth % 11 == 5;
                 let answer = if lost {
-                    Answer::InDoubt("lost".to_owned())
+                    Answer::InDoubt("lost".into())
                 } else {
                     Answer::of(code, offset, None)
                 };

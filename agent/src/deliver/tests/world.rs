@@ -303,7 +303,7 @@ impl World {
             }
         }
         for number in lost {
-            self.answered(number, Answer::InDoubt("lost".to_owned()));
+            self.answered(number, Answer::InDoubt("lost".into()));
         }
     }
 
