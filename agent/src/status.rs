@@ -45,6 +45,7 @@ tailrace_shared::metrics! {
         oldest_unacknowledged_seconds: FloatGauge[] = "tailrace_agent_oldest_unacknowledged_seconds", "Age of the oldest batch that is not acknowledged, or 0.";
         send_retries: Counter[] = "tailrace_agent_send_retries_total", "Attempts to send that failed and are made again.";
         records_possibly_doubled: Counter[] = "tailrace_agent_records_possibly_doubled_total", "Records sent again where nothing could tell whether they were in the log already.";
+        batches_split: Counter[] = "tailrace_agent_batches_split_total", "Batches that were too large for their topic, and were sent in parts.";
         batches_dead_lettered: Counter[] = "tailrace_agent_batches_dead_lettered_total", "Batches that no broker would take, put into the dead-letter directory.";
         records_dead_lettered: Counter[] = "tailrace_agent_records_dead_lettered_total", "Records in those batches.";
         spool_waiting_bytes: Gauge[] = "tailrace_agent_spool_waiting_bytes", "Bytes in the spool that are not acknowledged.";
@@ -61,6 +62,7 @@ impl DeliveryMetrics {
             (&self.records_acknowledged, delivery.records_acked),
             (&self.send_retries, delivery.retries),
             (&self.records_possibly_doubled, delivery.records_possibly_doubled),
+            (&self.batches_split, delivery.batches_split),
             (&self.batches_dead_lettered, delivery.batches_dead_lettered),
             (&self.records_dead_lettered, delivery.records_dead_lettered),
         ];

@@ -22,6 +22,8 @@ pub enum Answer {
     Fenced,
     /// Its bytes changed on their way.
     Corrupt,
+    /// It will never be taken as it is, but its records may be in smaller batches.
+    TooLarge(Reason),
     /// It will never be taken.
     Refused(Reason),
     /// Nothing is taken from us until a person changes something.
@@ -45,9 +47,8 @@ impl Answer {
             | Code::LeaderNotAvailable
             | Code::UnknownTopicId
             | Code::ThrottlingQuotaExceeded => Self::NotNow(said()),
-            Code::MessageTooLarge
-            | Code::RecordListTooLarge
-            | Code::InvalidRecord
+            Code::MessageTooLarge | Code::RecordListTooLarge => Self::TooLarge(said()),
+            Code::InvalidRecord
             | Code::InvalidTimestamp
             | Code::UnsupportedCompressionType
             | Code::UnsupportedForMessageFormat
@@ -67,9 +68,11 @@ impl Answer {
     pub(super) fn trouble(&self) -> Option<Reason> {
         match self {
             Self::Acked(_) => None,
-            Self::NotNow(reason) | Self::InDoubt(reason) | Self::Refused(reason) | Self::Held(reason) => {
-                Some(reason.clone())
-            }
+            Self::NotNow(reason)
+            | Self::InDoubt(reason)
+            | Self::TooLarge(reason)
+            | Self::Refused(reason)
+            | Self::Held(reason) => Some(reason.clone()),
             Self::OutOfOrder => Some(Reason::of(ErrorCode::OutOfOrderSequenceNumber, None)),
             Self::Fenced => Some(Reason::of(ErrorCode::ProducerFenced, None)),
             Self::Corrupt => Some(Reason::of(ErrorCode::CorruptMessage, None)),

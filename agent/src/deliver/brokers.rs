@@ -75,6 +75,9 @@ pub trait Brokers: Send + Sync {
         producer: Producer,
     ) -> BoxFuture<'_, Result<Option<i32>, Unknown>>;
 
+    /// The topic's `max.message.bytes`.
+    fn batch_bytes_max(&self, topic: Arc<str>) -> BoxFuture<'_, Result<u32, Unknown>>;
+
     /// Reads batch headers up to the end of the log, and tells base sequence and base offset of those that are there.
     fn find(&self, search: Search) -> BoxFuture<'_, Result<Vec<(i32, i64)>, Unknown>>;
 }

@@ -125,6 +125,15 @@ impl Desk {
         self.changed.notify_one();
     }
 
+    pub(super) fn cannot_split(&self, batch: BatchNumber, reason: String) {
+        self.machine.lock().cannot_split(batch, reason);
+        self.changed.notify_one();
+    }
+
+    pub(super) fn told_batch_bytes_max(&self, topic: &str, told: Option<u32>) {
+        self.machine.lock().told_batch_bytes_max(topic, told);
+    }
+
     /// Hands what is for the spool to it, in order because the machine is still locked; gives the rest back.
     fn submitted(&self, effects: Vec<Effect>) -> Vec<Effect> {
         let mut rest = Vec::new();
@@ -195,6 +204,11 @@ impl Routes for Desk {
         self.changed.notify_one();
         route
     }
+
+    fn batch_bytes_max(&self, topic: &str) -> Option<usize> {
+        let max = self.machine.lock().batch_bytes_max(topic)?;
+        usize::try_from(max).ok()
+    }
 }
 
 impl Fresh {
@@ -218,7 +232,8 @@ impl Fresh {
         for control in &committed.controls {
             match control {
                 Control::Mark(marks) => marks.iter().for_each(|(number, _)| self.drop_batch(*number)),
-                Control::DeadLetter { batch, .. } => self.drop_batch(*batch),
+                // Its first part has its number.
+                Control::DeadLetter { batch, .. } | Control::Split { batch, .. } => self.drop_batch(*batch),
                 Control::Bind(_) | Control::LaneBound { .. } | Control::Moved { .. } => {}
             }
         }

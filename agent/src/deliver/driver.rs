@@ -16,8 +16,9 @@ use super::desk::Desk;
 use super::machine::{Effect, Outgoing};
 use super::queue::{Findings, Question};
 use super::sender::Sender;
+use super::split::split;
 use crate::spool::set_aside::SetAside;
-use crate::spool::{Control, ReadError};
+use crate::spool::{BatchNumber, Control, ReadError};
 
 /// How often the topics are looked at though nothing failed: they may have been deleted and made anew.
 const REFRESH_EVERY: Duration = Duration::from_secs(60);
@@ -73,6 +74,15 @@ impl Driver {
                         reason,
                     };
                     self.tasks.spawn(kept.keep(desk));
+                }
+                Effect::Split { batch, parts } => {
+                    self.tasks.spawn(split_batch(desk, batch, parts));
+                }
+                Effect::AskBatchBytesMax(topic) => {
+                    self.tasks.spawn(async move {
+                        let told = brokers.batch_bytes_max(Arc::clone(&topic)).await;
+                        desk.told_batch_bytes_max(&topic, told.ok());
+                    });
                 }
                 Effect::Ask {
                     topic,
@@ -219,6 +229,26 @@ async fn oldest_timestamp(desk: &Desk, question: &Question) -> Result<i64, ReadE
         oldest = oldest.min(header.map_or(0, |header| header.max_timestamp));
     }
     Ok(oldest.saturating_sub(CLOCK_SKEW_MS))
+}
+
+/// The spool gets the batch's records in smaller batches; what cannot be split goes the way of what no broker takes.
+async fn split_batch(desk: Arc<Desk>, batch: BatchNumber, parts: usize) {
+    let mut backoff = Backoff::default();
+    let bytes = loop {
+        match desk.bytes_of(batch).await {
+            Ok(bytes) => break bytes,
+            Err(ReadError::Gone(_)) => return,
+            Err(error @ ReadError::Damaged { .. }) => return desk.cannot_split(batch, error.to_string()),
+            Err(error) => tracing::error!("cannot split a batch: {error}"),
+        }
+        backoff.wait().await;
+    };
+    let built = tokio::task::spawn_blocking(move || split(&bytes, parts)).await;
+    match built {
+        Ok(Ok(parts)) => desk.submit(vec![Control::Split { batch, parts }], true),
+        Ok(Err(error)) => desk.cannot_split(batch, format!("it is too large, and {error}")),
+        Err(error) => desk.cannot_split(batch, format!("it is too large, and splitting it failed: {error}")),
+    }
 }
 
 struct DeadLetter {

@@ -10,10 +10,13 @@ use futures::future::BoxFuture;
 use tailrace_shared::client::{
     ClientError, Cluster, FetchOptions, Fetcher, Lane, OffsetSpec, init_producer_id, list_offsets,
 };
-use tailrace_shared::kafka::ErrorCode;
+use tailrace_shared::kafka::messages::describe_configs::{DescribeConfigsResource, RESOURCE_TOPIC};
 use tailrace_shared::kafka::messages::describe_producers::TopicRequest;
 use tailrace_shared::kafka::messages::produce::{PartitionProduceData, PartitionProduceResponse, TopicProduceData};
-use tailrace_shared::kafka::messages::{DescribeProducersRequest, ProduceRequest, ProduceResponse};
+use tailrace_shared::kafka::messages::{
+    DescribeConfigsRequest, DescribeProducersRequest, ProduceRequest, ProduceResponse,
+};
+use tailrace_shared::kafka::{ApiKey, ErrorCode};
 use tokio::time::timeout;
 
 use super::answer::Answer;
@@ -168,6 +171,33 @@ impl KafkaBrokers {
     }
 }
 
+impl KafkaBrokers {
+    async fn ask_batch_bytes_max(&self, topic: &str) -> Result<u32, ClientError> {
+        const KEY: &str = "max.message.bytes";
+        let request = DescribeConfigsRequest {
+            resources: vec![DescribeConfigsResource {
+                resource_type: RESOURCE_TOPIC,
+                resource_name: topic.into(),
+                configuration_keys: Some(vec![KEY.into()]),
+            }],
+            ..DescribeConfigsRequest::default()
+        };
+        let broker = self.cluster.any_broker().await?;
+        let answer = broker.send(&request).await?;
+        let configs = answer.results.into_iter().flat_map(|result| result.configs);
+        let value = configs
+            .filter(|config| config.name == KEY)
+            .find_map(|config| config.value);
+        value
+            .and_then(|value| value.parse().ok())
+            .ok_or_else(|| ClientError::Missing {
+                address: broker.address().to_owned(),
+                api: ApiKey::DescribeConfigs,
+                subject: format!("{KEY} of topic {topic}"),
+            })
+    }
+}
+
 impl Brokers for KafkaBrokers {
     fn view(&self, topics: Vec<Arc<str>>) -> BoxFuture<'_, Result<ClusterView, String>> {
         self.refresh(topics).boxed()
@@ -204,6 +234,10 @@ impl Brokers for KafkaBrokers {
         producer: Producer,
     ) -> BoxFuture<'_, Result<Option<i32>, Unknown>> {
         self.ask_last_sequence(topic, partition, producer).boxed()
+    }
+
+    fn batch_bytes_max(&self, topic: Arc<str>) -> BoxFuture<'_, Result<u32, Unknown>> {
+        async move { self.ask_batch_bytes_max(&topic).await.map_err(unknown) }.boxed()
     }
 
     fn find(&self, search: Search) -> BoxFuture<'_, Result<Vec<(i32, i64)>, Unknown>> {

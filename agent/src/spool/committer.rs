@@ -70,6 +70,8 @@ pub(super) struct Committer {
     binder: Arc<dyn Binder>,
     /// Bindings that found no room in the commit of their batches.
     deferred: Vec<Control>,
+    /// Batches in parts that wait for room. Unlike other controls they take about as much of it as the batch.
+    splits: VecDeque<Control>,
     /// Partitions that are no more, and those that took over. What was read before still names them; a restart begins
     /// with the lanes as they are then.
     moved: BTreeMap<(Arc<str>, i32), i32>,
@@ -81,6 +83,7 @@ impl Committer {
             journal,
             binder,
             deferred: Vec::new(),
+            splits: VecDeque::new(),
             moved: BTreeMap::new(),
         }
     }
@@ -90,6 +93,11 @@ impl Committer {
         !self.deferred.is_empty()
     }
 
+    /// Whether something waits for room although nothing came in.
+    pub(super) fn waits_for_room(&self) -> bool {
+        !self.splits.is_empty()
+    }
+
     /// Commits the controls, and as many of the stretches as there is room for. After an error nothing may be committed
     /// any more.
     pub(super) fn step<'a>(
@@ -97,6 +105,10 @@ impl Committer {
         controls: Vec<Control>,
         stretches: impl IntoIterator<Item = &'a Stretch>,
     ) -> io::Result<Step> {
+        let is_split = |control: &Control| matches!(control, Control::Split { .. });
+        let (splits, controls): (Vec<_>, Vec<_>) = controls.into_iter().partition(is_split);
+        self.splits.extend(splits);
+        self.commit_splits()?;
         let mut pending = Pending {
             controls: std::mem::take(&mut self.deferred),
             ..Pending::default()
@@ -117,13 +129,34 @@ impl Committer {
         self.number(entries, &mut pending);
         self.bind(controls_size + entries_size, &mut pending);
 
+        self.commit(pending)?;
+        Ok(Step { taken, full })
+    }
+
+    fn commit(&mut self, pending: Pending) -> io::Result<()> {
         let done = self.journal.commit(pending)?;
         self.binder.committed(Committed {
             appended: done.appended,
             controls: done.controls,
             renumbered: done.renumbered,
         });
-        Ok(Step { taken, full })
+        Ok(())
+    }
+
+    /// In commits of their own: nothing else is said of such a batch until it is split.
+    fn commit_splits(&mut self) -> io::Result<()> {
+        while let Some(split) = self.splits.front() {
+            let size = size_of_controls(std::slice::from_ref(split));
+            if !self.journal.make_room_for_parts(size)? {
+                break;
+            }
+            let controls = self.splits.pop_front().into_iter().collect();
+            self.commit(Pending {
+                controls,
+                ..Pending::default()
+            })?;
+        }
+        Ok(())
     }
 
     fn admit<'a>(

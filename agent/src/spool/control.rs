@@ -1,8 +1,10 @@
 //! What becomes of batches that are in the spool already: their identity, their acknowledgement, their end. The bytes are
 //! in `docs/FORMATS.md`, "Spool".
 
+use std::ops::Range;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use uuid::Uuid;
 
 use super::codec::{DecodeError, Reader, Writer};
@@ -84,6 +86,23 @@ pub enum Control {
         /// The one that takes over.
         to: i32,
     },
+    /// Too large for its topic, and so nothing of it is in a log: its records again, in smaller batches that stand in
+    /// its place and have no identity yet.
+    Split {
+        /// Which batch; its first part keeps the number.
+        batch: BatchNumber,
+        /// All of its records, in order.
+        parts: Vec<Part>,
+    },
+}
+
+/// A part of a batch that was split.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Part {
+    /// How many records it holds.
+    pub records: u32,
+    /// A RecordBatch of its own, without identity.
+    pub bytes: Bytes,
 }
 
 impl Control {
@@ -94,6 +113,7 @@ impl Control {
             Self::Mark(_) => kind::MARK,
             Self::DeadLetter { .. } => kind::DEAD_LETTER,
             Self::Moved { .. } => kind::MOVED,
+            Self::Split { .. } => kind::SPLIT,
         }
     }
 
@@ -129,6 +149,16 @@ impl Control {
                 to.i32(*from);
                 to.i32(*next);
             }
+            Self::Split { batch, parts } => {
+                to.u64(*batch);
+                to.list(parts, |to, part| {
+                    to.u32(part.records);
+                    to.u32(part.len());
+                });
+                for part in parts {
+                    to.raw(&part.bytes);
+                }
+            }
         }
         to.finish()
     }
@@ -162,7 +192,56 @@ impl Control {
                 from: from.i32()?,
                 to: from.i32()?,
             },
+            kind::SPLIT => {
+                let batch = from.u64()?;
+                let heads = from.list(|from| Ok((from.u32()?, from.u32()?)))?;
+                let parts = heads.into_iter().map(|(records, len)| {
+                    let bytes = Bytes::copy_from_slice(from.raw(len)?);
+                    Ok(Part { records, bytes })
+                });
+                Self::Split {
+                    batch,
+                    parts: parts.collect::<Result<_, DecodeError>>()?,
+                }
+            }
             unknown => return Err(DecodeError::UnknownKind(unknown)),
+        })
+    }
+
+    /// Where in the payload the bytes of batches lie.
+    pub(super) fn bodies(&self) -> Vec<Range<usize>> {
+        let Self::Split { parts, .. } = self else {
+            return Vec::new();
+        };
+        let mut end = 12 + 8 * parts.len();
+        let bodies = parts.iter().map(|part| {
+            let start = end;
+            end += part.bytes.len();
+            start..end
+        });
+        bodies.collect()
+    }
+}
+
+impl Part {
+    /// In bytes.
+    #[must_use]
+    pub fn len(&self) -> u32 {
+        u32::try_from(self.bytes.len()).unwrap_or(u32::MAX)
+    }
+
+    /// Never: a batch has a header at least.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.bytes.is_empty()
+    }
+
+    /// Each part with its number.
+    pub fn numbered(parts: &[Self], batch: BatchNumber) -> impl Iterator<Item = (BatchNumber, &Self)> {
+        parts.iter().scan(batch, |next, part| {
+            let number = *next;
+            *next += u64::from(part.records);
+            Some((number, part))
         })
     }
 }

@@ -1,9 +1,10 @@
 //! The sequence of commits over a set of recycled files: which file is written, which is free, when to move on.
 //!
-//! A file begins with a snapshot of all that counts, so an older file is kept only for the bytes of live batches. Two
-//! free files are held in reserve. Entries are written only while the reserve is whole; marks and bindings may use it
-//! up file by file, and since a file without live batches is free as soon as the next one begins, they never run dry:
-//! neither when the spool is full nor when the disk is.
+//! A file begins with a snapshot of all that counts, so an older file is kept only for the bytes of live batches. Three
+//! free files are held in reserve. Entries are written only while the reserve is whole. One of it may hold the parts of a
+//! batch that is too large for its topic. Marks and bindings may use up the others, file by file, and since a file without
+//! live batches is free as soon as the next one begins, they never run dry: neither when the spool is full nor when the
+//! disk is.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -21,7 +22,9 @@ use super::record::{Entry, Place, encode_copy_head, kind};
 use super::shelf::{Shelf, Shelved};
 
 /// Free files that entries must leave alone.
-pub(super) const RESERVE: usize = 2;
+pub(super) const RESERVE: usize = MARKS_RESERVE + 1;
+/// Of these, the one that is written and the next: marks hold neither for long.
+const MARKS_RESERVE: usize = 2;
 /// The reserve, the current file, and one that waits for its marks.
 pub(super) const MIN_FILES: u64 = RESERVE as u64 + 2;
 /// A live batch takes about this much in a snapshot at most; so many that a snapshot fills half a file are too many.
@@ -230,6 +233,20 @@ impl Journal {
         Ok(if is_free { Ok(()) } else { Err(self.why_full()) })
     }
 
+    /// Whether a commit of that size, which writes a batch again in parts, may be written now. It may take one file of the
+    /// reserve, so that a spool that is full of batches too large for their topics can be emptied; the others are for marks.
+    pub(super) fn make_room_for_parts(&mut self, bytes: usize) -> io::Result<bool> {
+        self.fill_reserve()?;
+        if !self.fits(bytes) && self.free.len() > MARKS_RESERVE {
+            self.roll(bytes)?;
+            self.fill_reserve()?;
+        }
+        if self.free.len() < MARKS_RESERVE {
+            self.copy_forward()?;
+        }
+        Ok(self.fits(bytes) && self.free.len() >= MARKS_RESERVE)
+    }
+
     pub(super) fn fits(&self, bytes: usize) -> bool {
         let current = self.used.get(&self.life.number);
         current.is_some_and(|current| self.at + bytes as u64 <= current.slot.len)
@@ -352,9 +369,12 @@ impl Journal {
     /// is every file it has open.
     pub(super) fn commit(&mut self, pending: Pending) -> io::Result<Done> {
         let mut writer = self.writer();
-        for control in &pending.controls {
-            writer.push(control.kind(), &[&control.encode()]);
-        }
+        let push = |writer: &mut CommitWriter, control: &Control| writer.push(control.kind(), &[&control.encode()]);
+        let controls_at: Vec<usize> = pending
+            .controls
+            .iter()
+            .map(|control| push(&mut writer, control))
+            .collect();
         let mut done = Done::default();
         let mut entries = Vec::new();
         for (entry, bodies) in pending.entries {
@@ -365,14 +385,12 @@ impl Journal {
             let bodies_at = writer.push(kind::ENTRY, &parts) + head.len();
             entries.push((entry, bodies_at));
         }
-        for bind in &pending.binds {
-            writer.push(bind.kind(), &[&bind.encode()]);
-        }
+        let binds_at: Vec<usize> = pending.binds.iter().map(|bind| push(&mut writer, bind)).collect();
         if writer.is_empty() {
             return Ok(done);
         }
         let base = self.write(writer)?;
-        done.renumbered = self.apply_controls(&pending.controls);
+        done.renumbered = self.apply_controls(&pending.controls, base, &controls_at);
         for (entry, bodies_at) in entries {
             let lens = entry.batches.iter().map(|batch| batch.len);
             let places: Vec<_> = places_of(base + bodies_at, self.life.number, lens).collect();
@@ -382,17 +400,24 @@ impl Journal {
             }
             self.ledger.apply_entry(entry, places);
         }
-        self.apply_controls(&pending.binds);
+        self.apply_controls(&pending.binds, base, &binds_at);
         self.release();
         done.controls = pending.controls;
         done.controls.extend(pending.binds);
         Ok(done)
     }
 
-    fn apply_controls(&mut self, controls: &[Control]) -> Vec<(BatchNumber, BatchNumber)> {
+    /// `at` is where their payloads begin in the commit, and `base` where that begins in the file.
+    fn apply_controls(&mut self, controls: &[Control], base: usize, at: &[usize]) -> Vec<(BatchNumber, BatchNumber)> {
         let mut renumbered = Vec::new();
-        for control in controls {
-            let changed = self.ledger.apply_control(control);
+        for (control, at) in controls.iter().zip(at) {
+            let places = control.bodies().into_iter().map(|body| Place {
+                file: self.life.number,
+                offset: (base + at + body.start) as u64,
+                len: u32::try_from(body.len()).unwrap_or(u32::MAX),
+            });
+            let places: Vec<Place> = places.collect();
+            let changed = self.ledger.apply_control(control, &places);
             for (number, place) in changed.gone {
                 self.shelf.remove(number);
                 self.forget_place(place);
@@ -400,6 +425,9 @@ impl Journal {
             for (from, to) in changed.renumbered {
                 self.shelf.renumber(from, to);
                 renumbered.push((from, to));
+            }
+            for (number, place) in changed.here {
+                self.keep_place(number, place);
             }
         }
         renumbered

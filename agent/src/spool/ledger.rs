@@ -7,7 +7,7 @@ use std::sync::Arc;
 use tailrace_shared::disk::FileId;
 use uuid::Uuid;
 
-use super::control::{BatchNumber, Bind, Control, Stamp};
+use super::control::{BatchNumber, Bind, Control, Part, Stamp};
 use super::record::{Entry, Floor, LiveBatch, Place, Snapshot};
 use crate::position::FilePosition;
 use crate::stretch::Route;
@@ -32,6 +32,8 @@ pub(super) struct Changed {
     pub(super) gone: Vec<(BatchNumber, Place)>,
     /// Those that have another number now.
     pub(super) renumbered: Vec<(BatchNumber, BatchNumber)>,
+    /// Those that are new, and where they lie.
+    pub(super) here: Vec<(BatchNumber, Place)>,
 }
 
 impl Ledger {
@@ -112,7 +114,8 @@ impl Ledger {
         self.put_positions(entry.positions);
     }
 
-    pub(super) fn apply_control(&mut self, control: &Control) -> Changed {
+    /// `places` are those of [`Control::bodies`].
+    pub(super) fn apply_control(&mut self, control: &Control, places: &[Place]) -> Changed {
         let gone = match control {
             Control::Bind(bind) => {
                 self.bind(bind);
@@ -128,6 +131,7 @@ impl Ledger {
                     ..Changed::default()
                 };
             }
+            Control::Split { batch, parts } => return self.split(*batch, parts, places),
             Control::Mark(marks) => marks
                 .iter()
                 .filter_map(|(number, offset)| self.mark(*number, *offset))
@@ -208,6 +212,34 @@ impl Ledger {
             renumbered.push((number, next));
         }
         renumbered
+    }
+
+    fn split(&mut self, batch: BatchNumber, parts: &[Part], places: &[Place]) -> Changed {
+        let Some(whole) = self.remove(batch) else {
+            return Changed::default();
+        };
+        let route = whole
+            .stamp
+            .map_or(whole.route, |stamp| Route::Partition(stamp.partition));
+        let here = Part::numbered(parts, batch).zip(places);
+        let here: Vec<_> = here
+            .map(|((number, part), place)| (number, part.records, *place))
+            .collect();
+        for (number, records, place) in &here {
+            let part = LiveBatch {
+                topic: Arc::clone(&whole.topic),
+                route,
+                records: *records,
+                place: *place,
+                stamp: None,
+            };
+            self.insert(*number, part);
+        }
+        Changed {
+            gone: vec![(batch, whole.place)],
+            here: here.into_iter().map(|(number, _, place)| (number, place)).collect(),
+            ..Changed::default()
+        }
     }
 
     /// A batch without identity.

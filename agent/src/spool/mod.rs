@@ -45,7 +45,7 @@ pub(crate) mod testing;
 mod tests;
 
 pub use committer::{Binder, Committed, NewBatch};
-pub use control::{BatchNumber, Bind, Control, Producer, Stamp};
+pub use control::{BatchNumber, Bind, Control, Part, Producer, Stamp};
 pub use journal::FullReason;
 pub use shelf::ReadError;
 
@@ -55,7 +55,7 @@ const STRETCHES_WAITING_MAX: usize = 8;
 /// How large the spool is.
 #[derive(Debug, Clone)]
 pub struct SpoolOptions {
-    /// All its files together, `spool.max_bytes`; at least four files.
+    /// All its files together, `spool.max_bytes`; at least five files.
     pub max_bytes: u64,
     /// Size of one file, `spool.file_bytes`: a multiple of 4096, and larger than the largest stretch.
     pub file_bytes: u64,
@@ -292,9 +292,12 @@ impl CommitThread {
     fn run(mut self, on_fatal: OnFatal) {
         let mut held = VecDeque::new();
         loop {
-            let mut work = self
-                .inbox
-                .gather(held, self.full.is_some(), self.committer.has_deferred());
+            let mut work = self.inbox.gather(
+                held,
+                self.full.is_some(),
+                self.committer.waits_for_room(),
+                self.committer.has_deferred(),
+            );
             let step = self
                 .committer
                 .step(work.controls, work.stretches.iter().map(|waiting| &waiting.stretch));

@@ -84,6 +84,7 @@ pub(super) mod kind {
     pub(in crate::spool) const DEAD_LETTER: u8 = 6;
     pub(in crate::spool) const COPY: u8 = 7;
     pub(in crate::spool) const MOVED: u8 = 8;
+    pub(in crate::spool) const SPLIT: u8 = 9;
 }
 
 impl Record {
@@ -321,10 +322,11 @@ fn take_position(from: &mut Reader<'_>) -> Result<FilePosition, DecodeError> {
 
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
     use proptest::prelude::*;
 
     use super::*;
-    use crate::spool::control::Bind;
+    use crate::spool::control::{Bind, Part};
     use crate::spool::testing::{position, topic};
 
     fn stamp() -> Stamp {
@@ -397,6 +399,19 @@ mod tests {
                 from: 5,
                 to: 1,
             },
+            Control::Split {
+                batch: 7,
+                parts: vec![
+                    Part {
+                        records: 2,
+                        bytes: Bytes::from_static(b"abc"),
+                    },
+                    Part {
+                        records: 1,
+                        bytes: Bytes::from_static(b"de"),
+                    },
+                ],
+            },
         ];
         let mut entry_bytes = entry.encode_head();
         let at = entry_bytes.len();
@@ -444,6 +459,14 @@ mod tests {
     }
 
     #[test]
+    fn the_bodies_of_a_split_lie_where_it_says() {
+        let (_, payload, record) = samples().pop().unwrap();
+        let Record::Control(split) = record else { panic!() };
+        let bodies = split.bodies().into_iter().map(|body| &payload[body]);
+        assert_eq!(bodies.collect::<Vec<_>>(), [&b"abc"[..], b"de"]);
+    }
+
+    #[test]
     fn a_lying_count_ends_with_the_bytes() {
         let payload = u32::MAX.to_le_bytes();
         assert_eq!(Record::decode(kind::MARK, &payload), Err(DecodeError::Truncated));
@@ -452,7 +475,7 @@ mod tests {
     proptest! {
         #[test]
         fn a_mutated_record_is_refused_or_decoded(
-            which in 0..8usize,
+            which in 0..9usize,
             edits in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..8),
         ) {
             let (kind, mut payload, _) = samples().swap_remove(which);

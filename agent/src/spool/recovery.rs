@@ -192,7 +192,9 @@ fn replay(ledger: &mut Ledger, file: &Replayed, aside: &mut SetAside) -> Result<
                 ledger.apply_entry(entry, places);
             }
             Ok(Record::Control(control)) => {
-                ledger.apply_control(&control);
+                let bodies = control.bodies();
+                let places: Vec<_> = bodies.iter().map(|body| file.place(&payload, body)).collect();
+                ledger.apply_control(&control, &places);
             }
             Ok(Record::Copy(copies)) => {
                 for (batch, body) in copies {

@@ -13,14 +13,16 @@ use uuid::Uuid;
 use super::answer::Answer;
 use super::queue::{Act, Budget, Findings, Item, Question, Queue};
 use super::reason::Reason;
-use crate::spool::{BatchNumber, Committed, Control, NewBatch, Producer, Recovered, Stamp};
+use crate::spool::{BatchNumber, Committed, Control, NewBatch, Part, Producer, Recovered, Stamp};
 use crate::stretch::Route;
 
 mod lanes;
 mod moves;
+mod sizes;
 mod stats;
 mod stuck;
 
+use sizes::{Size, Splitting};
 pub use stats::DeliverStats;
 use stuck::Told;
 pub use stuck::{Stuck, WaitingTopic};
@@ -41,6 +43,10 @@ pub(super) enum Effect {
     Submit { controls: Vec<Control>, urgent: bool },
     /// Keep the batch's bytes for a person, and then tell the spool.
     DeadLetter { batch: Outgoing, reason: String },
+    /// Give the spool the batch's records in so many smaller batches.
+    Split { batch: BatchNumber, parts: usize },
+    /// Ask any broker for the topic's `max.message.bytes`.
+    AskBatchBytesMax(Arc<str>),
     /// Ask the leader of the partition.
     Ask {
         topic: Arc<str>,
@@ -99,6 +105,9 @@ pub(super) struct Machine {
     /// Those that another one takes over from, as soon as the spool knows; and those that one has taken over from.
     moving: BTreeMap<Key, i32>,
     moved: BTreeMap<Key, i32>,
+    /// Of the topics that have refused a batch for its size.
+    sizes: BTreeMap<Arc<str>, Size>,
+    splitting: Option<Splitting>,
     /// The queue that is served first, so that none starves.
     turn: usize,
     refresh_wanted: bool,
@@ -137,6 +146,8 @@ impl Machine {
             missing: BTreeMap::new(),
             moving: BTreeMap::new(),
             moved: BTreeMap::new(),
+            sizes: BTreeMap::new(),
+            splitting: None,
             turn: 0,
             refresh_wanted: true,
             stopping: false,
@@ -226,6 +237,7 @@ impl Machine {
                 }
                 Control::DeadLetter { batch, .. } => self.gone(*batch),
                 Control::LaneBound { .. } => {}
+                Control::Split { batch, parts } => self.split(*batch, parts),
                 Control::Moved { topic, from, to } => self.left(topic, *from, *to, &committed.renumbered),
             }
         }
@@ -241,6 +253,27 @@ impl Machine {
     fn gone(&mut self, number: BatchNumber) {
         self.with_queue_of(number, |queue| queue.gone(number));
         self.home.remove(&number);
+    }
+
+    fn split(&mut self, batch: BatchNumber, parts: &[Part]) {
+        let Some(key) = self.home.get(&batch).cloned() else {
+            return;
+        };
+        let numbered = Part::numbered(parts, batch);
+        let numbered: Vec<_> = numbered
+            .map(|(number, part)| (number, part.records, part.len()))
+            .collect();
+        if let Some(queue) = self.queues.get_mut(&key) {
+            queue.split(batch, &numbered);
+        }
+        self.home
+            .extend(numbered.iter().map(|(number, ..)| (*number, key.clone())));
+        self.stats.batches_split += 1;
+    }
+
+    /// [`Effect::Split`] failed, and will fail again.
+    pub(super) fn cannot_split(&mut self, batch: BatchNumber, reason: String) {
+        self.with_queue_of(batch, |queue| queue.cannot_split(batch, reason));
     }
 
     fn with_queue_of<T>(&mut self, number: BatchNumber, change: impl FnOnce(&mut Queue) -> T) -> Option<T> {
@@ -345,11 +378,27 @@ impl Machine {
             _ => self.delay(failures),
         };
         self.note(&key, number, &answer, failures);
+        let mut effects = Vec::from_iter(self.note_size(&key, number, &answer, now));
         let mut acts = Vec::new();
         if let Some(queue) = self.queues.get_mut(&key) {
             queue.answered(number, answer, now, delay, &mut acts);
         }
-        self.effects_of(&key, acts)
+        effects.extend(self.effects_of(&key, acts, now));
+        effects
+    }
+
+    fn note_size(&mut self, key: &Key, number: BatchNumber, answer: &Answer, now: Duration) -> Option<Effect> {
+        let is_too_large = matches!(answer, Answer::TooLarge(_));
+        let is_acked = matches!(answer, Answer::Acked(_)) && self.sizes.contains_key(&key.0);
+        if !is_too_large && !is_acked {
+            return None;
+        }
+        let len = self.queues.get(key)?.len_of(number)?;
+        if is_too_large {
+            return self.too_large(&key.0, len, now);
+        }
+        self.accepted(&key.0, len);
+        None
     }
 
     fn note(&mut self, (topic, partition): &Key, number: BatchNumber, answer: &Answer, failures: u32) {
@@ -391,7 +440,7 @@ impl Machine {
         if let Some(queue) = self.queues.get_mut(&key) {
             queue.found_out(findings, now, delay, &mut acts);
         }
-        self.effects_of(&key, acts)
+        self.effects_of(&key, acts, now)
     }
 
     // What to do.
@@ -431,6 +480,7 @@ impl Machine {
         Budget {
             bytes: self.in_flight_bytes_max.saturating_sub(in_flight),
             nothing_in_flight: in_flight == 0,
+            may_split: false,
         }
     }
 
@@ -443,20 +493,22 @@ impl Machine {
         let bind = self.bind_queue(key).map(|control| vec![control]);
         let mut effects = submit(bind.unwrap_or_default(), true);
         let producer = self.producer;
+        let may_split = self.may_split(key, now);
         let Some(queue) = self.queues.get_mut(key) else {
             return effects;
         };
+        budget.may_split = may_split;
         let mut acts = Vec::new();
         queue.poll(&target, now, budget, &mut acts);
         let needs_producer = queue.restamp(&target, producer, &mut acts).is_err();
         if needs_producer {
             self.want_producer();
         }
-        effects.extend(self.effects_of(key, acts));
+        effects.extend(self.effects_of(key, acts, now));
         effects
     }
 
-    fn effects_of(&mut self, key: &Key, acts: Vec<Act>) -> Vec<Effect> {
+    fn effects_of(&mut self, key: &Key, acts: Vec<Act>, now: Duration) -> Vec<Effect> {
         let urgent = self.queues.get(key).is_some_and(Queue::waits_for_marks);
         let (topic, partition) = key;
         let mut effects = Vec::new();
@@ -483,6 +535,13 @@ impl Machine {
                     effects.push(Effect::DeadLetter {
                         batch: Outgoing { number, topic, stamp },
                         reason,
+                    });
+                }
+                Act::Split { number, records, len } => {
+                    self.begin_split(key, number, records, now);
+                    effects.push(Effect::Split {
+                        batch: number,
+                        parts: self.parts_for(topic, len),
                     });
                 }
                 Act::Bind(bind) => effects.extend(submit(vec![Control::Bind(bind)], true)),

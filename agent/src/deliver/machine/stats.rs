@@ -20,6 +20,8 @@ pub struct DeliverStats {
     pub retries: u64,
     /// Records sent again where nothing could tell whether they were in the log already.
     pub records_possibly_doubled: u64,
+    /// Batches that were too large for their topic, and sent in parts.
+    pub batches_split: u64,
     /// Batches in the dead-letter directory.
     pub batches_dead_lettered: u64,
     /// Records in them.

@@ -23,6 +23,13 @@ pub(super) enum Doubt {
     Vouched,
 }
 
+/// Why no broker takes it.
+#[derive(Debug, Clone)]
+pub(super) struct Refusal {
+    pub(super) words: String,
+    pub(super) too_large: bool,
+}
+
 #[derive(Debug)]
 pub(in crate::deliver) struct Item {
     pub(in crate::deliver) number: BatchNumber,
@@ -34,7 +41,7 @@ pub(in crate::deliver) struct Item {
     pub(super) writes_pending: u32,
     pub(super) state: State,
     pub(super) doubt: Doubt,
-    pub(super) refused: Option<String>,
+    pub(super) refused: Option<Refusal>,
     pub(super) corrupt: u8,
 }
 
@@ -77,6 +84,14 @@ impl Item {
             refused: None,
             corrupt: 0,
             ..self
+        }
+    }
+
+    /// A part of it, which is in the spool.
+    pub(super) fn part(&self, number: BatchNumber, records: u32, len: u32) -> Self {
+        Self {
+            writes_pending: 0,
+            ..Self::new(number, records, len, self.since)
         }
     }
 

@@ -6,13 +6,14 @@
 //! *producer*, stamps them anew, and flows again once that is durable.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
 use uuid::Uuid;
 
 use self::identity::Writer;
-use self::item::{Doubt, State};
+use self::item::{Doubt, Refusal, State};
 use super::answer::Answer;
 use super::reason::Reason;
 use crate::spool::{BatchNumber, Bind, Producer, Stamp};
@@ -44,6 +45,12 @@ pub(super) enum Act {
         stamp: Stamp,
         reason: String,
     },
+    /// To be replaced by smaller batches of the same records.
+    Split {
+        number: BatchNumber,
+        records: u32,
+        len: u32,
+    },
     Bind(Bind),
     Ask(Question),
     PossiblyDoubled(u32),
@@ -55,6 +62,8 @@ enum Phase {
     Halted,
     Asking,
     NeedsProducer,
+    /// The batch at the front is being split.
+    Splitting,
 }
 
 /// Which batches cannot go out under the identity they have.
@@ -78,6 +87,8 @@ impl Restamp {
 pub(super) struct Budget {
     pub(super) bytes: u64,
     pub(super) nothing_in_flight: bool,
+    /// Whether the queue that is polled may split a batch.
+    pub(super) may_split: bool,
 }
 
 impl Budget {
@@ -199,7 +210,8 @@ impl Queue {
     ) -> Result<Option<Bind>, NeedsProducer> {
         let is_elsewhere = |item: &Item| item.stamp.as_ref().is_some_and(|stamp| !target.is_of(stamp));
         let is_bound = self.items.back().is_none_or(|last| last.stamp.is_some());
-        if is_bound || self.restamp.is_some() || self.unsettled().any(is_elsewhere) {
+        let is_split = self.phase == Phase::Splitting || self.has_unbound_before_bound();
+        if is_bound || is_split || self.restamp.is_some() || self.unsettled().any(is_elsewhere) {
             return Ok(None);
         }
         let mut writer = match self.writer.take() {
@@ -251,12 +263,54 @@ impl Queue {
     /// Whether something waits here, and nothing is on its way.
     pub(super) fn can_leave(&self) -> bool {
         let all_wait = self.items.iter().all(|item| item.state == State::Waiting);
-        !self.items.is_empty() && all_wait && self.phase != Phase::Asking
+        !self.items.is_empty() && all_wait && !matches!(self.phase, Phase::Asking | Phase::Splitting)
     }
 
     /// All batches, in order and without an identity.
     pub(super) fn leave(self) -> impl Iterator<Item = Item> {
         self.items.into_iter().map(Item::unbound)
+    }
+
+    // What becomes of a batch that is too large.
+
+    /// The parts of a batch are in the spool and stand in its place. With everything behind them they need an identity.
+    pub(super) fn split(&mut self, number: BatchNumber, parts: &[(BatchNumber, u32, u32)]) {
+        let place = self.items.iter().position(|item| item.number == number);
+        let Some((place, whole)) = place.and_then(|place| Some((place, self.items.remove(place)?))) else {
+            return;
+        };
+        for (next, (number, records, len)) in (place..).zip(parts) {
+            self.items.insert(next, whole.part(*number, *records, *len));
+        }
+        self.restamp = Some(Restamp::All);
+        self.phase = Phase::Halted;
+    }
+
+    /// It cannot be split, and so nothing can be done with it.
+    pub(super) fn cannot_split(&mut self, number: BatchNumber, reason: String) {
+        if let Some(item) = self.items.iter_mut().find(|item| item.number == number) {
+            item.refused = Some(Refusal {
+                words: reason,
+                too_large: false,
+            });
+            self.phase = Phase::Halted;
+        }
+    }
+
+    /// Whether batches of this range wait here.
+    pub(super) fn holds(&self, numbers: &Range<BatchNumber>) -> bool {
+        self.items.iter().any(|item| numbers.contains(&item.number))
+    }
+
+    /// Parts of a batch before what was behind it: so a process leaves it that dies between splitting and stamping.
+    fn has_unbound_before_bound(&self) -> bool {
+        let mut stamps = self.unsettled().map(|item| item.stamp.is_some());
+        stamps.any(|is_bound| !is_bound) && stamps.any(|is_bound| is_bound)
+    }
+
+    pub(super) fn len_of(&self, number: BatchNumber) -> Option<u32> {
+        let item = self.items.iter().find(|item| item.number == number)?;
+        Some(item.len)
     }
 
     // What the disk says.
@@ -331,12 +385,22 @@ impl Queue {
             Answer::Corrupt => {
                 item.corrupt += 1;
                 if item.corrupt >= CORRUPT_TRIES {
-                    item.refused = Some("the broker finds its checksum wrong each time".to_owned());
+                    item.refused = Some(Refusal {
+                        words: "the broker finds its checksum wrong each time".to_owned(),
+                        too_large: false,
+                    });
                 }
                 self.halt(now, delay);
             }
-            Answer::Refused(reason) => {
-                item.refused = Some(reason.words);
+            Answer::Refused(Reason { words, .. }) => {
+                item.refused = Some(Refusal {
+                    words,
+                    too_large: false,
+                });
+                self.halt(now, Duration::ZERO);
+            }
+            Answer::TooLarge(Reason { words, .. }) => {
+                item.refused = Some(Refusal { words, too_large: true });
                 self.halt(now, Duration::ZERO);
             }
         }
@@ -376,31 +440,41 @@ impl Queue {
         if now < self.not_before {
             return;
         }
+        let before = acts.len();
         if self.phase == Phase::Halted && self.in_flight().next().is_none() {
-            self.resume(target, acts);
+            self.resume(target, budget, acts);
         }
         if self.phase == Phase::Flowing {
             self.send(now, budget, acts);
         }
         // What is sent next may have been left in doubt by the last process.
         if self.phase == Phase::Halted && self.in_flight().next().is_none() {
-            self.resume(target, acts);
+            self.resume(target, budget, acts);
+        }
+        let gets_on = |act: &Act| matches!(act, Act::DeadLetter { .. } | Act::Split { .. });
+        if acts.iter().skip(before).any(gets_on) {
+            self.moved_at = now;
         }
     }
 
     /// Nothing is in flight: settles what is open, one question at a time.
-    fn resume(&mut self, target: &Target, acts: &mut Vec<Act>) {
+    fn resume(&mut self, target: &Target, budget: &mut Budget, acts: &mut Vec<Act>) {
         let is_elsewhere = |item: &Item| item.stamp.as_ref().is_some_and(|stamp| !target.is_of(stamp));
         if self.unsettled().any(is_elsewhere) {
             self.restamp = Some(Restamp::All);
             self.doubt_only_this_cluster(target);
+        }
+        if self.has_unbound_before_bound() {
+            self.restamp = Some(Restamp::All);
         }
         if let Some(question) = self.question(target) {
             self.phase = Phase::Asking;
             acts.push(Act::Ask(question));
             return;
         }
-        self.give_up_refused(acts);
+        if self.give_up_refused(budget, acts) {
+            return;
+        }
         let restamp = self.restamp;
         if self
             .unsettled()
@@ -415,11 +489,25 @@ impl Queue {
     }
 
     /// The batches at the front that no broker takes. The later ones of their producer would leave a gap in its
-    /// sequences, so they need another.
-    fn give_up_refused(&mut self, acts: &mut Vec<Act>) {
+    /// sequences, so they need another. Tells whether one has to be split first.
+    fn give_up_refused(&mut self, budget: &mut Budget, acts: &mut Vec<Act>) -> bool {
         while let Some(item) = self.items.iter_mut().find(|item| item.is_unsettled()) {
-            let Some(reason) = item.refused.take() else { break };
-            let Some(stamp) = item.stamp.clone() else { break };
+            let (Some(refusal), Some(stamp)) = (&item.refused, &item.stamp) else {
+                break;
+            };
+            if refusal.too_large && item.records > 1 {
+                if std::mem::take(&mut budget.may_split) {
+                    acts.push(Act::Split {
+                        number: item.number,
+                        records: item.records,
+                        len: item.len,
+                    });
+                    self.phase = Phase::Splitting;
+                }
+                return true;
+            }
+            let (reason, stamp) = (refusal.words.clone(), stamp.clone());
+            item.refused = None;
             item.state = State::Settled;
             self.restamp = self.restamp.or(Some(Restamp::Of(stamp.producer)));
             acts.push(Act::DeadLetter {
@@ -429,6 +517,7 @@ impl Queue {
                 reason,
             });
         }
+        false
     }
 
     /// A producer with a gap in its sequences stamps nothing more, even if no batch of its is left.

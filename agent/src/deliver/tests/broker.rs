@@ -31,6 +31,9 @@ pub(super) struct Broker {
     pub(super) may_read: bool,
     /// Answered to every Produce instead of an append.
     pub(super) fails_with: Option<ErrorCode>,
+    /// The most bytes of a batch, and whether it tells.
+    pub(super) bytes_max: usize,
+    pub(super) tells_bytes_max: Option<u32>,
     /// Answered to whoever asks for a topic.
     pub(super) hides_with: Option<ErrorCode>,
     pub(super) topics: BTreeMap<Arc<str>, Topic>,
@@ -69,6 +72,8 @@ impl Broker {
             may_describe: true,
             may_read: true,
             fails_with: None,
+            bytes_max: usize::MAX,
+            tells_bytes_max: None,
             hides_with: None,
             topics: BTreeMap::new(),
             deleted: Vec::new(),
@@ -140,7 +145,7 @@ impl Broker {
         let batch = Batches::split(bytes, usize::MAX).next().unwrap().unwrap();
         batch.validate_produced().unwrap();
         let lines = lines_of(&batch);
-        if lines.iter().any(|line| line.contains(POISON)) {
+        if batch.bytes.len() > self.bytes_max || lines.iter().any(|line| line.contains(POISON)) {
             return (ErrorCode::MessageTooLarge, -1);
         }
         topic.partitions[index].append(kind, &batch, lines)

@@ -193,6 +193,98 @@ fn rule_4_a_refused_batch_goes_to_dead_letters_and_later_ones_get_a_fresh_identi
 }
 
 #[test]
+fn rule_4_a_batch_that_is_too_large_goes_out_in_parts_and_later_ones_get_a_fresh_identity_too() {
+    let mut world = started(Kind::Strict);
+    world.broker.bytes_max = 90;
+    assert!(world.append(&[0], 4));
+    world.append_each(0, 1);
+    world.poll();
+    assert_eq!(world.wire(), [(1, 0, 1001, 1), (5, 0, 1001, 5)]);
+    world.serve_all();
+    world.advance(MINUTE);
+    world.answer_questions();
+    world.poll();
+    let split = world.agent().controls.iter().find_map(|control| match control {
+        Control::Split { batch, parts } => Some((*batch, parts.iter().map(|part| part.records).collect::<Vec<_>>())),
+        _ => None,
+    });
+    assert_eq!(split, Some((1, vec![2, 2])));
+    world.poll();
+    assert!(world.wire().is_empty(), "the parts are not durable yet");
+    assert!(world.commit());
+    world.poll();
+    world.answer_questions();
+    world.poll();
+    assert!(world.wire().is_empty(), "their identity is not durable yet");
+    assert!(world.commit());
+    world.poll();
+    assert_eq!(world.wire(), [(1, 0, 1002, 0)]);
+    assert_eq!(world.stats().batches_split, 1);
+    finish(&mut world);
+    assert_eq!(world.dead.len(), 0);
+}
+
+#[test]
+fn rule_4_a_process_that_dies_between_splitting_and_stamping_leaves_nothing_in_the_way() {
+    let mut world = started(Kind::Kafka);
+    world.broker.bytes_max = 90;
+    assert!(world.append(&[0], 4));
+    world.append_each(0, 3);
+    world.poll();
+    world.serve_all();
+    world.advance(MINUTE);
+    world.answer_questions();
+    world.poll();
+    assert!(world.commit());
+    world.kill(0);
+    assert!(world.start());
+    let recovered = world.agent().recovered.batches.iter();
+    let bound: Vec<_> = recovered.map(|batch| (batch.number, batch.stamp.is_some())).collect();
+    assert_eq!(bound, [(1, false), (3, false), (5, true), (6, true), (7, true)]);
+    assert!(world.append(&[0, 1], 1));
+    finish(&mut world);
+    assert_eq!(world.stats().records_possibly_doubled, 0);
+}
+
+#[test]
+fn rule_4_one_batch_is_split_at_a_time_since_its_parts_take_room_in_the_spool() {
+    let mut world = started(Kind::Kafka);
+    world.broker.bytes_max = 90;
+    assert!(world.append(&[0], 4));
+    assert!(world.append(&[1], 4));
+    let splits = |world: &mut World| {
+        let controls = world.agent().controls.iter();
+        controls
+            .filter(|control| matches!(control, Control::Split { .. }))
+            .count()
+    };
+    for _ in 0..5 {
+        world.answer_questions();
+        world.poll();
+        world.serve_all();
+        world.advance(MINUTE / 20);
+    }
+    assert_eq!(splits(&mut world), 1);
+    finish(&mut world);
+    assert!(world.stats().batches_split >= 2);
+}
+
+#[test]
+fn rule_4_what_a_topic_takes_is_asked_or_learnt_for_the_batches_to_come() {
+    for (told, learnt) in [(Some(90), 90..=90), (None, 50..=90)] {
+        let mut world = started(Kind::Kafka);
+        world.broker.bytes_max = 90;
+        world.broker.tells_bytes_max = told;
+        let known = |world: &mut World| world.agent().desk.machine.lock().batch_bytes_max(TOPIC);
+        assert_eq!(known(&mut world), None);
+        assert!(world.append(&[0], 6));
+        finish(&mut world);
+        let known = known(&mut world).unwrap();
+        assert!(learnt.contains(&known), "{known}");
+    }
+}
+
+#[test]
 fn rule_4_a_topic_made_anew_gets_what_the_old_one_did_not_acknowledge() {
     let mut world = started(Kind::Strict);
     world.append_each(0, 3);

@@ -14,6 +14,7 @@ use super::broker::{Broker, Kind, Partition, Topic, lines_of};
 use crate::deliver::answer::Answer;
 use crate::deliver::machine::{DeliverStats, Effect, Machine, Outgoing};
 use crate::deliver::queue::{Findings, Question};
+use crate::deliver::split::split;
 use crate::spool::testing::{Stepper, batch, position};
 use crate::spool::{
     BatchNumber, Binder, Committed, Control, NewBatch, Producer, Recovered, Spool, SpoolOptions, Stamp,
@@ -255,6 +256,14 @@ impl World {
                         batch: batch.number,
                         reason,
                     });
+                }
+                Effect::Split { batch, parts } => {
+                    let parts = split(&agent.stepper.read(batch), parts).unwrap();
+                    agent.controls.push(Control::Split { batch, parts });
+                }
+                Effect::AskBatchBytesMax(topic) => {
+                    let told = self.broker.tells_bytes_max;
+                    agent.desk.machine.lock().told_batch_bytes_max(&topic, told);
                 }
                 Effect::Ask {
                     topic,
