@@ -17,9 +17,10 @@
 //! 5. A batch without identity gets one when the topic is known. A lane gets its partition then, for ever.
 //! 6. Recovery believes only what is on the disk; that is the spool's part.
 //!
-//! A part of `queue` each: an `item`, its `identity`, and the `doubt` whether it is in the log. A part of `machine` each:
-//! `lanes` and where they go, `moves` from partitions that are no more, `sizes` that a topic takes, what is `stuck`, and
-//! `stats`.
+//! A part of `queue` each: an `item`, its `identity` and the `binding` that gives it, the `doubt` whether it is in the log,
+//! what was `refused`, and how items `leave`. A part of `machine` each: its `effect`s, the `view` of the cluster, what is
+//! `spooled`, `lanes` and where they go, `moves` from partitions that are no more, `sizes` that a topic takes, what is
+//! `stuck`, and `stats`.
 //!
 //! Around them: `desk` (where threads meet), `driver`, `sender` and `split` (tasks), `brokers` (the seam), `kafka` (the real
 //! ones).

@@ -42,6 +42,9 @@ impl Reason {
                 "create the topic (`tailrace topics create`), or let the brokers do it (topics.auto_create, \
                  Kafka's auto.create.topics.enable)"
             }
+            Some(Code::MessageTooLarge | Code::RecordListTooLarge) => {
+                "raise max.message.bytes of the topic; meanwhile its batches are sent in parts, one at a time"
+            }
             Some(Code::InvalidTopicException) => "give the input another topic",
             Some(Code::NotEnoughReplicas | Code::NotEnoughReplicasAfterAppend) => {
                 "bring back the brokers that hold its replicas (min.insync.replicas)"

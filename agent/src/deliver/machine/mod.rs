@@ -10,22 +10,28 @@ use rand::{Rng, SeedableRng};
 use tailrace_shared::kafka::ErrorCode;
 use uuid::Uuid;
 
+use self::effect::submit;
+use self::sizes::{Size, Splitting};
+use self::stuck::Told;
 use super::answer::Answer;
-use super::queue::{Act, Budget, Findings, Item, Question, Queue};
+use super::queue::{Budget, Findings, Item, Queue};
 use super::reason::Reason;
-use crate::spool::{BatchNumber, Committed, Control, NewBatch, Part, Producer, Recovered, Stamp};
+use crate::spool::{BatchNumber, Producer, Recovered};
 use crate::stretch::Route;
 
+mod effect;
 mod lanes;
 mod moves;
 mod sizes;
+mod spooled;
 mod stats;
 mod stuck;
+mod view;
 
-use sizes::{Size, Splitting};
+pub(super) use effect::{Effect, Outgoing};
 pub use stats::DeliverStats;
-use stuck::Told;
 pub use stuck::{Stuck, WaitingTopic};
+pub use view::ClusterView;
 
 const BACKOFF_MIN: Duration = Duration::from_millis(100);
 const BACKOFF_MAX: Duration = Duration::from_secs(10);
@@ -33,50 +39,6 @@ const BACKOFF_MAX: Duration = Duration::from_secs(10);
 const HELD_FOR: Duration = Duration::from_secs(30);
 
 type Key = (Arc<str>, i32);
-
-/// What delivery does next.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Effect {
-    /// To the leader of the partition, after what was sent there before.
-    Send(Outgoing),
-    /// To the spool; at once, if something waits for it.
-    Submit { controls: Vec<Control>, urgent: bool },
-    /// Keep the batch's bytes for a person, and then tell the spool.
-    DeadLetter { batch: Outgoing, reason: String },
-    /// Give the spool the batch's records in so many smaller batches.
-    Split { batch: BatchNumber, parts: usize },
-    /// Ask any broker for the topic's `max.message.bytes`.
-    AskBatchBytesMax(Arc<str>),
-    /// Ask the leader of the partition.
-    Ask {
-        topic: Arc<str>,
-        partition: i32,
-        question: Question,
-    },
-    /// Ask any broker for a fresh producer id.
-    InitProducer,
-    /// Ask any broker for the topics' partitions.
-    Refresh,
-}
-
-/// A batch under its identity.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Outgoing {
-    pub(super) number: BatchNumber,
-    pub(super) topic: Arc<str>,
-    pub(super) stamp: Stamp,
-}
-
-/// What a broker said of the cluster.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct ClusterView {
-    /// The cluster's id; empty where it has none.
-    pub cluster_id: Arc<str>,
-    /// Each topic that exists, with its id (nil where it has none) and its number of partitions.
-    pub topics: Vec<(Arc<str>, Uuid, i32)>,
-    /// What the brokers said of those that were asked for and are not to be had.
-    pub refused: Vec<(Arc<str>, ErrorCode)>,
-}
 
 pub(super) struct Machine {
     lane_seed: u64,
@@ -177,103 +139,8 @@ impl Machine {
         self.queues.values().all(|queue| queue.in_flight().next().is_none())
     }
 
-    // What the spool says.
-
-    /// Batches are about to be written: where they go, and who they are, as far as that is known now.
-    pub(super) fn bind(&mut self, batches: &[NewBatch], now: Duration) -> Vec<Control> {
-        let mut controls = Vec::new();
-        for batch in batches {
-            let len = u32::try_from(batch.bytes.len()).unwrap_or(u32::MAX);
-            let item = Item::new(batch.number, batch.records, len, now);
-            self.place(&batch.topic, batch.route, item, &mut controls);
-        }
-        let concerned: BTreeSet<Key> = batches
-            .iter()
-            .filter_map(|batch| self.home.get(&batch.number).cloned())
-            .collect();
-        for key in concerned {
-            controls.extend(self.bind_queue(&key));
-        }
-        controls
-    }
-
-    fn bind_queue(&mut self, key: &Key) -> Option<Control> {
-        let target = self.target(key)?;
-        let producer = self.producer;
-        match self.queues.get_mut(key)?.bind_new(&target, producer) {
-            Ok(bind) => bind.map(Control::Bind),
-            Err(super::queue::NeedsProducer) => {
-                self.want_producer();
-                None
-            }
-        }
-    }
-
     fn want_producer(&mut self) {
         self.producer = None;
-    }
-
-    /// These are on stable storage.
-    pub(super) fn committed(&mut self, committed: &Committed) {
-        for number in &committed.appended {
-            let placed = self.with_queue_of(*number, |queue| queue.written([*number].into_iter()));
-            if placed.is_none() {
-                self.written_unrouted(*number);
-            }
-        }
-        for control in &committed.controls {
-            match control {
-                Control::Bind(bind) => {
-                    let numbers = bind.batches.iter().map(|(number, _)| *number);
-                    // All of them are of one queue; some may be acknowledged already.
-                    if let Some(here) = numbers.clone().find(|number| self.home.contains_key(number)) {
-                        self.with_queue_of(here, |queue| queue.written(numbers));
-                    }
-                }
-                Control::Mark(marks) => {
-                    for (number, _) in marks {
-                        self.gone(*number);
-                    }
-                }
-                Control::DeadLetter { batch, .. } => self.gone(*batch),
-                Control::LaneBound { .. } => {}
-                Control::Split { batch, parts } => self.split(*batch, parts),
-                Control::Moved { topic, from, to } => self.left(topic, *from, *to, &committed.renumbered),
-            }
-        }
-    }
-
-    fn written_unrouted(&mut self, number: BatchNumber) {
-        let unrouted = self.unrouted.values_mut().flatten();
-        for (_, item) in unrouted.filter(|(_, item)| item.number == number) {
-            item.written();
-        }
-    }
-
-    fn gone(&mut self, number: BatchNumber) {
-        self.with_queue_of(number, |queue| queue.gone(number));
-        self.home.remove(&number);
-    }
-
-    fn split(&mut self, batch: BatchNumber, parts: &[Part]) {
-        let Some(key) = self.home.get(&batch).cloned() else {
-            return;
-        };
-        let numbered = Part::numbered(parts, batch);
-        let numbered: Vec<_> = numbered
-            .map(|(number, part)| (number, part.records, part.len()))
-            .collect();
-        if let Some(queue) = self.queues.get_mut(&key) {
-            queue.split(batch, &numbered);
-        }
-        self.home
-            .extend(numbered.iter().map(|(number, ..)| (*number, key.clone())));
-        self.stats.batches_split += 1;
-    }
-
-    /// [`Effect::Split`] failed, and will fail again.
-    pub(super) fn cannot_split(&mut self, batch: BatchNumber, reason: String) {
-        self.with_queue_of(batch, |queue| queue.cannot_split(batch, reason));
     }
 
     fn with_queue_of<T>(&mut self, number: BatchNumber, change: impl FnOnce(&mut Queue) -> T) -> Option<T> {
@@ -282,72 +149,6 @@ impl Machine {
     }
 
     // What brokers say.
-
-    /// The cluster and its topics. A topic that is missing stays as it was known: it may come back.
-    pub(super) fn saw(&mut self, view: &ClusterView) -> Vec<Effect> {
-        if self.cluster_id.as_ref().is_some_and(|known| *known != view.cluster_id) {
-            self.producer = None;
-            self.topics.clear();
-        }
-        if self.cluster_id.as_ref() != Some(&view.cluster_id) {
-            self.warn_of_other_cluster(&view.cluster_id);
-        }
-        self.cluster_id = Some(Arc::clone(&view.cluster_id));
-        self.unreachable = None;
-        self.note_refused(&view.refused);
-        for (topic, id, partitions) in &view.topics {
-            self.topics.insert(Arc::clone(topic), (*id, *partitions));
-        }
-        let mut controls = Vec::new();
-        for topic in view.topics.iter().map(|(topic, ..)| topic) {
-            for (lane, item) in self.unrouted.remove(topic).unwrap_or_default() {
-                self.place(topic, Route::Lane(lane), item, &mut controls);
-            }
-        }
-        let keys: Vec<Key> = self.queues.keys().cloned().collect();
-        for key in &keys {
-            if let (Some(target), Some(queue)) = (self.target(key), self.queues.get_mut(key)) {
-                queue.check_target(&target);
-            }
-        }
-        submit(controls, false)
-    }
-
-    /// No broker told anything of the cluster.
-    pub(super) fn unreachable(&mut self, reason: String) {
-        self.unreachable = Some(reason.into());
-    }
-
-    /// What may pass by itself, as while a topic is being created, is not worth a line yet.
-    fn note_refused(&mut self, refused: &[(Arc<str>, ErrorCode)]) {
-        let before = std::mem::take(&mut self.refused);
-        for (topic, code) in refused {
-            if !code.is_retriable() && before.get(topic) != Some(code) {
-                let reason = Reason::of(*code, None);
-                let remedy = reason.remedy();
-                tracing::warn!("topic {topic} cannot be had: {reason}; its lines wait in the spool: {remedy}");
-            }
-            self.refused.insert(Arc::clone(topic), *code);
-        }
-    }
-
-    fn warn_of_other_cluster(&self, cluster_id: &str) {
-        let mut others: BTreeSet<Arc<str>> = BTreeSet::new();
-        let mut batches = 0;
-        for (other, count) in self.queues.values().flat_map(Queue::clusters) {
-            if *other != *cluster_id {
-                others.insert(other);
-                batches += count;
-            }
-        }
-        for other in others {
-            tracing::warn!(
-                "the spool holds batches ({batches} in all) for cluster {other:?}, and collector.bootstrap leads to cluster \
-                 {cluster_id:?}: they go to the latter now. If that is not meant, stop the agent and set \
-                 collector.bootstrap back"
-            );
-        }
-    }
 
     /// A producer id, or why there is none.
     pub(super) fn got_producer(&mut self, producer: Result<Producer, String>, now: Duration) {
@@ -508,60 +309,6 @@ impl Machine {
         effects
     }
 
-    fn effects_of(&mut self, key: &Key, acts: Vec<Act>, now: Duration) -> Vec<Effect> {
-        let urgent = self.queues.get(key).is_some_and(Queue::waits_for_marks);
-        let (topic, partition) = key;
-        let mut effects = Vec::new();
-        for act in acts {
-            match act {
-                Act::Send(number, stamp) => effects.push(Effect::Send(Outgoing {
-                    number,
-                    topic: Arc::clone(topic),
-                    stamp,
-                })),
-                Act::Mark(number, records, offset) => {
-                    self.stats.records_acked += u64::from(records);
-                    effects.extend(submit(vec![Control::Mark(vec![(number, offset)])], urgent));
-                }
-                Act::DeadLetter {
-                    number,
-                    records,
-                    stamp,
-                    reason,
-                } => {
-                    self.stats.batches_dead_lettered += 1;
-                    self.stats.records_dead_lettered += u64::from(records);
-                    let topic = Arc::clone(topic);
-                    effects.push(Effect::DeadLetter {
-                        batch: Outgoing { number, topic, stamp },
-                        reason,
-                    });
-                }
-                Act::Split { number, records, len } => {
-                    self.begin_split(key, number, records, now);
-                    effects.push(Effect::Split {
-                        batch: number,
-                        parts: self.parts_for(topic, len),
-                    });
-                }
-                Act::Bind(bind) => effects.extend(submit(vec![Control::Bind(bind)], true)),
-                Act::Ask(question) => effects.push(Effect::Ask {
-                    topic: Arc::clone(topic),
-                    partition: *partition,
-                    question,
-                }),
-                Act::PossiblyDoubled(records) => {
-                    self.stats.records_possibly_doubled += u64::from(records);
-                    tracing::warn!(
-                        "{records} lines for {topic}/{partition} are sent again, and the agent may neither describe producers \
-                         nor read there: they may be doubled"
-                    );
-                }
-            }
-        }
-        effects
-    }
-
     /// When to poll again although nothing happened.
     pub(super) fn wake_at(&self, now: Duration) -> Option<Duration> {
         let queues = self.queues.values().map(|queue| queue.not_before);
@@ -572,11 +319,4 @@ impl Machine {
         let step = BACKOFF_MIN.saturating_mul(1 << failures.min(10)).min(BACKOFF_MAX);
         step + step.mul_f64(self.rng.random_range(0.0..0.5))
     }
-}
-
-fn submit(controls: Vec<Control>, urgent: bool) -> Vec<Effect> {
-    if controls.is_empty() {
-        return Vec::new();
-    }
-    vec![Effect::Submit { controls, urgent }]
 }

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
+use super::binding::Restamp;
 use super::identity::Target;
 use super::item::{Doubt, Item};
-use super::{Act, Phase, Queue, Restamp};
+use super::{Act, Phase, Queue};
 use crate::deliver::reason::Reason;
 use crate::spool::{BatchNumber, Producer};
 

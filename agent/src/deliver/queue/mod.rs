@@ -6,21 +6,24 @@
 //! *producer*, stamps them anew, and flows again once that is durable.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
 use uuid::Uuid;
 
+use self::binding::Restamp;
 use self::identity::Writer;
 use self::item::{Doubt, Refusal, State};
 use super::answer::Answer;
 use super::reason::Reason;
 use crate::spool::{BatchNumber, Bind, Producer, Stamp};
 
+mod binding;
 mod doubt;
 mod identity;
 mod item;
+mod leave;
+mod refused;
 
 pub(super) use doubt::{Findings, Question};
 pub(super) use identity::{NeedsProducer, Origin, Target};
@@ -64,22 +67,6 @@ enum Phase {
     NeedsProducer,
     /// The batch at the front is being split.
     Splitting,
-}
-
-/// Which batches cannot go out under the identity they have.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Restamp {
-    All,
-    Of(Producer),
-}
-
-impl Restamp {
-    fn concerns(self, item: &Item) -> bool {
-        match self {
-            Self::All => true,
-            Self::Of(producer) => item.producer() == Some(producer),
-        }
-    }
 }
 
 /// Bytes that may still be sent, over all queues.
@@ -202,117 +189,6 @@ impl Queue {
         self.items.len() >= WINDOW || others
     }
 
-    /// Gives every batch without identity one, in order, as far as nothing before it has to be settled first.
-    pub(super) fn bind_new(
-        &mut self,
-        target: &Target,
-        producer: Option<Producer>,
-    ) -> Result<Option<Bind>, NeedsProducer> {
-        let is_elsewhere = |item: &Item| item.stamp.as_ref().is_some_and(|stamp| !target.is_of(stamp));
-        let is_bound = self.items.back().is_none_or(|last| last.stamp.is_some());
-        let is_split = self.phase == Phase::Splitting || self.has_unbound_before_bound();
-        if is_bound || is_split || self.restamp.is_some() || self.unsettled().any(is_elsewhere) {
-            return Ok(None);
-        }
-        let mut writer = match self.writer.take() {
-            Some(writer)
-                if target.is(
-                    &writer.target.cluster_id,
-                    writer.target.topic_id,
-                    writer.target.partition,
-                ) =>
-            {
-                writer
-            }
-            _ => self.new_writer(target, producer)?,
-        };
-        let unbound = self.items.iter_mut().filter(|item| item.stamp.is_none());
-        let batches: Vec<_> = unbound.map(|item| writer.stamp(item)).collect();
-        let bind = writer.bind(batches);
-        self.writer = Some(writer);
-        Ok(bind)
-    }
-
-    fn new_writer(&mut self, target: &Target, producer: Option<Producer>) -> Result<Writer, NeedsProducer> {
-        let unused = producer
-            .filter(|producer| self.last_used != Some(*producer))
-            .ok_or(NeedsProducer)?;
-        self.last_used = Some(unused);
-        Ok(Writer {
-            target: target.clone(),
-            producer: unused,
-            next_sequence: 0,
-        })
-    }
-
-    // What becomes of a partition that is no more.
-
-    /// Whether the partition was one of this topic when something was last known of it.
-    pub(super) fn origin(&self, cluster_id: &str, topic_id: Uuid) -> Origin {
-        let stamps = self.items.iter().filter_map(|item| item.stamp.as_ref());
-        let stamps = stamps.map(|stamp| (&stamp.cluster_id, stamp.topic_id));
-        let writer = self
-            .writer
-            .iter()
-            .map(|writer| (&writer.target.cluster_id, writer.target.topic_id));
-        let here = stamps.chain(writer).filter(|(cluster, _)| ***cluster == *cluster_id);
-        let floor = self.floor.map(|(topic_id, _)| topic_id);
-        Origin::of(here.map(|(_, topic_id)| topic_id).chain(floor), topic_id)
-    }
-
-    /// Whether something waits here, and nothing is on its way.
-    pub(super) fn can_leave(&self) -> bool {
-        let all_wait = self.items.iter().all(|item| item.state == State::Waiting);
-        !self.items.is_empty() && all_wait && !matches!(self.phase, Phase::Asking | Phase::Splitting)
-    }
-
-    /// All batches, in order and without an identity.
-    pub(super) fn leave(self) -> impl Iterator<Item = Item> {
-        self.items.into_iter().map(Item::unbound)
-    }
-
-    // What becomes of a batch that is too large.
-
-    /// The parts of a batch are in the spool and stand in its place. With everything behind them they need an identity.
-    pub(super) fn split(&mut self, number: BatchNumber, parts: &[(BatchNumber, u32, u32)]) {
-        let place = self.items.iter().position(|item| item.number == number);
-        let Some((place, whole)) = place.and_then(|place| Some((place, self.items.remove(place)?))) else {
-            return;
-        };
-        for (next, (number, records, len)) in (place..).zip(parts) {
-            self.items.insert(next, whole.part(*number, *records, *len));
-        }
-        self.restamp = Some(Restamp::All);
-        self.phase = Phase::Halted;
-    }
-
-    /// It cannot be split, and so nothing can be done with it.
-    pub(super) fn cannot_split(&mut self, number: BatchNumber, reason: String) {
-        if let Some(item) = self.items.iter_mut().find(|item| item.number == number) {
-            item.refused = Some(Refusal {
-                words: reason,
-                too_large: false,
-            });
-            self.phase = Phase::Halted;
-        }
-    }
-
-    /// Whether batches of this range wait here.
-    pub(super) fn holds(&self, numbers: &Range<BatchNumber>) -> bool {
-        self.items.iter().any(|item| numbers.contains(&item.number))
-    }
-
-    /// Parts of a batch before what was behind it: so a process leaves it that dies between splitting and stamping.
-    fn has_unbound_before_bound(&self) -> bool {
-        let mut stamps = self.unsettled().map(|item| item.stamp.is_some());
-        stamps.any(|is_bound| !is_bound) && stamps.any(|is_bound| is_bound)
-    }
-
-    pub(super) fn len_of(&self, number: BatchNumber) -> Option<u32> {
-        let item = self.items.iter().find(|item| item.number == number)?;
-        Some(item.len)
-    }
-
     // What the disk says.
 
     /// These batches, or bindings of them, are in the spool. They stand in the order of the queue, and most often at its
@@ -409,32 +285,6 @@ impl Queue {
         }
     }
 
-    /// Stamps anew what cannot go out under the identity it has, if that is what the queue waits for.
-    pub(super) fn restamp(
-        &mut self,
-        target: &Target,
-        producer: Option<Producer>,
-        acts: &mut Vec<Act>,
-    ) -> Result<(), NeedsProducer> {
-        let (Phase::NeedsProducer, Some(restamp)) = (self.phase, self.restamp) else {
-            return Ok(());
-        };
-        let mut writer = self.new_writer(target, producer)?;
-        let chosen = self
-            .items
-            .iter_mut()
-            .filter(|item| item.is_unsettled() && restamp.concerns(item));
-        let batches: Vec<_> = chosen.map(|item| writer.stamp(item)).collect();
-        acts.extend(writer.bind(batches).map(Act::Bind));
-        self.drop_spent_writer();
-        if self.writer.is_none() {
-            self.writer = Some(writer);
-        }
-        self.restamp = None;
-        self.phase = Phase::Flowing;
-        Ok(())
-    }
-
     /// Does what can be done now.
     pub(super) fn poll(&mut self, target: &Target, now: Duration, budget: &mut Budget, acts: &mut Vec<Act>) {
         if now < self.not_before {
@@ -486,48 +336,6 @@ impl Queue {
             self.restamp = None;
             self.phase = Phase::Flowing;
         }
-    }
-
-    /// The batches at the front that no broker takes. The later ones of their producer would leave a gap in its
-    /// sequences, so they need another. Tells whether one has to be split first.
-    fn give_up_refused(&mut self, budget: &mut Budget, acts: &mut Vec<Act>) -> bool {
-        while let Some(item) = self.items.iter_mut().find(|item| item.is_unsettled()) {
-            let (Some(refusal), Some(stamp)) = (&item.refused, &item.stamp) else {
-                break;
-            };
-            if refusal.too_large && item.records > 1 {
-                if std::mem::take(&mut budget.may_split) {
-                    acts.push(Act::Split {
-                        number: item.number,
-                        records: item.records,
-                        len: item.len,
-                    });
-                    self.phase = Phase::Splitting;
-                }
-                return true;
-            }
-            let (reason, stamp) = (refusal.words.clone(), stamp.clone());
-            item.refused = None;
-            item.state = State::Settled;
-            self.restamp = self.restamp.or(Some(Restamp::Of(stamp.producer)));
-            acts.push(Act::DeadLetter {
-                number: item.number,
-                records: item.records,
-                stamp,
-                reason,
-            });
-        }
-        false
-    }
-
-    /// A producer with a gap in its sequences stamps nothing more, even if no batch of its is left.
-    fn drop_spent_writer(&mut self) {
-        let spent = self.restamp;
-        self.writer = self.writer.take().filter(|writer| match spent {
-            None => true,
-            Some(Restamp::All) => false,
-            Some(Restamp::Of(producer)) => writer.producer != producer,
-        });
     }
 
     fn send(&mut self, now: Duration, budget: &mut Budget, acts: &mut Vec<Act>) {
