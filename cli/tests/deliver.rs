@@ -14,7 +14,9 @@ use std::path::{Path, PathBuf};
 
 use support::{Broker, wait_until};
 use tailrace_agent::config::AgentConfig;
+use tailrace_agent::deliver::{Brokers, KafkaBrokers};
 use tailrace_agent::pipeline::{Agent, Seams};
+use tailrace_shared::client::{Cluster, ClusterOptions};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
@@ -112,6 +114,12 @@ fn batches_too_large_for_a_topic_arrive_in_parts_and_only_a_line_too_large_is_a_
     lines.extend(rest);
 
     let agent = site.start();
+    let brokers = KafkaBrokers::new(Cluster::new(ClusterOptions {
+        bootstrap: vec![broker.address().to_owned()],
+        ..ClusterOptions::default()
+    }));
+    let told = site.runtime.block_on(brokers.batch_bytes_max("narrow".into()));
+    assert_eq!(told, Ok(3000), "as the agent asks when a batch is refused");
     let all = wait_until("all lines but one arrive", || {
         Some(arrived(&broker, "narrow", "a.log")).filter(|arrived| arrived.len() >= lines.len())
     });
