@@ -188,9 +188,7 @@ impl Journal {
         let fitting = self.free.iter().position(|slot| slot.len >= needed);
         let mut slot = self.free.swap_remove(fitting.unwrap_or(0));
         if slot.len < needed {
-            slot.file.preallocate(needed)?;
-            slot.file.sync_data()?;
-            slot.len = needed;
+            slot.lengthen(needed)?;
         }
         Ok(slot)
     }
@@ -220,16 +218,16 @@ impl Journal {
         }
         self.fill_reserve()?;
         if !self.fits(bytes) {
-            let free_after = self.free.len() + usize::from(self.current_live_count() == 0);
+            let free_after = self.reserve() + usize::from(self.current_live_count() == 0);
             if free_after > RESERVE || self.sparse_file().is_some() {
                 self.roll(bytes)?;
                 self.fill_reserve()?;
             }
         }
-        if self.free.len() < RESERVE {
+        if self.reserve() < RESERVE {
             self.copy_forward()?;
         }
-        let is_free = self.fits(bytes) && self.free.len() >= RESERVE;
+        let is_free = self.fits(bytes) && self.reserve() >= RESERVE;
         Ok(if is_free { Ok(()) } else { Err(self.why_full()) })
     }
 
@@ -237,14 +235,14 @@ impl Journal {
     /// reserve, so that a spool that is full of batches too large for their topics can be emptied; the others are for marks.
     pub(super) fn make_room_for_parts(&mut self, bytes: usize) -> io::Result<bool> {
         self.fill_reserve()?;
-        if !self.fits(bytes) && self.free.len() > MARKS_RESERVE {
+        if !self.fits(bytes) && self.reserve() > MARKS_RESERVE {
             self.roll(bytes)?;
             self.fill_reserve()?;
         }
-        if self.free.len() < MARKS_RESERVE {
+        if self.reserve() < MARKS_RESERVE {
             self.copy_forward()?;
         }
-        Ok(self.fits(bytes) && self.free.len() >= MARKS_RESERVE)
+        Ok(self.fits(bytes) && self.reserve() >= MARKS_RESERVE)
     }
 
     pub(super) fn fits(&self, bytes: usize) -> bool {
@@ -264,11 +262,26 @@ impl Journal {
         self.used.get(&self.life.number).map_or(0, |current| current.live_count)
     }
 
-    /// One file more than the reserve, so that a roll finds it whole; as far as limit and disk allow.
+    /// One file more than the reserve, so that a roll finds it whole; as far as limit and disk allow. A file that a crash
+    /// left shorter than it was to be is made whole first.
     pub(super) fn fill_reserve(&mut self) -> io::Result<()> {
         self.disk_full = false;
-        while self.free.len() <= RESERVE && self.total_bytes() + self.sizes.file_bytes <= self.sizes.max_bytes {
-            match self.add_slot() {
+        let whole = self.sizes.file_bytes;
+        loop {
+            let short = self.free.iter().position(|slot| slot.len < whole);
+            let missing = match short.and_then(|place| self.free.get(place)) {
+                Some(slot) => whole - slot.len,
+                None if self.free.len() <= RESERVE => whole,
+                None => return Ok(()),
+            };
+            if self.total_bytes() + missing > self.sizes.max_bytes {
+                return Ok(());
+            }
+            let made = match short.and_then(|place| self.free.get_mut(place)) {
+                Some(slot) => slot.lengthen(whole),
+                None => self.add_slot(),
+            };
+            match made {
                 Err(error) if error.kind() == io::ErrorKind::StorageFull => {
                     self.disk_full = true;
                     return Ok(());
@@ -276,7 +289,12 @@ impl Journal {
                 result => result?,
             }
         }
-        Ok(())
+    }
+
+    /// The free files that hold what a file is to hold, also when the disk is full.
+    fn reserve(&self) -> usize {
+        let is_whole = |slot: &&Slot| slot.len >= self.sizes.file_bytes;
+        self.free.iter().filter(is_whole).count()
     }
 
     fn add_slot(&mut self) -> io::Result<()> {
@@ -475,6 +493,13 @@ impl Journal {
 }
 
 impl Slot {
+    fn lengthen(&mut self, len: u64) -> io::Result<()> {
+        self.file.preallocate(len)?;
+        self.file.sync_data()?;
+        self.len = len;
+        Ok(())
+    }
+
     fn shelved(&self, place: Place) -> Shelved {
         Shelved {
             file: Arc::clone(&self.file),

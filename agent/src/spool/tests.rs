@@ -8,8 +8,8 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
-use tailrace_shared::disk::Disk;
 use tailrace_shared::disk::sim::{PowerLoss, SimDisk};
+use tailrace_shared::disk::{Disk, OpenMode};
 
 use super::committer::{Committer, Step};
 use super::control::{BatchNumber, Bind, Control, Part, Producer, Stamp};
@@ -247,6 +247,28 @@ fn a_crash_during_recovery_leaves_what_the_last_process_left() {
             let (_, _, recovered) = open(&disk.restart()).unwrap();
             assert_eq!(recovered.batches[0].stamp.as_ref().unwrap().base_sequence, 40);
         }
+    }
+}
+
+#[test]
+fn files_that_crashes_left_short_are_made_whole_at_the_next_start() {
+    let disk = SimDisk::new(1);
+    let (mut committer, _, _) = open(&disk).unwrap();
+    append(&mut committer, &entry(10));
+    let disk = disk.kill();
+    for name in ["slot-0002", "slot-0003", "slot-0004"] {
+        let file = disk
+            .open(&Path::new("/data/spool").join(name), OpenMode::ReadWrite)
+            .unwrap();
+        file.set_len(0).unwrap();
+        file.sync_data().unwrap();
+    }
+    let (mut committer, _, recovered) = open(&disk).unwrap();
+    assert_eq!(recovered.batches.len(), 1);
+    assert_eq!(append(&mut committer, &entry(20)), TAKEN);
+    for entry in disk.list(Path::new("/data/spool")).unwrap() {
+        let len = disk.metadata(&Path::new("/data/spool").join(&entry.name)).unwrap().len;
+        assert!(len == 65536 || entry.name == "lock", "{:?} {len}", entry.name);
     }
 }
 
