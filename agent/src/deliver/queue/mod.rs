@@ -130,11 +130,13 @@ impl Queue {
         }
     }
 
+    /// In the order of the numbers, which a restart goes by: a batch whose lane had no partition comes late.
     pub(super) fn push(&mut self, item: Item) {
         if self.unsettled().next().is_none() {
             self.moved_at = self.moved_at.max(item.since);
         }
-        self.items.push_back(item);
+        let before = self.items.iter().rposition(|other| other.number < item.number);
+        self.items.insert(before.map_or(0, |place| place + 1), item);
     }
 
     /// Of the batches that the last process left, only the first few of each producer can have been sent.

@@ -446,6 +446,26 @@ fn rule_5_batches_spooled_before_any_broker_was_reached_are_bound_when_one_is() 
 }
 
 #[test]
+fn rule_5_batches_are_bound_in_the_order_of_their_numbers_whenever_their_lanes_are() {
+    let mut world = started(Kind::Kafka);
+    world.files.insert(2, 12);
+    world.kill(0);
+    assert!(world.start());
+    // No broker was reached yet. Lane 0 has partition 0 since the last process, and lane 2 will get the same.
+    world.append_each(2, 1);
+    world.append_each(0, 1);
+    world.settle();
+    world.kill(0);
+    assert!(world.start());
+    let recovered = world.agent().recovered.batches.iter();
+    let sequences: Vec<_> = recovered
+        .map(|batch| (batch.number, batch.stamp.as_ref().unwrap().base_sequence))
+        .collect();
+    assert_eq!(sequences, [(1, 0), (2, 1)]);
+    finish(&mut world);
+}
+
+#[test]
 fn rule_5_a_lane_keeps_its_partition_when_partitions_are_added() {
     let mut world = started(Kind::Kafka);
     world.append_each(1, 1);
