@@ -224,8 +224,10 @@ impl Batcher {
             }
             let records = builder.record_count();
             let batch = builder.finish()?;
-            let pieces = if batch.len() > self.size.batch_bytes && records > 1 {
-                split(&batch, &mut builder, self.size.batch_bytes)?
+            let known = self.routes.batch_bytes_max(&topic);
+            let max = known.map_or(self.size.batch_bytes, |known| known.min(self.size.batch_bytes));
+            let pieces = if batch.len() > max && records > 1 {
+                split(&batch, &mut builder, max)?
             } else {
                 vec![(batch, records)]
             };
@@ -407,6 +409,37 @@ mod tests {
         assert!(batches.len() > 5 && batches.iter().all(|batch| batch.bytes.len() <= 10_000));
         assert_eq!(batches.iter().flat_map(values).collect::<Vec<_>>(), lines);
         assert_eq!(batches.iter().map(|batch| batch.records).sum::<u32>(), 90);
+    }
+
+    /// A topic that takes no more than so many bytes.
+    struct Narrow(usize);
+
+    impl Routes for Narrow {
+        fn route(&self, _topic: &str, _lane: u16) -> Route {
+            Route::Partition(0)
+        }
+
+        fn batch_bytes_max(&self, topic: &str) -> Option<usize> {
+            (topic == "narrow").then_some(self.0)
+        }
+    }
+
+    #[test]
+    fn a_topic_that_takes_less_gets_smaller_batches() {
+        let mut batcher = Batcher::new(Arc::new(Narrow(2000)), Size::default());
+        let raw = encoding(Format::Raw);
+        let lines: Vec<_> = (0..20).map(|seed| noise(500, seed)).collect();
+        for topic in ["narrow", "wide"] {
+            let slot = batcher.slot(&topic.into(), 0).unwrap();
+            for line in &lines {
+                batcher.append(slot, 0, &raw, line).unwrap();
+            }
+        }
+        let batches = batcher.finish().unwrap();
+        let (wide, narrow): (Vec<_>, Vec<_>) = batches.iter().partition(|batch| batch.topic == "wide");
+        assert_eq!(wide.len(), 1);
+        assert!(narrow.len() > 5 && narrow.iter().all(|batch| batch.bytes.len() <= 2000));
+        assert_eq!(narrow.into_iter().flat_map(values).collect::<Vec<_>>(), lines);
     }
 
     #[test]

@@ -72,7 +72,7 @@ impl Default for HttpConfig {
 pub struct SpoolConfig {
     /// How much disk it may take; when it is used up, reading waits, and the log files are the buffer. Default 256 MiB.
     pub max_bytes: ByteSize,
-    /// Size of one of its files, of which there are at least four. Default 16 MiB.
+    /// Size of one of its files, of which there are at least five. Default 16 MiB.
     pub file_bytes: ByteSize,
 }
 

@@ -27,7 +27,7 @@ use tokio::task::JoinHandle;
 
 use crate::batch::{Size, StretchError};
 use crate::config::{AgentConfig, FilesConfig};
-use crate::deliver::{Brokers, Deliver, DeliverOptions, KafkaBrokers};
+use crate::deliver::{Brokers, Deliver, DeliverOptions, DeliverStats, KafkaBrokers};
 use crate::discover::{Pattern, PatternError, Selection, exclusions};
 use crate::position::checksum;
 use crate::reader::{self, Input, Reader, Settings};
@@ -41,6 +41,8 @@ use crate::watch::{Signal, Watch};
 const SPOOL_GRACE: Duration = Duration::from_secs(5);
 /// How long what was spooled may take to be acknowledged then. Together well below systemd's 90 seconds.
 const DELIVERY_GRACE: Duration = Duration::from_secs(10);
+/// How often `/readyz` learns of what is stuck.
+const READINESS_EVERY: Duration = Duration::from_secs(1);
 /// File descriptors for all but followed files.
 const OTHER_DESCRIPTORS: u64 = 256;
 
@@ -164,7 +166,13 @@ impl Agent {
 
         let (stop_http, stopped) = watch::channel(false);
         let http = server.map(|server| {
-            let pages = router(Arc::new(exporter), Readiness::default()).merge(status::router(files.clone()));
+            let readiness = Readiness::default();
+            tokio::spawn(watch_readiness(
+                readiness.clone(),
+                delivery.stats_source(),
+                stop_http.subscribe(),
+            ));
+            let pages = router(Arc::new(exporter), readiness).merge(status::router(files.clone()));
             let address = server.local_addr();
             (address, tokio::spawn(server.serve(pages, until(stopped))))
         });
@@ -275,6 +283,23 @@ fn start_delivery(
 fn export_delivery(exporter: &mut Exporter, metrics: DeliveryMetrics, spool: &Arc<Spool>, delivery: &Deliver) {
     let (spool, stats) = (Arc::clone(spool), delivery.stats_source());
     exporter.before_scrape(move || metrics.show(&spool.stats(), &stats()));
+}
+
+/// Until the HTTP server stops.
+async fn watch_readiness(
+    readiness: Readiness,
+    stats: impl Fn() -> DeliverStats + Send,
+    stopped: watch::Receiver<bool>,
+) {
+    let stopped = until(stopped);
+    tokio::pin!(stopped);
+    loop {
+        status::show_readiness(&readiness, &stats());
+        tokio::select! {
+            () = &mut stopped => return,
+            () = tokio::time::sleep(READINESS_EVERY) => {}
+        }
+    }
 }
 
 fn start_reader(reader: Reader, failed: FailureSender) -> io::Result<()> {

@@ -7,6 +7,7 @@ use axum::http::StatusCode;
 use axum::routing::get;
 use axum::{Json, Router};
 use serde::Serialize;
+use tailrace_shared::telemetry::Readiness;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::deliver::DeliverStats;
@@ -39,10 +40,13 @@ tailrace_shared::metrics! {
     pub struct DeliveryMetrics {
         records_acknowledged: Counter[] = "tailrace_agent_records_acknowledged_total", "Records that brokers have acknowledged.";
         batches_in_flight: Gauge[] = "tailrace_agent_batches_in_flight", "Batches sent that were not answered yet.";
+        topic_waiting_bytes: Gauge["topic"] = "tailrace_agent_topic_waiting_bytes", "Bytes of a topic in the spool that are not acknowledged.";
+        stuck_batches: Gauge["topic"] = "tailrace_agent_stuck_batches", "Batches in the spool that have not moved for half a minute; the agent's log says why.";
         batches_waiting: Gauge[] = "tailrace_agent_batches_waiting", "Batches in the spool that are not acknowledged.";
         oldest_unacknowledged_seconds: FloatGauge[] = "tailrace_agent_oldest_unacknowledged_seconds", "Age of the oldest batch that is not acknowledged, or 0.";
         send_retries: Counter[] = "tailrace_agent_send_retries_total", "Attempts to send that failed and are made again.";
         records_possibly_doubled: Counter[] = "tailrace_agent_records_possibly_doubled_total", "Records sent again where nothing could tell whether they were in the log already.";
+        batches_split: Counter[] = "tailrace_agent_batches_split_total", "Batches that were too large for their topic, and were sent in parts.";
         batches_dead_lettered: Counter[] = "tailrace_agent_batches_dead_lettered_total", "Batches that no broker would take, put into the dead-letter directory.";
         records_dead_lettered: Counter[] = "tailrace_agent_records_dead_lettered_total", "Records in those batches.";
         spool_waiting_bytes: Gauge[] = "tailrace_agent_spool_waiting_bytes", "Bytes in the spool that are not acknowledged.";
@@ -59,6 +63,7 @@ impl DeliveryMetrics {
             (&self.records_acknowledged, delivery.records_acked),
             (&self.send_retries, delivery.retries),
             (&self.records_possibly_doubled, delivery.records_possibly_doubled),
+            (&self.batches_split, delivery.batches_split),
             (&self.batches_dead_lettered, delivery.batches_dead_lettered),
             (&self.records_dead_lettered, delivery.records_dead_lettered),
         ];
@@ -70,9 +75,29 @@ impl DeliveryMetrics {
         self.batches_waiting.with([]).set(whole(delivery.batches_waiting));
         let oldest = delivery.oldest_unacked.unwrap_or_default();
         self.oldest_unacknowledged_seconds.with([]).set(oldest.as_secs_f64());
+        for (topic, waiting) in &delivery.topics {
+            let stuck = waiting.stuck.as_ref().map_or(0, |stuck| stuck.batches);
+            self.topic_waiting_bytes.with([&**topic]).set(whole(waiting.bytes));
+            self.stuck_batches.with([&**topic]).set(whole(stuck));
+        }
         self.spool_waiting_bytes.with([]).set(whole(spool.waiting_bytes));
         self.spool_file_bytes.with([]).set(whole(spool.file_bytes));
         self.spool_full.with([]).set(i64::from(spool.full.is_some()));
+    }
+}
+
+/// Not ready while topics are stuck: what keeps them is the answer of `/readyz`.
+pub fn show_readiness(readiness: &Readiness, delivery: &DeliverStats) {
+    let stuck = delivery.topics.iter().filter_map(|(topic, waiting)| {
+        let stuck = waiting.stuck.as_ref()?;
+        Some(format!(
+            "{} batches of topic {topic} have not moved for a while: {}",
+            stuck.batches, stuck.reason
+        ))
+    });
+    match stuck.collect::<Vec<_>>().join("; ") {
+        nothing if nothing.is_empty() => readiness.ready("delivery"),
+        stuck => readiness.wait("delivery", stuck),
     }
 }
 
@@ -142,6 +167,7 @@ mod tests {
     use tailrace_shared::telemetry::metrics::Exporter;
 
     use super::*;
+    use crate::deliver::{Stuck, WaitingTopic};
 
     #[test]
     fn totals_become_counters_that_only_rise() {
@@ -162,6 +188,50 @@ mod tests {
             "tailrace_agent_spool_full 0",
         ] {
             assert!(text.lines().any(|found| found == line), "{line} in\n{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_stuck_is_shown_until_it_moves() {
+        let exporter = Exporter::default();
+        let metrics = DeliveryMetrics::register(exporter.registry()).unwrap();
+        let readiness = Readiness::default();
+        let stuck = Stuck {
+            batches: 3,
+            bytes: 200,
+            age: Duration::from_secs(60),
+            reason: "TOPIC_AUTHORIZATION_FAILED (29)".into(),
+        };
+        for (stuck, batches, missing) in [
+            (
+                Some(stuck),
+                3,
+                vec![(
+                    "delivery",
+                    "3 batches of topic app have not moved for a while: TOPIC_AUTHORIZATION_FAILED (29)".to_owned(),
+                )],
+            ),
+            (None, 0, vec![]),
+        ] {
+            let waiting = WaitingTopic {
+                batches: 5,
+                bytes: 400,
+                stuck,
+            };
+            let delivery = DeliverStats {
+                topics: [("app".into(), waiting)].into(),
+                ..DeliverStats::default()
+            };
+            metrics.show(&SpoolStats::default(), &delivery);
+            show_readiness(&readiness, &delivery);
+            assert_eq!(readiness.missing(), missing);
+            let text = exporter.render().unwrap();
+            let expected = format!("tailrace_agent_stuck_batches{{topic=\"app\"}} {batches}\n");
+            assert!(text.contains(&expected), "{text}");
+            assert!(
+                text.contains("tailrace_agent_topic_waiting_bytes{topic=\"app\"} 400\n"),
+                "{text}"
+            );
         }
     }
 

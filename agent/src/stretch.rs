@@ -31,6 +31,11 @@ pub enum Route {
 pub trait Routes: Send + Sync {
     /// The partition that the lane is bound to, or the lane itself.
     fn route(&self, topic: &str, lane: u16) -> Route;
+
+    /// The largest batch that the topic takes, if it is known to take less than is usual.
+    fn batch_bytes_max(&self, _topic: &str) -> Option<usize> {
+        None
+    }
 }
 
 /// A finished batch without an identity yet: producer id, epoch and sequence are stamped when it is bound.

@@ -17,7 +17,7 @@ fn config(root: &Path) -> AgentConfig {
         "data_dir = \"{root}/data\"\n\
          [collector]\nbootstrap = [\"127.0.0.1:1\"]\n\
          [http]\nlisten = \"127.0.0.1:0\"\n\
-         [spool]\nmax_bytes = \"1MiB\"\nfile_bytes = \"256KiB\"\n\
+         [spool]\nmax_bytes = \"1280KiB\"\nfile_bytes = \"256KiB\"\n\
          [[files]]\ntopic = \"t\"\ninclude = [\"{root}/**\"]\nexclude = [\"*.gz\"]\n",
         root = root.display()
     );

@@ -5,25 +5,29 @@
 
 use tailrace_shared::kafka::ErrorCode;
 
+use super::reason::Reason;
+
 /// What became of a batch that was sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Answer {
     /// It is in the log, at this base offset if the broker told.
     Acked(Option<i64>),
     /// It is not in the log, and may be taken later.
-    NotNow(String),
+    NotNow(Reason),
     /// It may be in the log or not.
-    InDoubt(String),
+    InDoubt(Reason),
     /// It does not follow on what the broker has of this producer.
     OutOfOrder,
     /// The broker takes nothing from this producer any more.
     Fenced,
     /// Its bytes changed on their way.
     Corrupt,
+    /// It will never be taken as it is, but its records may be in smaller batches.
+    TooLarge(Reason),
     /// It will never be taken.
-    Refused(String),
+    Refused(Reason),
     /// Nothing is taken from us until a person changes something.
-    Held(String),
+    Held(Reason),
 }
 
 impl Answer {
@@ -31,10 +35,7 @@ impl Answer {
     #[must_use]
     pub fn of(code: ErrorCode, base_offset: i64, message: Option<&str>) -> Self {
         use ErrorCode as Code;
-        let said = || match message {
-            Some(message) => format!("{code}: {message}"),
-            None => code.to_string(),
-        };
+        let said = || Reason::of(code, message);
         match code {
             Code::None => Self::Acked((base_offset >= 0).then_some(base_offset)),
             // Older than the five batches that the broker remembers, and so in the log.
@@ -46,9 +47,8 @@ impl Answer {
             | Code::LeaderNotAvailable
             | Code::UnknownTopicId
             | Code::ThrottlingQuotaExceeded => Self::NotNow(said()),
-            Code::MessageTooLarge
-            | Code::RecordListTooLarge
-            | Code::InvalidRecord
+            Code::MessageTooLarge | Code::RecordListTooLarge => Self::TooLarge(said()),
+            Code::InvalidRecord
             | Code::InvalidTimestamp
             | Code::UnsupportedCompressionType
             | Code::UnsupportedForMessageFormat
@@ -61,6 +61,21 @@ impl Answer {
             | Code::InvalidRequest
             | Code::UnsupportedVersion => Self::Held(said()),
             _ => Self::InDoubt(said()),
+        }
+    }
+
+    /// What is wrong, if the batch waits on.
+    pub(super) fn trouble(&self) -> Option<Reason> {
+        match self {
+            Self::Acked(_) => None,
+            Self::NotNow(reason)
+            | Self::InDoubt(reason)
+            | Self::TooLarge(reason)
+            | Self::Refused(reason)
+            | Self::Held(reason) => Some(reason.clone()),
+            Self::OutOfOrder => Some(Reason::of(ErrorCode::OutOfOrderSequenceNumber, None)),
+            Self::Fenced => Some(Reason::of(ErrorCode::ProducerFenced, None)),
+            Self::Corrupt => Some(Reason::of(ErrorCode::CorruptMessage, None)),
         }
     }
 }

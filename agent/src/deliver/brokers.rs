@@ -7,6 +7,7 @@ use futures::future::BoxFuture;
 
 use super::answer::Answer;
 use super::machine::ClusterView;
+use super::reason::Reason;
 use crate::spool::{BatchNumber, Producer, Stamp};
 
 /// A batch as it goes over the wire: stamped, with its CRC.
@@ -45,7 +46,7 @@ pub enum Unknown {
     /// The agent may not ask, or the brokers cannot answer.
     NotAllowed,
     /// For now; in words.
-    Failed(String),
+    Failed(Reason),
 }
 
 /// The answers to one request, one for each batch in its order.
@@ -73,6 +74,9 @@ pub trait Brokers: Send + Sync {
         partition: i32,
         producer: Producer,
     ) -> BoxFuture<'_, Result<Option<i32>, Unknown>>;
+
+    /// The topic's `max.message.bytes`.
+    fn batch_bytes_max(&self, topic: Arc<str>) -> BoxFuture<'_, Result<u32, Unknown>>;
 
     /// Reads batch headers up to the end of the log, and tells base sequence and base offset of those that are there.
     fn find(&self, search: Search) -> BoxFuture<'_, Result<Vec<(i32, i64)>, Unknown>>;

@@ -99,6 +99,10 @@ impl Desk {
         self.changed.notify_one();
     }
 
+    pub(super) fn unreachable(&self, reason: String) {
+        self.machine.lock().unreachable(reason);
+    }
+
     pub(super) fn got_producer(&self, producer: Result<Producer, String>) {
         self.machine.lock().got_producer(producer, self.now());
         self.changed.notify_one();
@@ -119,6 +123,15 @@ impl Desk {
         let effects = machine.found_out(topic, partition, findings, self.now());
         self.submitted(effects);
         self.changed.notify_one();
+    }
+
+    pub(super) fn cannot_split(&self, batch: BatchNumber, reason: String) {
+        self.machine.lock().cannot_split(batch, reason);
+        self.changed.notify_one();
+    }
+
+    pub(super) fn told_batch_bytes_max(&self, topic: &str, told: Option<u32>) {
+        self.machine.lock().told_batch_bytes_max(topic, told);
     }
 
     /// Hands what is for the spool to it, in order because the machine is still locked; gives the rest back.
@@ -175,8 +188,9 @@ impl Binder for Desk {
     }
 
     fn committed(&self, committed: Committed) {
+        // What is kept has the new numbers before anything is asked for by them.
+        self.fresh.lock().follow(&committed);
         self.machine.lock().committed(&committed);
-        self.fresh.lock().forget(&committed.controls);
         self.changed.notify_one();
     }
 }
@@ -189,6 +203,11 @@ impl Routes for Desk {
         self.submit(control.into_iter().collect(), false);
         self.changed.notify_one();
         route
+    }
+
+    fn batch_bytes_max(&self, topic: &str) -> Option<usize> {
+        let max = self.machine.lock().batch_bytes_max(topic)?;
+        usize::try_from(max).ok()
     }
 }
 
@@ -204,12 +223,18 @@ impl Fresh {
         }
     }
 
-    fn forget(&mut self, controls: &[Control]) {
-        for control in controls {
+    fn follow(&mut self, committed: &Committed) {
+        for (from, to) in &committed.renumbered {
+            if let Some(bytes) = self.batches.remove(from) {
+                self.batches.insert(*to, bytes);
+            }
+        }
+        for control in &committed.controls {
             match control {
                 Control::Mark(marks) => marks.iter().for_each(|(number, _)| self.drop_batch(*number)),
-                Control::DeadLetter { batch, .. } => self.drop_batch(*batch),
-                Control::Bind(_) | Control::LaneBound { .. } => {}
+                // Its first part has its number.
+                Control::DeadLetter { batch, .. } | Control::Split { batch, .. } => self.drop_batch(*batch),
+                Control::Bind(_) | Control::LaneBound { .. } | Control::Moved { .. } => {}
             }
         }
     }

@@ -16,8 +16,9 @@ use super::desk::Desk;
 use super::machine::{Effect, Outgoing};
 use super::queue::{Findings, Question};
 use super::sender::Sender;
+use super::split::split;
 use crate::spool::set_aside::SetAside;
-use crate::spool::{Control, ReadError};
+use crate::spool::{BatchNumber, Control, ReadError};
 
 /// How often the topics are looked at though nothing failed: they may have been deleted and made anew.
 const REFRESH_EVERY: Duration = Duration::from_secs(60);
@@ -74,6 +75,15 @@ impl Driver {
                     };
                     self.tasks.spawn(kept.keep(desk));
                 }
+                Effect::Split { batch, parts } => {
+                    self.tasks.spawn(split_batch(desk, batch, parts));
+                }
+                Effect::AskBatchBytesMax(topic) => {
+                    self.tasks.spawn(async move {
+                        let told = brokers.batch_bytes_max(Arc::clone(&topic)).await;
+                        desk.told_batch_bytes_max(&topic, told.ok());
+                    });
+                }
                 Effect::Ask {
                     topic,
                     partition,
@@ -116,7 +126,7 @@ impl Driver {
         if !batches.is_empty() {
             let answers = batches
                 .into_iter()
-                .map(|batch| (batch.number, Answer::NotNow(reason.to_owned())));
+                .map(|batch| (batch.number, Answer::NotNow(reason.into())));
             self.desk.answered(answers.collect());
         }
     }
@@ -124,11 +134,13 @@ impl Driver {
 
 async fn keep_metadata(desk: Arc<Desk>, brokers: Arc<dyn Brokers>) {
     let mut backoff = Backoff::default();
+    let mut is_reached = true;
     loop {
         let topics = desk.interest();
         let asked = topics.len();
         match brokers.view(topics).await {
             Ok(view) => {
+                is_reached = true;
                 desk.saw(&view);
                 if view.topics.len() < asked {
                     // A topic that is being created just now, or will be.
@@ -139,7 +151,10 @@ async fn keep_metadata(desk: Arc<Desk>, brokers: Arc<dyn Brokers>) {
                 tokio::time::sleep(REFRESH_PAUSE).await;
             }
             Err(reason) => {
-                tracing::warn!("cannot reach the collector: {reason}; lines are kept in the spool meanwhile");
+                if std::mem::take(&mut is_reached) {
+                    tracing::warn!("cannot reach the collector: {reason}; lines are kept in the spool meanwhile");
+                }
+                desk.unreachable(reason);
                 backoff.wait().await;
                 continue;
             }
@@ -172,7 +187,7 @@ async fn ask(desk: &Desk, brokers: &dyn Brokers, topic: &Arc<str>, partition: i3
         Some(_) => 0,
         None => match oldest_timestamp(desk, &question).await {
             Ok(oldest_ms) => oldest_ms,
-            Err(error) => return Findings::Failed(error.to_string()),
+            Err(error) => return Findings::Failed(error.to_string().into()),
         },
     };
     let search = Search {
@@ -214,6 +229,26 @@ async fn oldest_timestamp(desk: &Desk, question: &Question) -> Result<i64, ReadE
         oldest = oldest.min(header.map_or(0, |header| header.max_timestamp));
     }
     Ok(oldest.saturating_sub(CLOCK_SKEW_MS))
+}
+
+/// The spool gets the batch's records in smaller batches; what cannot be split goes the way of what no broker takes.
+async fn split_batch(desk: Arc<Desk>, batch: BatchNumber, parts: usize) {
+    let mut backoff = Backoff::default();
+    let bytes = loop {
+        match desk.bytes_of(batch).await {
+            Ok(bytes) => break bytes,
+            Err(ReadError::Gone(_)) => return,
+            Err(error @ ReadError::Damaged { .. }) => return desk.cannot_split(batch, error.to_string()),
+            Err(error) => tracing::error!("cannot split a batch: {error}"),
+        }
+        backoff.wait().await;
+    };
+    let built = tokio::task::spawn_blocking(move || split(&bytes, parts)).await;
+    match built {
+        Ok(Ok(parts)) => desk.submit(vec![Control::Split { batch, parts }], true),
+        Ok(Err(error)) => desk.cannot_split(batch, format!("it is too large, and {error}")),
+        Err(error) => desk.cannot_split(batch, format!("it is too large, and splitting it failed: {error}")),
+    }
 }
 
 struct DeadLetter {

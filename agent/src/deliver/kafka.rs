@@ -10,15 +10,19 @@ use futures::future::BoxFuture;
 use tailrace_shared::client::{
     ClientError, Cluster, FetchOptions, Fetcher, Lane, OffsetSpec, init_producer_id, list_offsets,
 };
-use tailrace_shared::kafka::ErrorCode;
+use tailrace_shared::kafka::messages::describe_configs::{DescribeConfigsResource, RESOURCE_TOPIC};
 use tailrace_shared::kafka::messages::describe_producers::TopicRequest;
 use tailrace_shared::kafka::messages::produce::{PartitionProduceData, PartitionProduceResponse, TopicProduceData};
-use tailrace_shared::kafka::messages::{DescribeProducersRequest, ProduceRequest, ProduceResponse};
+use tailrace_shared::kafka::messages::{
+    DescribeConfigsRequest, DescribeProducersRequest, ProduceRequest, ProduceResponse,
+};
+use tailrace_shared::kafka::{ApiKey, ErrorCode};
 use tokio::time::timeout;
 
 use super::answer::Answer;
 use super::brokers::{Answers, Brokers, Search, Stamped, Unknown};
 use super::machine::ClusterView;
+use super::reason::Reason;
 use crate::spool::{BatchNumber, Producer, Stamp};
 
 /// How long a broker may wait for its replicas.
@@ -48,18 +52,23 @@ impl KafkaBrokers {
             if error.code().is_none() {
                 return Err(error.to_string());
             }
-            tracing::warn!("{error}");
+            tracing::debug!("{error}");
         }
         let metadata = self.cluster.metadata();
-        let known = topics.into_iter().filter_map(|name| {
-            let topic = metadata.topics.get(&*name)?;
+        let known = topics.iter().filter_map(|name| {
+            let topic = metadata.topics.get(&**name)?;
             // Numbers are gapless, but a partition that is just being created may be missing.
             let count = topic.partitions.last().map_or(0, |last| last.index + 1);
-            Some((name, topic.id, count))
+            Some((Arc::clone(name), topic.id, count))
+        });
+        let refused = topics.iter().filter_map(|name| {
+            let code = metadata.refused.get(&**name)?;
+            Some((Arc::clone(name), *code))
         });
         Ok(ClusterView {
             cluster_id: Arc::from(metadata.cluster_id.as_deref().unwrap_or_default()),
             topics: known.collect(),
+            refused: refused.collect(),
         })
     }
 
@@ -111,14 +120,14 @@ impl KafkaBrokers {
         let answer = leader.send(&request).await.map_err(unknown)?;
         let mut partitions = answer.topics.into_iter().flat_map(|topic| topic.partitions);
         let Some(answered) = partitions.find(|answered| answered.partition_index == partition) else {
-            return Err(Unknown::Failed("the answer lacks the partition".to_owned()));
+            return Err(Unknown::Failed("the answer lacks the partition".into()));
         };
         match ErrorCode::from_code(answered.error_code) {
             ErrorCode::None => {}
             ErrorCode::TopicAuthorizationFailed => return Err(Unknown::NotAllowed),
             code => {
                 self.cluster.forget(&topic);
-                return Err(Unknown::Failed(code.to_string()));
+                return Err(Unknown::Failed(Reason::of(code, None)));
             }
         }
         let known = answered
@@ -162,6 +171,33 @@ impl KafkaBrokers {
     }
 }
 
+impl KafkaBrokers {
+    async fn ask_batch_bytes_max(&self, topic: &str) -> Result<u32, ClientError> {
+        const KEY: &str = "max.message.bytes";
+        let request = DescribeConfigsRequest {
+            resources: vec![DescribeConfigsResource {
+                resource_type: RESOURCE_TOPIC,
+                resource_name: topic.into(),
+                configuration_keys: Some(vec![KEY.into()]),
+            }],
+            ..DescribeConfigsRequest::default()
+        };
+        let broker = self.cluster.any_broker().await?;
+        let answer = broker.send(&request).await?;
+        let configs = answer.results.into_iter().flat_map(|result| result.configs);
+        let value = configs
+            .filter(|config| config.name == KEY)
+            .find_map(|config| config.value);
+        value
+            .and_then(|value| value.parse().ok())
+            .ok_or_else(|| ClientError::Missing {
+                address: broker.address().to_owned(),
+                api: ApiKey::DescribeConfigs,
+                subject: format!("{KEY} of topic {topic}"),
+            })
+    }
+}
+
 impl Brokers for KafkaBrokers {
     fn view(&self, topics: Vec<Arc<str>>) -> BoxFuture<'_, Result<ClusterView, String>> {
         self.refresh(topics).boxed()
@@ -200,11 +236,17 @@ impl Brokers for KafkaBrokers {
         self.ask_last_sequence(topic, partition, producer).boxed()
     }
 
+    fn batch_bytes_max(&self, topic: Arc<str>) -> BoxFuture<'_, Result<u32, Unknown>> {
+        async move { self.ask_batch_bytes_max(&topic).await.map_err(unknown) }.boxed()
+    }
+
     fn find(&self, search: Search) -> BoxFuture<'_, Result<Vec<(i32, i64)>, Unknown>> {
         async move {
             match timeout(FIND_TIMEOUT, self.read_headers(&search)).await {
                 Ok(read) => read.map_err(unknown),
-                Err(_) => Err(Unknown::Failed(format!("reading took longer than {FIND_TIMEOUT:?}"))),
+                Err(_) => Err(Unknown::Failed(
+                    format!("reading took longer than {FIND_TIMEOUT:?}").into(),
+                )),
             }
         }
         .boxed()
@@ -215,7 +257,7 @@ fn unknown(error: ClientError) -> Unknown {
     match error.code() {
         Some(ErrorCode::TopicAuthorizationFailed | ErrorCode::ClusterAuthorizationFailed) => Unknown::NotAllowed,
         _ if matches!(error, ClientError::Version { .. }) => Unknown::NotAllowed,
-        _ => Unknown::Failed(error.to_string()),
+        _ => Unknown::Failed((&error).into()),
     }
 }
 
@@ -268,7 +310,7 @@ fn answers_of(sent: Sent, response: &ProduceResponse) -> Vec<(BatchNumber, Answe
                 let code = ErrorCode::from_code(answer.error_code);
                 Answer::of(code, answer.base_offset, answer.error_message.as_deref())
             }
-            None => Answer::InDoubt("the answer lacks the partition".to_owned()),
+            None => Answer::InDoubt("the answer lacks the partition".into()),
         };
         (*number, answer)
     });
@@ -277,6 +319,6 @@ fn answers_of(sent: Sent, response: &ProduceResponse) -> Vec<(BatchNumber, Answe
 
 fn all_in_doubt(sent: Sent, error: &ClientError) -> Vec<(BatchNumber, Answer)> {
     sent.into_iter()
-        .map(|(number, ..)| (number, Answer::InDoubt(error.to_string())))
+        .map(|(number, ..)| (number, Answer::InDoubt(error.into())))
         .collect()
 }

@@ -9,13 +9,20 @@
 //! 3. A batch that may be in the log is sent again only after asking: if the broker knows the producer (DescribeProducers),
 //!    it drops what it has; if not, the log is read from the last marked offset on. Where neither is allowed the batch is
 //!    sent again, and its lines are counted as possibly doubled.
-//! 4. What is refused for good goes to the dead-letter directory; later batches of its id and partition are stamped anew
-//!    under a fresh id. The same when a topic was made anew or the cluster is another one. An identity is durable
-//!    before anything is sent under it. Where an operator has to act (access revoked), batches wait.
+//! 4. What is too large goes out in parts that stand in its place, and what is refused for good goes to the dead-letter
+//!    directory; later batches of its id and partition are stamped anew under a fresh id. The same when a topic was made
+//!    anew or the cluster is another one; a partition that is no more hands over to one that exists. Parts, moves and
+//!    identities are durable before anything is sent under them. Where an operator has to act (access revoked), batches
+//!    wait, and it is said.
 //! 5. A batch without identity gets one when the topic is known. A lane gets its partition then, for ever.
 //! 6. Recovery believes only what is on the disk; that is the spool's part.
 //!
-//! Around them: `desk` (where threads meet), `driver` and `sender` (tasks), `brokers` (the seam), `kafka` (the real
+//! A part of `queue` each: an `item`, its `identity` and the `binding` that gives it, the `doubt` whether it is in the log,
+//! what was `refused`, and how items `leave`. A part of `machine` each: its `effect`s, the `view` of the cluster, what is
+//! `spooled`, `lanes` and where they go, `moves` from partitions that are no more, `sizes` that a topic takes, what is
+//! `stuck`, and `stats`.
+//!
+//! Around them: `desk` (where threads meet), `driver`, `sender` and `split` (tasks), `brokers` (the seam), `kafka` (the real
 //! ones).
 
 use std::collections::HashMap;
@@ -41,14 +48,17 @@ mod driver;
 mod kafka;
 mod machine;
 mod queue;
+mod reason;
 mod sender;
+mod split;
 #[cfg(test)]
 mod tests;
 
 pub use answer::Answer;
 pub use brokers::{Answers, Brokers, Search, Stamped, Unknown};
 pub use kafka::KafkaBrokers;
-pub use machine::{ClusterView, DeliverStats};
+pub use machine::{ClusterView, DeliverStats, Stuck, WaitingTopic};
+pub use reason::Reason;
 
 /// Limits of delivery, and what it stands on.
 #[derive(Debug, Clone)]

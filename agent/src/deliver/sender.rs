@@ -111,7 +111,7 @@ impl Task {
             Err(reason) => {
                 let answers = numbers
                     .into_iter()
-                    .map(|number| (number, Answer::NotNow(reason.clone())));
+                    .map(|number| (number, Answer::NotNow(reason.as_str().into())));
                 self.desk.answered(answers.collect());
             }
         }
@@ -120,8 +120,8 @@ impl Task {
 
 fn unreadable(error: &ReadError) -> Answer {
     match error {
-        ReadError::Damaged { .. } => Answer::Refused(error.to_string()),
-        ReadError::Gone(_) | ReadError::Io { .. } => Answer::NotNow(error.to_string()),
+        ReadError::Damaged { .. } => Answer::Refused(error.to_string().into()),
+        ReadError::Gone(_) | ReadError::Io { .. } => Answer::NotNow(error.to_string().into()),
     }
 }
 

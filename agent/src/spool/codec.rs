@@ -79,6 +79,11 @@ impl Writer {
         self.blob(value.as_os_str().as_bytes());
     }
 
+    /// Whose length is told elsewhere.
+    pub(super) fn raw(&mut self, value: &[u8]) {
+        self.bytes.put_slice(value);
+    }
+
     fn blob(&mut self, value: &[u8]) {
         let len = u16::try_from(value.len()).unwrap_or(u16::MAX);
         self.bytes.put_u16_le(len);
@@ -157,9 +162,12 @@ impl<'a> Reader<'a> {
         Ok(OsString::from_vec(self.take(len.into())?.to_vec()))
     }
 
+    pub(super) fn raw(&mut self, len: u32) -> Result<&'a [u8], DecodeError> {
+        self.take(usize::try_from(len).map_err(|_| DecodeError::Truncated)?)
+    }
+
     pub(super) fn skip(&mut self, len: u32) -> Result<(), DecodeError> {
-        self.take(usize::try_from(len).map_err(|_| DecodeError::Truncated)?)?;
-        Ok(())
+        self.raw(len).map(|_| ())
     }
 
     /// Each item takes at least one byte, so a lying count ends with the bytes.

@@ -1,15 +1,16 @@
 //! Turns what has gathered into one commit: assigns batch numbers, has the entries' batches bound, and tells afterwards
 //! what is durable.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::control::{BatchNumber, Control};
 use super::format::FRAME_HEADER;
 use super::journal::{FullReason, Journal, Pending};
-use super::record::{BatchHead, BatchNumber, Control, Entry};
+use super::record::{BatchHead, Entry};
 use crate::stretch::{Route, Stretch};
 
 /// A commit takes no further entry beyond this.
@@ -40,6 +41,8 @@ pub struct Committed {
     pub appended: Vec<BatchNumber>,
     /// Controls that were written, in their order.
     pub controls: Vec<Control>,
+    /// Batches that have another number since.
+    pub renumbered: Vec<(BatchNumber, BatchNumber)>,
 }
 
 /// The other side of the spool: gives batches their identity, and hears what is durable. Called on the commit thread,
@@ -67,6 +70,11 @@ pub(super) struct Committer {
     binder: Arc<dyn Binder>,
     /// Bindings that found no room in the commit of their batches.
     deferred: Vec<Control>,
+    /// Batches in parts that wait for room. Unlike other controls they take about as much of it as the batch.
+    splits: VecDeque<Control>,
+    /// Partitions that are no more, and those that took over. What was read before still names them; a restart begins
+    /// with the lanes as they are then.
+    moved: BTreeMap<(Arc<str>, i32), i32>,
 }
 
 impl Committer {
@@ -75,12 +83,19 @@ impl Committer {
             journal,
             binder,
             deferred: Vec::new(),
+            splits: VecDeque::new(),
+            moved: BTreeMap::new(),
         }
     }
 
     /// Whether there is something to write although nothing came in.
     pub(super) fn has_deferred(&self) -> bool {
         !self.deferred.is_empty()
+    }
+
+    /// Whether something waits for room although nothing came in.
+    pub(super) fn waits_for_room(&self) -> bool {
+        !self.splits.is_empty()
     }
 
     /// Commits the controls, and as many of the stretches as there is room for. After an error nothing may be committed
@@ -90,14 +105,22 @@ impl Committer {
         controls: Vec<Control>,
         stretches: impl IntoIterator<Item = &'a Stretch>,
     ) -> io::Result<Step> {
+        let is_split = |control: &Control| matches!(control, Control::Split { .. });
+        let (splits, controls): (Vec<_>, Vec<_>) = controls.into_iter().partition(is_split);
+        self.splits.extend(splits);
+        self.commit_splits()?;
         let mut pending = Pending {
             controls: std::mem::take(&mut self.deferred),
             ..Pending::default()
         };
         pending.controls.extend(controls);
         let controls_size = size_of_controls(&pending.controls);
-
-        let (entries, full) = self.admit(controls_size, stretches.into_iter().collect())?;
+        let mut stretches: VecDeque<_> = stretches.into_iter().collect();
+        if self.follow_moves(&pending.controls) {
+            // The other side has to know where batches go before it is given more of them.
+            stretches.clear();
+        }
+        let (entries, full) = self.admit(controls_size, stretches)?;
         if entries.is_empty() {
             self.journal.make_room(controls_size)?;
         }
@@ -106,12 +129,34 @@ impl Committer {
         self.number(entries, &mut pending);
         self.bind(controls_size + entries_size, &mut pending);
 
+        self.commit(pending)?;
+        Ok(Step { taken, full })
+    }
+
+    fn commit(&mut self, pending: Pending) -> io::Result<()> {
         let done = self.journal.commit(pending)?;
         self.binder.committed(Committed {
             appended: done.appended,
             controls: done.controls,
+            renumbered: done.renumbered,
         });
-        Ok(Step { taken, full })
+        Ok(())
+    }
+
+    /// In commits of their own: nothing else is said of such a batch until it is split.
+    fn commit_splits(&mut self) -> io::Result<()> {
+        while let Some(split) = self.splits.front() {
+            let size = size_of_controls(std::slice::from_ref(split));
+            if !self.journal.make_room_for_parts(size)? {
+                break;
+            }
+            let controls = self.splits.pop_front().into_iter().collect();
+            self.commit(Pending {
+                controls,
+                ..Pending::default()
+            })?;
+        }
+        Ok(())
     }
 
     fn admit<'a>(
@@ -137,22 +182,49 @@ impl Committer {
         Ok((entries, None))
     }
 
+    /// Tells whether there are any.
+    fn follow_moves(&mut self, controls: &[Control]) -> bool {
+        let mut any = false;
+        for control in controls {
+            if let Control::Moved { topic, from, to } = control {
+                for partition in self.moved.values_mut().filter(|partition| *partition == from) {
+                    *partition = *to;
+                }
+                self.moved.insert((Arc::clone(topic), *from), *to);
+                any = true;
+            }
+        }
+        any
+    }
+
+    fn route_now(&self, topic: &Arc<str>, route: Route) -> Route {
+        let Route::Partition(partition) = route else {
+            return route;
+        };
+        let moved = self.moved.get(&(Arc::clone(topic), partition));
+        Route::Partition(moved.copied().unwrap_or(partition))
+    }
+
     fn number(&self, entries: Vec<Sized<'_>>, pending: &mut Pending) {
         let mut next = self.journal.ledger.next_batch;
         for Sized { stretch, .. } in entries {
-            let batches = stretch.batches.iter().zip(next..).map(|(batch, number)| BatchHead {
-                number,
-                topic: Arc::from(batch.topic.as_str()),
-                route: batch.route,
-                records: batch.records,
-                len: u32::try_from(batch.bytes.len()).unwrap_or(u32::MAX),
+            let batches = stretch.batches.iter().map(|batch| {
+                let topic: Arc<str> = Arc::from(batch.topic.as_str());
+                let number = next;
+                next += u64::from(batch.records.max(1));
+                BatchHead {
+                    number,
+                    route: self.route_now(&topic, batch.route),
+                    topic,
+                    records: batch.records,
+                    len: u32::try_from(batch.bytes.len()).unwrap_or(u32::MAX),
+                }
             });
             let entry = Entry {
                 batches: batches.collect(),
                 positions: stretch.positions.clone(),
                 gone: stretch.gone.clone(),
             };
-            next += stretch.batches.len() as u64;
             pending
                 .entries
                 .push((entry, stretch.batches.iter().map(|batch| batch.bytes.clone()).collect()));

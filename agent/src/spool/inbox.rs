@@ -6,7 +6,7 @@ use std::time::Duration;
 use parking_lot::{Condvar, Mutex};
 use tokio::sync::oneshot;
 
-use super::record::Control;
+use super::control::Control;
 use crate::stretch::Stretch;
 
 /// How long a mark that nobody waits for waits for company.
@@ -68,8 +68,15 @@ impl Inbox {
         self.changed.notify_one();
     }
 
-    /// Waits until there is something to commit. `held` are stretches that were not taken for want of room.
-    pub(super) fn gather(&self, held: VecDeque<Waiting>, is_full: bool, at_once: bool) -> Gathered {
+    /// Waits until there is something to commit. `held` are stretches that were not taken for want of room; other things
+    /// may wait for room too.
+    pub(super) fn gather(
+        &self,
+        held: VecDeque<Waiting>,
+        is_full: bool,
+        waits_for_room: bool,
+        at_once: bool,
+    ) -> Gathered {
         let mut queue = self.queue.lock();
         for waiting in held.into_iter().rev() {
             queue.stretches.push_front(waiting);
@@ -80,7 +87,7 @@ impl Inbox {
                 if queue.closed || queue.urgent || has_entries && !is_full {
                     break;
                 }
-                let patience = match (queue.controls.is_empty(), has_entries) {
+                let patience = match (queue.controls.is_empty(), has_entries || waits_for_room) {
                     (false, _) => Some(LAZY_FOR),
                     (true, true) => Some(RETRY_EVERY),
                     (true, false) => None,

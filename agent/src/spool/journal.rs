@@ -1,9 +1,10 @@
 //! The sequence of commits over a set of recycled files: which file is written, which is free, when to move on.
 //!
-//! A file begins with a snapshot of all that counts, so an older file is kept only for the bytes of live batches. Two
-//! free files are held in reserve. Entries are written only while the reserve is whole; marks and bindings may use it
-//! up file by file, and since a file without live batches is free as soon as the next one begins, they never run dry:
-//! neither when the spool is full nor when the disk is.
+//! A file begins with a snapshot of all that counts, so an older file is kept only for the bytes of live batches. Three
+//! free files are held in reserve. Entries are written only while the reserve is whole. One of it may hold the parts of a
+//! batch that is too large for its topic. Marks and bindings may use up the others, file by file, and since a file without
+//! live batches is free as soon as the next one begins, they never run dry: neither when the spool is full nor when the
+//! disk is.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -14,13 +15,16 @@ use bytes::Bytes;
 use rand::RngCore;
 use tailrace_shared::disk::{Disk, DiskFile, OpenMode, read_exact_at};
 
+use super::control::{BatchNumber, Control};
 use super::format::{BLOCK, CommitWriter, FileNumber, Life};
 use super::ledger::Ledger;
-use super::record::{BatchNumber, Control, Entry, Place, encode_copy_head, kind};
+use super::record::{Entry, Place, encode_copy_head, kind};
 use super::shelf::{Shelf, Shelved};
 
 /// Free files that entries must leave alone.
-pub(super) const RESERVE: usize = 2;
+pub(super) const RESERVE: usize = MARKS_RESERVE + 1;
+/// Of these, the one that is written and the next: marks hold neither for long.
+const MARKS_RESERVE: usize = 2;
 /// The reserve, the current file, and one that waits for its marks.
 pub(super) const MIN_FILES: u64 = RESERVE as u64 + 2;
 /// A live batch takes about this much in a snapshot at most; so many that a snapshot fills half a file are too many.
@@ -75,6 +79,7 @@ pub(super) struct Pending {
 pub(super) struct Done {
     pub(super) appended: Vec<BatchNumber>,
     pub(super) controls: Vec<Control>,
+    pub(super) renumbered: Vec<(BatchNumber, BatchNumber)>,
 }
 
 #[derive(Debug)]
@@ -183,9 +188,7 @@ impl Journal {
         let fitting = self.free.iter().position(|slot| slot.len >= needed);
         let mut slot = self.free.swap_remove(fitting.unwrap_or(0));
         if slot.len < needed {
-            slot.file.preallocate(needed)?;
-            slot.file.sync_data()?;
-            slot.len = needed;
+            slot.lengthen(needed)?;
         }
         Ok(slot)
     }
@@ -215,17 +218,31 @@ impl Journal {
         }
         self.fill_reserve()?;
         if !self.fits(bytes) {
-            let free_after = self.free.len() + usize::from(self.current_live_count() == 0);
+            let free_after = self.reserve() + usize::from(self.current_live_count() == 0);
             if free_after > RESERVE || self.sparse_file().is_some() {
                 self.roll(bytes)?;
                 self.fill_reserve()?;
             }
         }
-        if self.free.len() < RESERVE {
+        if self.reserve() < RESERVE {
             self.copy_forward()?;
         }
-        let is_free = self.fits(bytes) && self.free.len() >= RESERVE;
+        let is_free = self.fits(bytes) && self.reserve() >= RESERVE;
         Ok(if is_free { Ok(()) } else { Err(self.why_full()) })
+    }
+
+    /// Whether a commit of that size, which writes a batch again in parts, may be written now. It may take one file of the
+    /// reserve, so that a spool that is full of batches too large for their topics can be emptied; the others are for marks.
+    pub(super) fn make_room_for_parts(&mut self, bytes: usize) -> io::Result<bool> {
+        self.fill_reserve()?;
+        if !self.fits(bytes) && self.reserve() > MARKS_RESERVE {
+            self.roll(bytes)?;
+            self.fill_reserve()?;
+        }
+        if self.reserve() < MARKS_RESERVE {
+            self.copy_forward()?;
+        }
+        Ok(self.fits(bytes) && self.reserve() >= MARKS_RESERVE)
     }
 
     pub(super) fn fits(&self, bytes: usize) -> bool {
@@ -245,11 +262,26 @@ impl Journal {
         self.used.get(&self.life.number).map_or(0, |current| current.live_count)
     }
 
-    /// One file more than the reserve, so that a roll finds it whole; as far as limit and disk allow.
+    /// One file more than the reserve, so that a roll finds it whole; as far as limit and disk allow. A file that a crash
+    /// left shorter than it was to be is made whole first.
     pub(super) fn fill_reserve(&mut self) -> io::Result<()> {
         self.disk_full = false;
-        while self.free.len() <= RESERVE && self.total_bytes() + self.sizes.file_bytes <= self.sizes.max_bytes {
-            match self.add_slot() {
+        let whole = self.sizes.file_bytes;
+        loop {
+            let short = self.free.iter().position(|slot| slot.len < whole);
+            let missing = match short.and_then(|place| self.free.get(place)) {
+                Some(slot) => whole - slot.len,
+                None if self.free.len() <= RESERVE => whole,
+                None => return Ok(()),
+            };
+            if self.total_bytes() + missing > self.sizes.max_bytes {
+                return Ok(());
+            }
+            let made = match short.and_then(|place| self.free.get_mut(place)) {
+                Some(slot) => slot.lengthen(whole),
+                None => self.add_slot(),
+            };
+            match made {
                 Err(error) if error.kind() == io::ErrorKind::StorageFull => {
                     self.disk_full = true;
                     return Ok(());
@@ -257,7 +289,12 @@ impl Journal {
                 result => result?,
             }
         }
-        Ok(())
+    }
+
+    /// The free files that hold what a file is to hold, also when the disk is full.
+    fn reserve(&self) -> usize {
+        let is_whole = |slot: &&Slot| slot.len >= self.sizes.file_bytes;
+        self.free.iter().filter(is_whole).count()
     }
 
     fn add_slot(&mut self) -> io::Result<()> {
@@ -350,9 +387,12 @@ impl Journal {
     /// is every file it has open.
     pub(super) fn commit(&mut self, pending: Pending) -> io::Result<Done> {
         let mut writer = self.writer();
-        for control in &pending.controls {
-            writer.push(control.kind(), &[&control.encode()]);
-        }
+        let push = |writer: &mut CommitWriter, control: &Control| writer.push(control.kind(), &[&control.encode()]);
+        let controls_at: Vec<usize> = pending
+            .controls
+            .iter()
+            .map(|control| push(&mut writer, control))
+            .collect();
         let mut done = Done::default();
         let mut entries = Vec::new();
         for (entry, bodies) in pending.entries {
@@ -363,14 +403,12 @@ impl Journal {
             let bodies_at = writer.push(kind::ENTRY, &parts) + head.len();
             entries.push((entry, bodies_at));
         }
-        for bind in &pending.binds {
-            writer.push(bind.kind(), &[&bind.encode()]);
-        }
+        let binds_at: Vec<usize> = pending.binds.iter().map(|bind| push(&mut writer, bind)).collect();
         if writer.is_empty() {
             return Ok(done);
         }
         let base = self.write(writer)?;
-        self.apply_controls(&pending.controls);
+        done.renumbered = self.apply_controls(&pending.controls, base, &controls_at);
         for (entry, bodies_at) in entries {
             let lens = entry.batches.iter().map(|batch| batch.len);
             let places: Vec<_> = places_of(base + bodies_at, self.life.number, lens).collect();
@@ -380,20 +418,37 @@ impl Journal {
             }
             self.ledger.apply_entry(entry, places);
         }
-        self.apply_controls(&pending.binds);
+        self.apply_controls(&pending.binds, base, &binds_at);
         self.release();
         done.controls = pending.controls;
         done.controls.extend(pending.binds);
         Ok(done)
     }
 
-    fn apply_controls(&mut self, controls: &[Control]) {
-        for control in controls {
-            for (number, place) in self.ledger.apply_control(control) {
+    /// `at` is where their payloads begin in the commit, and `base` where that begins in the file.
+    fn apply_controls(&mut self, controls: &[Control], base: usize, at: &[usize]) -> Vec<(BatchNumber, BatchNumber)> {
+        let mut renumbered = Vec::new();
+        for (control, at) in controls.iter().zip(at) {
+            let places = control.bodies().into_iter().map(|body| Place {
+                file: self.life.number,
+                offset: (base + at + body.start) as u64,
+                len: u32::try_from(body.len()).unwrap_or(u32::MAX),
+            });
+            let places: Vec<Place> = places.collect();
+            let changed = self.ledger.apply_control(control, &places);
+            for (number, place) in changed.gone {
                 self.shelf.remove(number);
                 self.forget_place(place);
             }
+            for (from, to) in changed.renumbered {
+                self.shelf.renumber(from, to);
+                renumbered.push((from, to));
+            }
+            for (number, place) in changed.here {
+                self.keep_place(number, place);
+            }
         }
+        renumbered
     }
 
     /// The file and offset of a live batch.
@@ -438,6 +493,13 @@ impl Journal {
 }
 
 impl Slot {
+    fn lengthen(&mut self, len: u64) -> io::Result<()> {
+        self.file.preallocate(len)?;
+        self.file.sync_data()?;
+        self.len = len;
+        Ok(())
+    }
+
     fn shelved(&self, place: Place) -> Shelved {
         Shelved {
             file: Arc::clone(&self.file),

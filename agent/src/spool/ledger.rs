@@ -7,8 +7,10 @@ use std::sync::Arc;
 use tailrace_shared::disk::FileId;
 use uuid::Uuid;
 
-use super::record::{BatchNumber, Bind, Control, Entry, Floor, LiveBatch, Place, Snapshot, Stamp};
+use super::control::{BatchNumber, Bind, Control, Part, Stamp};
+use super::record::{Entry, Floor, LiveBatch, Place, Snapshot};
 use crate::position::FilePosition;
+use crate::stretch::Route;
 
 type TopicPartition = (Arc<str>, i32);
 
@@ -21,6 +23,17 @@ pub(super) struct Ledger {
     live: BTreeMap<BatchNumber, LiveBatch>,
     /// The live batches that have a stamp, by where they go.
     bound: BTreeMap<TopicPartition, BTreeSet<BatchNumber>>,
+}
+
+/// What a control did to the batches.
+#[derive(Debug, Default)]
+pub(super) struct Changed {
+    /// Those that are live no longer, and where they lay.
+    pub(super) gone: Vec<(BatchNumber, Place)>,
+    /// Those that have another number now.
+    pub(super) renumbered: Vec<(BatchNumber, BatchNumber)>,
+    /// Those that are new, and where they lie.
+    pub(super) here: Vec<(BatchNumber, Place)>,
 }
 
 impl Ledger {
@@ -84,8 +97,7 @@ impl Ledger {
 
     pub(super) fn apply_entry(&mut self, entry: Entry, places: Vec<Place>) {
         for (batch, place) in entry.batches.into_iter().zip(places) {
-            self.next_batch = self.next_batch.max(batch.number.saturating_add(1));
-            self.live.insert(
+            self.insert(
                 batch.number,
                 LiveBatch {
                     topic: batch.topic,
@@ -102,28 +114,37 @@ impl Ledger {
         self.put_positions(entry.positions);
     }
 
-    /// Tells which batches are live no longer, and where they lay.
-    pub(super) fn apply_control(&mut self, control: &Control) -> Vec<(BatchNumber, Place)> {
-        match control {
-            Control::Bind(bind) => self.bind(bind),
+    /// `places` are those of [`Control::bodies`].
+    pub(super) fn apply_control(&mut self, control: &Control, places: &[Place]) -> Changed {
+        let gone = match control {
+            Control::Bind(bind) => {
+                self.bind(bind);
+                Vec::new()
+            }
             Control::LaneBound { topic, lane, partition } => {
                 self.lanes.insert((topic.clone(), *lane), *partition);
+                Vec::new()
             }
-            Control::Mark(marks) => {
-                return marks
-                    .iter()
-                    .filter_map(|(number, offset)| self.mark(*number, *offset))
-                    .collect();
+            Control::Moved { topic, from, to } => {
+                return Changed {
+                    renumbered: self.move_partition(topic, *from, *to),
+                    ..Changed::default()
+                };
             }
+            Control::Split { batch, parts } => return self.split(*batch, parts, places),
+            Control::Mark(marks) => marks
+                .iter()
+                .filter_map(|(number, offset)| self.mark(*number, *offset))
+                .collect(),
             Control::DeadLetter { batch, .. } => {
-                return self
-                    .remove(*batch)
-                    .map(|dead| (*batch, dead.place))
-                    .into_iter()
-                    .collect();
+                let dead = self.remove(*batch).map(|dead| (*batch, dead.place));
+                dead.into_iter().collect()
             }
+        };
+        Changed {
+            gone,
+            ..Changed::default()
         }
-        Vec::new()
     }
 
     /// Tells where the batch lay before.
@@ -161,6 +182,71 @@ impl Ledger {
             self.note_bound(*number, &batch.topic, bind.partition);
             self.live.insert(*number, batch);
         }
+    }
+
+    fn move_partition(&mut self, topic: &Arc<str>, from: i32, to: i32) -> Vec<(BatchNumber, BatchNumber)> {
+        let goes = |batch: &LiveBatch| match (&batch.stamp, batch.route) {
+            (Some(stamp), _) => stamp.partition == from,
+            (None, Route::Partition(partition)) => partition == from,
+            (None, Route::Lane(lane)) => self.lanes.get(&(Arc::clone(topic), lane)) == Some(&from),
+        };
+        let going = self.live().filter(|(_, batch)| batch.topic == *topic && goes(batch));
+        let going: Vec<BatchNumber> = going.map(|(number, _)| number).collect();
+        for ((lanes_topic, _), partition) in &mut self.lanes {
+            if lanes_topic == topic && *partition == from {
+                *partition = to;
+            }
+        }
+        let mut renumbered = Vec::new();
+        for number in going {
+            let Some(batch) = self.remove(number) else { continue };
+            let next = self.next_batch;
+            self.insert(
+                next,
+                LiveBatch {
+                    stamp: None,
+                    route: Route::Partition(to),
+                    ..batch
+                },
+            );
+            renumbered.push((number, next));
+        }
+        renumbered
+    }
+
+    fn split(&mut self, batch: BatchNumber, parts: &[Part], places: &[Place]) -> Changed {
+        let Some(whole) = self.remove(batch) else {
+            return Changed::default();
+        };
+        let route = whole
+            .stamp
+            .map_or(whole.route, |stamp| Route::Partition(stamp.partition));
+        let here = Part::numbered(parts, batch).zip(places);
+        let here: Vec<_> = here
+            .map(|((number, part), place)| (number, part.records, *place))
+            .collect();
+        for (number, records, place) in &here {
+            let part = LiveBatch {
+                topic: Arc::clone(&whole.topic),
+                route,
+                records: *records,
+                place: *place,
+                stamp: None,
+            };
+            self.insert(*number, part);
+        }
+        Changed {
+            gone: vec![(batch, whole.place)],
+            here: here.into_iter().map(|(number, _, place)| (number, place)).collect(),
+            ..Changed::default()
+        }
+    }
+
+    /// A batch without identity.
+    fn insert(&mut self, number: BatchNumber, batch: LiveBatch) {
+        let end = number.saturating_add(u64::from(batch.records.max(1)));
+        self.next_batch = self.next_batch.max(end);
+        self.live.insert(number, batch);
     }
 
     fn mark(&mut self, number: BatchNumber, offset: Option<i64>) -> Option<(BatchNumber, Place)> {

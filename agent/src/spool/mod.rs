@@ -30,6 +30,7 @@ use crate::stretch::{Route, Stretch};
 
 mod codec;
 mod committer;
+mod control;
 mod format;
 mod inbox;
 mod journal;
@@ -44,8 +45,8 @@ pub(crate) mod testing;
 mod tests;
 
 pub use committer::{Binder, Committed, NewBatch};
+pub use control::{BatchNumber, Bind, Control, Part, Producer, Stamp};
 pub use journal::FullReason;
-pub use record::{BatchNumber, Bind, Control, Producer, Stamp};
 pub use shelf::ReadError;
 
 /// Stretches that may wait for a commit.
@@ -54,7 +55,7 @@ const STRETCHES_WAITING_MAX: usize = 8;
 /// How large the spool is.
 #[derive(Debug, Clone)]
 pub struct SpoolOptions {
-    /// All its files together, `spool.max_bytes`; at least four files.
+    /// All its files together, `spool.max_bytes`; at least five files.
     pub max_bytes: u64,
     /// Size of one file, `spool.file_bytes`: a multiple of 4096, and larger than the largest stretch.
     pub file_bytes: u64,
@@ -291,9 +292,12 @@ impl CommitThread {
     fn run(mut self, on_fatal: OnFatal) {
         let mut held = VecDeque::new();
         loop {
-            let mut work = self
-                .inbox
-                .gather(held, self.full.is_some(), self.committer.has_deferred());
+            let mut work = self.inbox.gather(
+                held,
+                self.full.is_some(),
+                self.committer.waits_for_room(),
+                self.committer.has_deferred(),
+            );
             let step = self
                 .committer
                 .step(work.controls, work.stretches.iter().map(|waiting| &waiting.stretch));

@@ -8,76 +8,10 @@ use tailrace_shared::disk::FileId;
 use uuid::Uuid;
 
 use super::codec::{DecodeError, Reader, Writer};
+use super::control::{BatchNumber, Control, Producer, Stamp};
 use super::format::FileNumber;
 use crate::position::{FileKey, FilePosition, Fingerprint};
 use crate::stretch::Route;
-
-/// Numbers batches in the order in which they were spooled, over the whole life of a spool.
-pub type BatchNumber = u64;
-
-/// Who a broker takes the sender of a batch for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Producer {
-    /// As the broker gave it out.
-    pub id: i64,
-    /// As the broker gave it out.
-    pub epoch: i16,
-}
-
-/// The identity under which a batch is sent, and sent again.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Stamp {
-    /// The cluster that gave out the producer id.
-    pub cluster_id: Arc<str>,
-    /// Nil where the cluster has no topic ids.
-    pub topic_id: Uuid,
-    /// The partition's index.
-    pub partition: i32,
-    /// Producer id and epoch.
-    pub producer: Producer,
-    /// Sequence of the batch's first record.
-    pub base_sequence: i32,
-}
-
-/// Gives batches their identity. The last Bind of a batch counts.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Bind {
-    /// See [`Stamp`].
-    pub cluster_id: Arc<str>,
-    /// See [`Stamp`].
-    pub topic_id: Uuid,
-    /// See [`Stamp`].
-    pub partition: i32,
-    /// See [`Stamp`].
-    pub producer: Producer,
-    /// Each batch with its base sequence.
-    pub batches: Vec<(BatchNumber, i32)>,
-}
-
-/// What becomes of batches that are in the spool already.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Control {
-    /// Their identity.
-    Bind(Bind),
-    /// A lane's partition, for ever.
-    LaneBound {
-        /// The topic's name.
-        topic: Arc<str>,
-        /// The lane.
-        lane: u16,
-        /// Its partition.
-        partition: i32,
-    },
-    /// Acknowledged, at the base offset that the broker told, if it did.
-    Mark(Vec<(BatchNumber, Option<i64>)>),
-    /// Refused for good; the bytes are in the dead-letter directory.
-    DeadLetter {
-        /// Which batch.
-        batch: BatchNumber,
-        /// Why, for people.
-        reason: String,
-    },
-}
 
 /// A batch as an entry announces it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -149,6 +83,8 @@ pub(super) mod kind {
     pub(in crate::spool) const MARK: u8 = 5;
     pub(in crate::spool) const DEAD_LETTER: u8 = 6;
     pub(in crate::spool) const COPY: u8 = 7;
+    pub(in crate::spool) const MOVED: u8 = 8;
+    pub(in crate::spool) const SPLIT: u8 = 9;
 }
 
 impl Record {
@@ -158,10 +94,7 @@ impl Record {
             kind::SNAPSHOT => Self::Snapshot(Snapshot::decode(&mut from)?),
             kind::ENTRY => return decode_entry(from, payload.len()),
             kind::COPY => return decode_copy(from, payload.len()),
-            kind::BIND | kind::LANE_BOUND | kind::MARK | kind::DEAD_LETTER => {
-                Self::Control(Control::decode(kind, &mut from)?)
-            }
-            unknown => return Err(DecodeError::UnknownKind(unknown)),
+            other => Self::Control(Control::decode(other, &mut from)?),
         };
         from.end()?;
         Ok(record)
@@ -241,75 +174,6 @@ fn take_bodies(
         Ok(start..payload_len - from.left())
     })
     .collect()
-}
-
-impl Control {
-    pub(super) fn kind(&self) -> u8 {
-        match self {
-            Self::Bind(_) => kind::BIND,
-            Self::LaneBound { .. } => kind::LANE_BOUND,
-            Self::Mark(_) => kind::MARK,
-            Self::DeadLetter { .. } => kind::DEAD_LETTER,
-        }
-    }
-
-    pub(super) fn encode(&self) -> Vec<u8> {
-        let mut to = Writer::default();
-        match self {
-            Self::Bind(bind) => {
-                to.string(&bind.cluster_id);
-                to.uuid(bind.topic_id);
-                to.i32(bind.partition);
-                to.i64(bind.producer.id);
-                to.i16(bind.producer.epoch);
-                to.list(&bind.batches, |to, (number, base_sequence)| {
-                    to.u64(*number);
-                    to.i32(*base_sequence);
-                });
-            }
-            Self::LaneBound { topic, lane, partition } => {
-                to.string(topic);
-                to.u16(*lane);
-                to.i32(*partition);
-            }
-            Self::Mark(marks) => to.list(marks, |to, (number, offset)| {
-                to.u64(*number);
-                to.i64(offset.unwrap_or(-1));
-            }),
-            Self::DeadLetter { batch, reason } => {
-                to.u64(*batch);
-                to.string(reason);
-            }
-        }
-        to.finish()
-    }
-
-    fn decode(kind: u8, from: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        Ok(match kind {
-            kind::BIND => Self::Bind(Bind {
-                cluster_id: from.string()?,
-                topic_id: from.uuid()?,
-                partition: from.i32()?,
-                producer: Producer {
-                    id: from.i64()?,
-                    epoch: from.i16()?,
-                },
-                batches: from.list(|from| Ok((from.u64()?, from.i32()?)))?,
-            }),
-            kind::LANE_BOUND => Self::LaneBound {
-                topic: from.string()?,
-                lane: from.u16()?,
-                partition: from.i32()?,
-            },
-            kind::MARK => {
-                Self::Mark(from.list(|from| Ok((from.u64()?, Some(from.i64()?).filter(|offset| *offset >= 0))))?)
-            }
-            _ => Self::DeadLetter {
-                batch: from.u64()?,
-                reason: from.string()?.as_ref().to_owned(),
-            },
-        })
-    }
 }
 
 impl Snapshot {
@@ -460,9 +324,11 @@ fn take_position(from: &mut Reader<'_>) -> Result<FilePosition, DecodeError> {
 
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
     use proptest::prelude::*;
 
     use super::*;
+    use crate::spool::control::{Bind, Part};
     use crate::spool::testing::{position, topic};
 
     fn stamp() -> Stamp {
@@ -530,6 +396,24 @@ mod tests {
                 batch: 3,
                 reason: "MESSAGE_TOO_LARGE".to_owned(),
             },
+            Control::Moved {
+                topic: topic("nginx"),
+                from: 5,
+                to: 1,
+            },
+            Control::Split {
+                batch: 7,
+                parts: vec![
+                    Part {
+                        records: 2,
+                        bytes: Bytes::from_static(b"abc"),
+                    },
+                    Part {
+                        records: 1,
+                        bytes: Bytes::from_static(b"de"),
+                    },
+                ],
+            },
         ];
         let mut entry_bytes = entry.encode_head();
         let at = entry_bytes.len();
@@ -573,7 +457,15 @@ mod tests {
             let longer = [payload.as_slice(), &[0]].concat();
             assert_eq!(Record::decode(kind, &longer), Err(DecodeError::TrailingBytes(1)));
         }
-        assert_eq!(Record::decode(8, &[]), Err(DecodeError::UnknownKind(8)));
+        assert_eq!(Record::decode(99, &[]), Err(DecodeError::UnknownKind(99)));
+    }
+
+    #[test]
+    fn the_bodies_of_a_split_lie_where_it_says() {
+        let (_, payload, record) = samples().pop().unwrap();
+        let Record::Control(split) = record else { panic!() };
+        let bodies = split.bodies().into_iter().map(|body| &payload[body]);
+        assert_eq!(bodies.collect::<Vec<_>>(), [&b"abc"[..], b"de"]);
     }
 
     #[test]
@@ -585,7 +477,7 @@ mod tests {
     proptest! {
         #[test]
         fn a_mutated_record_is_refused_or_decoded(
-            which in 0..7usize,
+            which in 0..9usize,
             edits in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..8),
         ) {
             let (kind, mut payload, _) = samples().swap_remove(which);

@@ -20,10 +20,11 @@ use std::sync::Arc;
 use bytes::Bytes;
 use tailrace_shared::disk::{Disk, OpenMode};
 
+use super::control::BatchNumber;
 use super::format::{BLOCK, Contents, FileHeader, FileNumber, Life, read_contents};
 use super::journal::{SLOT_PREFIX, Slot};
 use super::ledger::Ledger;
-use super::record::{BatchNumber, LiveBatch, Place, Record};
+use super::record::{LiveBatch, Place, Record};
 use super::set_aside::SetAside;
 use super::shelf::check_batch;
 
@@ -191,7 +192,9 @@ fn replay(ledger: &mut Ledger, file: &Replayed, aside: &mut SetAside) -> Result<
                 ledger.apply_entry(entry, places);
             }
             Ok(Record::Control(control)) => {
-                ledger.apply_control(&control);
+                let bodies = control.bodies();
+                let places: Vec<_> = bodies.iter().map(|body| file.place(&payload, body)).collect();
+                ledger.apply_control(&control, &places);
             }
             Ok(Record::Copy(copies)) => {
                 for (batch, body) in copies {

@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 use tailrace_shared::disk::{DiskFile, read_exact_at};
 use tailrace_shared::record::{BatchError, Batches};
 
-use super::record::BatchNumber;
+use super::control::BatchNumber;
 
 #[derive(Debug, Clone)]
 pub(super) struct Shelved {
@@ -63,6 +63,13 @@ impl Shelf {
 
     pub(super) fn remove(&self, number: BatchNumber) {
         self.batches.lock().remove(&number);
+    }
+
+    pub(super) fn renumber(&self, from: BatchNumber, to: BatchNumber) {
+        let mut batches = self.batches.lock();
+        if let Some(place) = batches.remove(&from) {
+            batches.insert(to, place);
+        }
     }
 
     /// Blocks on the device. A batch may be moved to another file meanwhile and its old place be written over, which

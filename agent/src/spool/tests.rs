@@ -8,11 +8,11 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
-use tailrace_shared::disk::Disk;
 use tailrace_shared::disk::sim::{PowerLoss, SimDisk};
+use tailrace_shared::disk::{Disk, OpenMode};
 
 use super::committer::{Committer, Step};
-use super::record::{BatchNumber, Bind, Control, Producer, Stamp};
+use super::control::{BatchNumber, Bind, Control, Part, Producer, Stamp};
 use super::testing::{batch, position, stretch, topic};
 use super::{Binder, Committed, FullReason, NewBatch, OpenError, Recovered, Spool, SpoolOptions};
 use crate::stretch::{Route, Stretch};
@@ -21,7 +21,7 @@ const DATA: &str = "/data";
 
 fn options() -> SpoolOptions {
     SpoolOptions {
-        max_bytes: 6 * 65536,
+        max_bytes: 7 * 65536,
         file_bytes: 65536,
     }
 }
@@ -251,6 +251,28 @@ fn a_crash_during_recovery_leaves_what_the_last_process_left() {
 }
 
 #[test]
+fn files_that_crashes_left_short_are_made_whole_at_the_next_start() {
+    let disk = SimDisk::new(1);
+    let (mut committer, _, _) = open(&disk).unwrap();
+    append(&mut committer, &entry(10));
+    let disk = disk.kill();
+    for name in ["slot-0002", "slot-0003", "slot-0004"] {
+        let file = disk
+            .open(&Path::new("/data/spool").join(name), OpenMode::ReadWrite)
+            .unwrap();
+        file.set_len(0).unwrap();
+        file.sync_data().unwrap();
+    }
+    let (mut committer, _, recovered) = open(&disk).unwrap();
+    assert_eq!(recovered.batches.len(), 1);
+    assert_eq!(append(&mut committer, &entry(20)), TAKEN);
+    for entry in disk.list(Path::new("/data/spool")).unwrap() {
+        let len = disk.metadata(&Path::new("/data/spool").join(&entry.name)).unwrap().len;
+        assert!(len == 65536 || entry.name == "lock", "{:?} {len}", entry.name);
+    }
+}
+
+#[test]
 fn a_failed_sync_is_fatal_and_not_believed_after_a_restart() {
     let disk = SimDisk::new(1);
     let (mut committer, _, _) = open(&disk).unwrap();
@@ -336,6 +358,206 @@ fn a_file_with_a_corrupt_header_is_set_aside() {
     assert!(disk.metadata(&path).is_ok(), "a new file takes the name");
 }
 
+#[test]
+fn batches_of_a_partition_that_is_no_more_stand_behind_all_others_without_identity() {
+    let append_and_move = |disk: &SimDisk| {
+        let (mut committer, _, _) = open(disk).ok()?;
+        let mut stretch = stretch(
+            &[
+                ("logs", Route::Partition(0), 3),
+                ("other", Route::Partition(0), 1),
+                ("logs", Route::Lane(7), 2),
+            ],
+            &[position(1, 5)],
+        );
+        committer.step(Vec::new(), [&stretch]).ok()?;
+        let lane = |lane, partition| Control::LaneBound {
+            topic: topic("logs"),
+            lane,
+            partition,
+        };
+        let moved = Control::Moved {
+            topic: topic("logs"),
+            from: 0,
+            to: 1,
+        };
+        committer.step(vec![lane(7, 0), lane(8, 2), moved], []).ok()?;
+        // What was read before and still names the partition follows.
+        stretch.batches.truncate(1);
+        committer.step(Vec::new(), [&stretch]).ok()?;
+        Some(committer)
+    };
+    let whole = SimDisk::new(1);
+    let committer = append_and_move(&whole).unwrap();
+    let routes = |recovered: &Recovered| {
+        let batches = recovered.batches.iter();
+        let batches = batches.map(|batch| (batch.number, &*batch.topic == "logs", batch.route, batch.records));
+        batches.collect::<Vec<_>>()
+    };
+    let before = vec![
+        (0, true, Route::Partition(0), 3),
+        (3, false, Route::Partition(0), 1),
+        (4, true, Route::Lane(7), 2),
+    ];
+    let after = vec![
+        (3, false, Route::Partition(0), 1),
+        (6, true, Route::Partition(1), 3),
+        (9, true, Route::Partition(1), 2),
+    ];
+    let last = [after.clone(), vec![(11, true, Route::Partition(1), 3)]].concat();
+    assert!(committer.journal.shelf.read(9).is_ok() && committer.journal.shelf.read(4).is_err());
+    let operations = whole.operations();
+    let (_, _, recovered) = open(&whole.kill()).unwrap();
+    assert_eq!(routes(&recovered), last);
+    assert_eq!(recovered.lanes, [(topic("logs"), 7, 1), (topic("logs"), 8, 2)]);
+    for cut in 0..operations {
+        for power in [false, true] {
+            let disk = SimDisk::new(cut);
+            if power {
+                disk.cut_after(cut)
+            } else {
+                disk.kill_after(cut)
+            }
+            append_and_move(&disk);
+            let (committer, _, recovered) = open(&disk.restart()).unwrap();
+            let left = routes(&recovered);
+            assert!(left.is_empty() || [&before, &after, &last].contains(&&left), "{left:?}");
+            for (number, ..) in left {
+                assert!(committer.journal.shelf.read(number).is_ok());
+            }
+        }
+    }
+}
+
+/// Two parts of one record each, of a batch of two.
+fn split_in_two(number: BatchNumber) -> Control {
+    let part = |half: &str| {
+        let value = format!("{half} of batch {number} {}", "x".repeat(3400));
+        let part = batch("logs", Route::Partition(0), &[value]);
+        Part {
+            records: 1,
+            bytes: part.bytes,
+        }
+    };
+    Control::Split {
+        batch: number,
+        parts: vec![part("first"), part("last")],
+    }
+}
+
+/// An entry with one batch of two records and about 7 KiB.
+fn two_records(offset: u64) -> Stretch {
+    let mut stretch = entry(offset);
+    let value = || "x".repeat(3500);
+    stretch.batches = vec![batch("logs", Route::Partition(0), &[value(), value()])];
+    stretch
+}
+
+#[test]
+fn the_parts_of_a_batch_stand_in_its_place_without_identity() {
+    let split = |disk: &SimDisk| {
+        let (mut committer, _, _) = open(disk).ok()?;
+        for offset in [1, 2] {
+            committer.step(Vec::new(), [&two_records(offset)]).ok()?;
+        }
+        committer.step(vec![split_in_two(0)], []).ok()?;
+        committer.step(vec![bind(vec![(0, 7), (1, 8)], 2)], []).ok()?;
+        Some(committer)
+    };
+    let whole = SimDisk::new(1);
+    let committer = split(&whole).unwrap();
+    assert_eq!(committer.journal.ledger.next_batch, 4);
+    let left = |recovered: &Recovered, committer: &Committer| -> Vec<_> {
+        let batches = recovered.batches.iter().map(|batch| {
+            let bytes = committer.journal.shelf.read(batch.number).unwrap();
+            let sequence = batch.stamp.as_ref().map(|stamp| stamp.base_sequence);
+            (batch.number, batch.records, sequence, bytes.len())
+        });
+        batches.collect()
+    };
+    let operations = whole.operations();
+    let (committer, _, recovered) = open(&whole.kill()).unwrap();
+    let last = left(&recovered, &committer);
+    let [first, second, other] = last[..] else {
+        panic!("{last:?}")
+    };
+    assert_eq!((first.0, first.1, first.2), (0, 1, Some(7)));
+    assert_eq!((second.0, second.1, second.2), (1, 1, Some(8)));
+    assert_eq!((other.0, other.1, other.2), (2, 2, Some(2)));
+    assert!(first.3 < 4000 && other.3 > 7000);
+    let unbound = vec![(0, 1, None, first.3), (1, 1, None, second.3), other];
+    let unsplit = vec![(0, 2, Some(0), other.3), other];
+    for cut in 0..operations {
+        for power in [false, true] {
+            let disk = SimDisk::new(cut);
+            if power {
+                disk.cut_after(cut)
+            } else {
+                disk.kill_after(cut)
+            }
+            assert!(split(&disk).is_none());
+            let (committer, _, recovered) = open(&disk.restart()).unwrap();
+            let left = left(&recovered, &committer);
+            let may_be = [&last, &unbound, &unsplit];
+            assert!(left.len() < 2 || may_be.contains(&&left), "{left:?}");
+            assert!(recovered.damage.is_empty());
+        }
+    }
+}
+
+#[test]
+fn a_full_spool_of_batches_that_are_too_large_can_be_split_and_emptied() {
+    for is_disk_full in [false, true] {
+        let disk = SimDisk::new(1);
+        let (mut committer, _, _) = open(&disk).unwrap();
+        if is_disk_full {
+            append(&mut committer, &two_records(0));
+            disk.set_capacity(committer.journal.total_bytes());
+        }
+        while append(&mut committer, &two_records(9)) == TAKEN {}
+        let waiting: Vec<_> = committer.journal.ledger.live().map(|(number, _)| number).collect();
+        assert!(waiting.len() >= 7 && waiting.windows(2).all(|pair| pair[0] + 2 == pair[1]));
+        for number in waiting {
+            committer.step(vec![split_in_two(number)], []).unwrap();
+            assert!(!committer.waits_for_room(), "batch {number}");
+            // Each half is bound and marked in a commit of its own, as slowly as can be.
+            for part in [number, number + 1] {
+                committer.step(vec![bind(vec![(part, 0)], 3)], []).unwrap();
+                mark(&mut committer, [part]);
+            }
+        }
+        assert!(committer.journal.total_bytes() <= options().max_bytes);
+        assert_eq!(committer.journal.live_bytes(), 0);
+        assert_eq!(append(&mut committer, &two_records(10)), TAKEN);
+    }
+}
+
+#[test]
+fn parts_that_find_no_room_wait_and_marks_still_fit() {
+    let disk = SimDisk::new(1);
+    let (mut committer, _, _) = open(&disk).unwrap();
+    while append(&mut committer, &two_records(9)) == TAKEN {}
+    let waiting: Vec<_> = committer.journal.ledger.live().map(|(number, _)| number).collect();
+    // As no delivery would: one after the other, and nothing is marked. What is not split keeps the files in use.
+    for number in waiting.iter().step_by(2) {
+        committer.step(vec![split_in_two(*number)], []).unwrap();
+    }
+    assert!(committer.waits_for_room());
+    assert!(committer.journal.total_bytes() <= options().max_bytes);
+    for round in 0..50 {
+        committer.step(vec![bind(vec![(0, round)], 7)], []).unwrap();
+    }
+    assert!(committer.journal.total_bytes() <= options().max_bytes);
+    for number in &waiting {
+        mark(&mut committer, [*number, number + 1]);
+    }
+    assert!(
+        !committer.waits_for_room(),
+        "what is gone meanwhile is not split any more"
+    );
+    assert_eq!(committer.journal.live_bytes(), 0);
+}
+
 // The model: a list of states, one after each record; a crash may fall back to any that is not older than the last
 // commit that was told.
 
@@ -365,6 +587,7 @@ impl State {
             Control::DeadLetter { batch, .. } => {
                 self.live.remove(batch);
             }
+            Control::Moved { .. } | Control::Split { .. } => panic!("they have tests of their own"),
         }
     }
 

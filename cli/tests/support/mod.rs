@@ -26,6 +26,11 @@ pub(crate) struct Broker {
 
 impl Broker {
     pub(crate) fn start() -> Self {
+        Self::start_with(|_| {})
+    }
+
+    /// With other settings than the usual ones.
+    pub(crate) fn start_with(change: impl FnOnce(&mut CollectorConfig)) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
             .enable_all()
@@ -36,6 +41,7 @@ impl Broker {
         config.kafka.listen = ListenAddr::loopback(0);
         config.http.listen = ListenAddr::loopback(0);
         config.groups.initial_rebalance_delay = HumanDuration(Duration::ZERO);
+        change(&mut config);
         let collector = runtime.block_on(Collector::start(&config)).unwrap();
         let address = collector.kafka_addr().to_string();
         Self {
@@ -44,6 +50,11 @@ impl Broker {
             address,
             _dir: dir,
         }
+    }
+
+    /// Where it listens.
+    pub(crate) fn address(&self) -> &str {
+        &self.address
     }
 
     /// The binary, told where this broker is.

@@ -22,6 +22,8 @@ pub struct Metadata {
     pub brokers: HashMap<i32, String>,
     /// The topics that were asked for and exist.
     pub topics: HashMap<ByteString, Topic>,
+    /// Those that the brokers had an error for, when they were last asked for.
+    pub refused: HashMap<ByteString, ErrorCode>,
 }
 
 /// One topic of a snapshot.
@@ -57,12 +59,19 @@ impl Metadata {
     /// This snapshot with an answer worked in. Topics that the answer has an error for are forgotten.
     pub(super) fn updated(&self, answer: MetadataResponse, now: Instant) -> Self {
         let mut topics = self.topics.clone();
+        let mut refused = self.refused.clone();
         for topic in answer.topics {
             let Some(name) = topic.name.clone() else { continue };
             match ErrorCode::from_code(topic.error_code) {
-                ErrorCode::None => topics.insert(name, Topic::from_answer(topic, now)),
-                _ => topics.remove(&name),
-            };
+                ErrorCode::None => {
+                    refused.remove(&name);
+                    topics.insert(name, Topic::from_answer(topic, now));
+                }
+                code => {
+                    topics.remove(&name);
+                    refused.insert(name, code);
+                }
+            }
         }
         let brokers = answer.brokers.into_iter().map(|broker| {
             let address = address(&broker.host, broker.port);
@@ -73,6 +82,7 @@ impl Metadata {
             controller_id: answer.controller_id,
             brokers: brokers.collect(),
             topics,
+            refused,
         }
     }
 }

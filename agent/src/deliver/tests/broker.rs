@@ -31,7 +31,14 @@ pub(super) struct Broker {
     pub(super) may_read: bool,
     /// Answered to every Produce instead of an append.
     pub(super) fails_with: Option<ErrorCode>,
+    /// The most bytes of a batch, and whether it tells.
+    pub(super) bytes_max: usize,
+    pub(super) tells_bytes_max: Option<u32>,
+    /// Answered to whoever asks for a topic.
+    pub(super) hides_with: Option<ErrorCode>,
     pub(super) topics: BTreeMap<Arc<str>, Topic>,
+    /// Those that were deleted.
+    pub(super) deleted: Vec<Topic>,
     next_id: u128,
     next_producer: i64,
 }
@@ -65,21 +72,31 @@ impl Broker {
             may_describe: true,
             may_read: true,
             fails_with: None,
+            bytes_max: usize::MAX,
+            tells_bytes_max: None,
+            hides_with: None,
             topics: BTreeMap::new(),
+            deleted: Vec::new(),
             next_id: 1,
             next_producer: 1000,
         }
     }
 
+    /// Made anew, if there is one of this name.
     pub(super) fn create(&mut self, topic: &str, partitions: usize) {
         let id = Uuid::from_u128(self.next_id);
         self.next_id += 1;
         let partitions = (0..partitions).map(|_| Partition::default()).collect();
-        self.topics.insert(Arc::from(topic), Topic { id, partitions });
+        let before = self.topics.insert(Arc::from(topic), Topic { id, partitions });
+        self.deleted.extend(before);
     }
 
     pub(super) fn view(&self) -> ClusterView {
-        let topics = self.topics.iter();
+        let topics = self.topics.iter().filter(|_| self.hides_with.is_none());
+        let hidden = self
+            .topics
+            .keys()
+            .filter_map(|name| Some((Arc::clone(name), self.hides_with?)));
         ClusterView {
             cluster_id: Arc::clone(&self.cluster_id),
             topics: topics
@@ -91,6 +108,7 @@ impl Broker {
                     )
                 })
                 .collect(),
+            refused: hidden.collect(),
         }
     }
 
@@ -117,24 +135,30 @@ impl Broker {
         let Some(topic) = self.topics.get_mut(topic) else {
             return (ErrorCode::UnknownTopicOrPartition, -1);
         };
+        let index = usize::try_from(stamp.partition).unwrap();
+        if index >= topic.partitions.len() {
+            return (ErrorCode::UnknownTopicOrPartition, -1);
+        }
         if topic.id != stamp.topic_id {
             return (ErrorCode::UnknownTopicId, -1);
         }
         let batch = Batches::split(bytes, usize::MAX).next().unwrap().unwrap();
         batch.validate_produced().unwrap();
         let lines = lines_of(&batch);
-        if lines.iter().any(|line| line.contains(POISON)) {
+        if batch.bytes.len() > self.bytes_max || lines.iter().any(|line| line.contains(POISON)) {
             return (ErrorCode::MessageTooLarge, -1);
         }
-        topic.partitions[usize::try_from(stamp.partition).unwrap()].append(kind, &batch, lines)
+        topic.partitions[index].append(kind, &batch, lines)
     }
 
     /// What DescribeProducers and reading the log say.
     pub(super) fn answer(&self, topic: &str, partition: i32, question: &Question) -> Findings {
         let Some(topic) = self.topics.get(topic) else {
-            return Findings::Failed("no such topic".to_owned());
+            return Findings::Failed("no such topic".into());
         };
-        let partition = &topic.partitions[usize::try_from(partition).unwrap()];
+        let Some(partition) = topic.partitions.get(usize::try_from(partition).unwrap()) else {
+            return Findings::Failed("no such partition".into());
+        };
         let recent = partition
             .producers
             .get(&question.producer)

@@ -19,6 +19,10 @@ struct Faults {
     /// It may be read, but not asked about producers.
     describe_forbidden: bool,
     starts_without_broker: bool,
+    /// The broker takes one or two lines in a batch, and lets the agent ask how many bytes that is, or not.
+    small_batches: bool,
+    /// The topic is deleted and made anew, with fewer partitions or more.
+    recreates: bool,
 }
 
 fn world(seed: u64, kind: Kind, faults: Faults) -> World {
@@ -30,10 +34,18 @@ fn world(seed: u64, kind: Kind, faults: Faults) -> World {
         world.poison = vec![(0, 3), (0, 17), (2, 20)];
     }
     world.broker.may_describe = !faults.describe_forbidden;
+    if faults.small_batches {
+        world.broker.bytes_max = 90;
+        world.broker.tells_bytes_max = seed.is_multiple_of(2).then_some(90);
+    }
     if !faults.starts_without_broker {
         world.broker.create(TOPIC, 3);
     }
     world
+}
+
+fn recreate(world: &mut World, rng: &mut StdRng) {
+    world.broker.create(TOPIC, rng.random_range(1..5));
 }
 
 /// One random thing; `false` if the machine died over it.
@@ -79,6 +91,9 @@ fn history(seed: u64, kind: Kind, faults: Faults) -> World {
         if world.start() {
             assert!(world.agent().recovered.damage.is_empty());
             for _ in 0..400 {
+                if faults.recreates && rng.random_ratio(1, 150) {
+                    recreate(&mut world, &mut rng);
+                }
                 if !step(&mut world, &mut rng) {
                     break;
                 }
@@ -88,6 +103,9 @@ fn history(seed: u64, kind: Kind, faults: Faults) -> World {
         world.disk = world.disk.restart();
         if faults.forgets && rng.random() {
             world.broker.forget_producers();
+        }
+        if faults.recreates && rng.random_ratio(1, 3) {
+            recreate(&mut world, &mut rng);
         }
     }
     world.broker.fails_with = None;
@@ -157,6 +175,25 @@ fn batches_that_no_broker_takes() {
 }
 
 #[test]
+fn batches_that_are_too_large() {
+    for (kind, forgets, poison, recreates) in [
+        (Kind::Kafka, false, false, false),
+        (Kind::Kafka, true, false, true),
+        (Kind::Strict, true, false, false),
+        (Kind::Strict, false, true, false),
+    ] {
+        let faults = Faults {
+            small_batches: true,
+            forgets,
+            poison,
+            recreates,
+            ..Faults::default()
+        };
+        histories(kind, faults);
+    }
+}
+
+#[test]
 fn a_broker_that_comes_late() {
     for kind in [Kind::Kafka, Kind::Strict] {
         histories(
@@ -167,6 +204,63 @@ fn a_broker_that_comes_late() {
                 ..Faults::default()
             },
         );
+    }
+}
+
+#[test]
+fn topics_that_are_made_anew() {
+    for kind in [Kind::Kafka, Kind::Strict] {
+        let faults = Faults {
+            recreates: true,
+            ..Faults::default()
+        };
+        histories(kind, faults);
+    }
+}
+
+/// A batch of eight lines goes out in parts, down to one line that no broker takes: each write of that is cut once by a
+/// kill and once by a power failure.
+#[test]
+fn a_crash_at_each_write_of_a_split() {
+    let world = |seed| {
+        let mut world = World::new(seed, Kind::Kafka);
+        world.files.extend([(0, 16), (1, 5)]);
+        world.poison = vec![(0, 5)];
+        world.broker.create(TOPIC, 1);
+        world.broker.bytes_max = 90;
+        world
+    };
+    let run = |world: &mut World, turns: usize| {
+        world.start() && world.append(&[0], 8) && world.append(&[0, 1], 3) && (0..turns).all(|_| world.turn())
+    };
+    let mut whole = world(7);
+    assert!(run(&mut whole, 60));
+    let stats = whole.stats();
+    assert_eq!((stats.batches_waiting, stats.records_dead_lettered), (0, 1));
+    assert!(stats.batches_split >= 5, "{stats:?}");
+    let operations = whole.disk.operations();
+    for cut in 0..operations {
+        for power in [false, true] {
+            for arrive in [0, 2] {
+                let mut world = world(cut);
+                if power {
+                    world.disk.cut_after(cut)
+                } else {
+                    world.disk.kill_after(cut)
+                }
+                assert!(!run(&mut world, 60), "cut {cut} of {operations}");
+                world.bury(arrive);
+                world.disk = world.disk.restart();
+                if cut % 2 == 0 {
+                    world.broker.forget_producers();
+                }
+                assert!(world.start());
+                assert!(world.agent().recovered.damage.is_empty());
+                world.finish();
+                world.check();
+                assert_eq!(world.dead, ["0:5:poison"]);
+            }
+        }
     }
 }
 

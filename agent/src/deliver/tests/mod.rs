@@ -4,5 +4,6 @@ mod broker;
 mod crashes;
 mod rules;
 mod running;
+mod stuck;
 mod wire;
 mod world;

@@ -1,5 +1,6 @@
 //! A test for each rule of the spool, as the module's page counts them.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
 
@@ -192,12 +193,184 @@ fn rule_4_a_refused_batch_goes_to_dead_letters_and_later_ones_get_a_fresh_identi
 }
 
 #[test]
+fn rule_4_a_batch_that_is_too_large_goes_out_in_parts_and_later_ones_get_a_fresh_identity_too() {
+    let mut world = started(Kind::Strict);
+    world.broker.bytes_max = 90;
+    assert!(world.append(&[0], 4));
+    world.append_each(0, 1);
+    world.poll();
+    assert_eq!(world.wire(), [(1, 0, 1001, 1), (5, 0, 1001, 5)]);
+    world.serve_all();
+    world.advance(MINUTE);
+    world.answer_questions();
+    world.poll();
+    let split = world.agent().controls.iter().find_map(|control| match control {
+        Control::Split { batch, parts } => Some((*batch, parts.iter().map(|part| part.records).collect::<Vec<_>>())),
+        _ => None,
+    });
+    assert_eq!(split, Some((1, vec![2, 2])));
+    world.poll();
+    assert!(world.wire().is_empty(), "the parts are not durable yet");
+    assert!(world.commit());
+    world.poll();
+    world.answer_questions();
+    world.poll();
+    assert!(world.wire().is_empty(), "their identity is not durable yet");
+    assert!(world.commit());
+    world.poll();
+    assert_eq!(world.wire(), [(1, 0, 1002, 0)]);
+    assert_eq!(world.stats().batches_split, 1);
+    finish(&mut world);
+    assert_eq!(world.dead.len(), 0);
+}
+
+#[test]
+fn rule_4_a_process_that_dies_between_splitting_and_stamping_leaves_nothing_in_the_way() {
+    let mut world = started(Kind::Kafka);
+    world.broker.bytes_max = 90;
+    assert!(world.append(&[0], 4));
+    world.append_each(0, 3);
+    world.poll();
+    world.serve_all();
+    world.advance(MINUTE);
+    world.answer_questions();
+    world.poll();
+    assert!(world.commit());
+    world.kill(0);
+    assert!(world.start());
+    let recovered = world.agent().recovered.batches.iter();
+    let bound: Vec<_> = recovered.map(|batch| (batch.number, batch.stamp.is_some())).collect();
+    assert_eq!(bound, [(1, false), (3, false), (5, true), (6, true), (7, true)]);
+    assert!(world.append(&[0, 1], 1));
+    finish(&mut world);
+    assert_eq!(world.stats().records_possibly_doubled, 0);
+}
+
+#[test]
+fn rule_4_one_batch_is_split_at_a_time_since_its_parts_take_room_in_the_spool() {
+    let mut world = started(Kind::Kafka);
+    world.broker.bytes_max = 90;
+    assert!(world.append(&[0], 4));
+    assert!(world.append(&[1], 4));
+    let splits = |world: &mut World| {
+        let controls = world.agent().controls.iter();
+        controls
+            .filter(|control| matches!(control, Control::Split { .. }))
+            .count()
+    };
+    for _ in 0..5 {
+        world.answer_questions();
+        world.poll();
+        world.serve_all();
+        world.advance(MINUTE / 20);
+    }
+    assert_eq!(splits(&mut world), 1);
+    finish(&mut world);
+    assert!(world.stats().batches_split >= 2);
+}
+
+#[test]
+fn rule_4_what_a_topic_takes_is_asked_or_learnt_for_the_batches_to_come() {
+    for (told, learnt) in [(Some(90), 90..=90), (None, 50..=90)] {
+        let mut world = started(Kind::Kafka);
+        world.broker.bytes_max = 90;
+        world.broker.tells_bytes_max = told;
+        let known = |world: &mut World| world.agent().desk.machine.lock().batch_bytes_max(TOPIC);
+        assert_eq!(known(&mut world), None);
+        assert!(world.append(&[0], 6));
+        finish(&mut world);
+        let known = known(&mut world).unwrap();
+        assert!(learnt.contains(&known), "{known}");
+    }
+}
+
+#[test]
 fn rule_4_a_topic_made_anew_gets_what_the_old_one_did_not_acknowledge() {
     let mut world = started(Kind::Strict);
     world.append_each(0, 3);
     world.poll();
     world.broker.create(TOPIC, 2);
     finish_without_first_line(&mut world);
+}
+
+/// Files 0 to 3 have a batch in flight each, in partitions 0 to 3.
+fn four_partitions_in_flight() -> World {
+    let mut world = World::new(1, Kind::Strict);
+    world.broker.create(TOPIC, 4);
+    world.files.extend((0..4).map(|file| (file, 12)));
+    assert!(world.start());
+    world.append_each(0, 1);
+    world.settle();
+    for file in 1..4 {
+        world.append_each(file, 2);
+    }
+    world.settle();
+    assert_eq!(world.wire().len(), 4, "{:?}", world.wire());
+    world
+}
+
+#[test]
+fn rule_4_a_topic_made_anew_with_fewer_partitions_gets_the_batches_of_those_that_are_no_more() {
+    let mut world = four_partitions_in_flight();
+    world.broker.create(TOPIC, 2);
+    finish(&mut world);
+    for (partition, files) in world.broker.topics[TOPIC].partitions.iter().zip([[0, 2], [1, 3]]) {
+        assert_eq!(partition.lines().count(), 24);
+        for line in partition.lines() {
+            assert!(files.iter().any(|file| line.starts_with(&format!("{file}:"))), "{line}");
+        }
+    }
+    let lanes = |world: &mut World| {
+        let machine = &mut world.agent().desk.machine.lock();
+        (0..4).map(|lane| machine.route(TOPIC, lane).0).collect::<Vec<_>>()
+    };
+    let routes = [0, 1, 0, 1].map(crate::stretch::Route::Partition);
+    assert_eq!(lanes(&mut world), routes);
+    world.kill(0);
+    world.broker.create(TOPIC, 8);
+    assert!(world.start());
+    world.settle();
+    assert_eq!(lanes(&mut world), routes, "for as long as those partitions exist");
+}
+
+#[test]
+fn rule_4_the_spool_knows_where_batches_go_before_they_are_sent_there() {
+    let mut world = four_partitions_in_flight();
+    world.broker.create(TOPIC, 2);
+    world.serve_all();
+    world.advance(MINUTE);
+    world.poll();
+    world.answer_questions();
+    for _ in 0..3 {
+        world.poll();
+        world.answer_questions();
+    }
+    let moves = world.agent().controls.iter().filter_map(|control| match control {
+        Control::Moved { from, to, .. } => Some((*from, *to)),
+        _ => None,
+    });
+    assert_eq!(moves.collect::<BTreeSet<_>>(), [(2, 0), (3, 1)].into());
+    assert!(
+        world.wire().iter().all(|(number, ..)| *number < 3),
+        "{:?}",
+        world.wire()
+    );
+    finish(&mut world);
+}
+
+#[test]
+fn rule_4_a_partition_that_a_broker_does_not_know_yet_is_waited_for() {
+    let mut world = four_partitions_in_flight();
+    world.serve_all();
+    let missing = world.broker.topics.get_mut(TOPIC).unwrap().partitions.split_off(2);
+    for _ in 0..50 {
+        assert!(world.append(&[2], 1));
+        assert!(world.turn());
+        world.advance(MINUTE);
+    }
+    assert!(world.stats().batches_waiting > 5);
+    world.broker.topics.get_mut(TOPIC).unwrap().partitions.extend(missing);
+    finish(&mut world);
 }
 
 #[test]
@@ -212,6 +385,25 @@ fn rule_4_another_cluster_gets_what_the_last_one_did_not_acknowledge() {
     assert!(world.start());
     finish_without_first_line(&mut world);
     assert_eq!(cluster.topics[TOPIC].partitions[0].lines().count(), 1);
+}
+
+#[test]
+fn rule_4_in_another_cluster_the_same_producer_id_is_somebody_else() {
+    let mut other = started(Kind::Kafka);
+    other.append_each(0, 3);
+    finish(&mut other);
+
+    let mut world = started(Kind::Kafka);
+    world.append_each(0, 3);
+    world.poll();
+    world.kill(0);
+    // Producer 1001 has sent there under the same sequences.
+    world.broker = other.broker;
+    world.broker.cluster_id = "cluster-2".into();
+    assert!(world.start());
+    world.finish();
+    let lines = world.broker.topics[TOPIC].partitions[0].lines();
+    assert_eq!(lines.filter(|line| *line == "0:1:").count(), 2, "one of each");
 }
 
 /// The first line went to a topic that is no more.
@@ -250,6 +442,26 @@ fn rule_5_batches_spooled_before_any_broker_was_reached_are_bound_when_one_is() 
 
     assert!(world.start());
     world.broker.create(TOPIC, 2);
+    finish(&mut world);
+}
+
+#[test]
+fn rule_5_batches_are_bound_in_the_order_of_their_numbers_whenever_their_lanes_are() {
+    let mut world = started(Kind::Kafka);
+    world.files.insert(2, 12);
+    world.kill(0);
+    assert!(world.start());
+    // No broker was reached yet. Lane 0 has partition 0 since the last process, and lane 2 will get the same.
+    world.append_each(2, 1);
+    world.append_each(0, 1);
+    world.settle();
+    world.kill(0);
+    assert!(world.start());
+    let recovered = world.agent().recovered.batches.iter();
+    let sequences: Vec<_> = recovered
+        .map(|batch| (batch.number, batch.stamp.as_ref().unwrap().base_sequence))
+        .collect();
+    assert_eq!(sequences, [(1, 0), (2, 1)]);
     finish(&mut world);
 }
 

@@ -26,7 +26,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
 use super::broker::{Broker, Kind, Partition};
-use crate::deliver::{Deliver, DeliverOptions, KafkaBrokers};
+use crate::deliver::{Brokers, Deliver, DeliverOptions, KafkaBrokers};
 use crate::spool::testing::{batch, position};
 use crate::spool::{Producer, Spool, SpoolOptions, Stamp};
 use crate::stretch::Stretch;
@@ -102,6 +102,7 @@ impl Server {
     fn metadata(&self) -> MetadataResponse {
         let broker = self.broker.lock();
         let topics = broker.topics.iter().map(|(name, topic)| MetadataResponseTopic {
+            error_code: broker.hides_with.map_or(0, ErrorCode::code),
             name: Some(ByteString::from(&**name)),
             topic_id: topic.id,
             partitions: (0..topic.partitions.len())
@@ -327,6 +328,24 @@ async fn lines_arrive_over_tcp_though_answers_are_lost() {
     deliver.stop(Duration::ZERO).await;
     spool.stop();
     assert_eq!(server.lines(), numbers(0..20));
+}
+
+#[tokio::test]
+async fn a_topic_that_cannot_be_had_is_told_of_with_its_error() {
+    let server = Server::start(2).await;
+    let cluster = Cluster::new(ClusterOptions {
+        bootstrap: vec![format!("127.0.0.1:{}", server.port)],
+        ..Default::default()
+    });
+    let brokers = KafkaBrokers::new(cluster);
+    let topics = || vec![TOPIC.into()];
+    for hides_with in [Some(ErrorCode::TopicAuthorizationFailed), None] {
+        server.broker.lock().hides_with = hides_with;
+        let view = brokers.view(topics()).await.unwrap();
+        let refused = hides_with.map(|code| (TOPIC.into(), code));
+        assert_eq!(view.refused, Vec::from_iter(refused));
+        assert_eq!(view.topics.len(), usize::from(hides_with.is_none()));
+    }
 }
 
 #[tokio::test]

@@ -1,6 +1,6 @@
 //! One agent, one broker and the wire between them, moved on step by step under a test's control.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,10 +10,11 @@ use parking_lot::Mutex;
 use tailrace_shared::disk::sim::SimDisk;
 use tailrace_shared::record::{Batches, restamp};
 
-use super::broker::{Broker, Kind, lines_of};
+use super::broker::{Broker, Kind, Partition, Topic, lines_of};
 use crate::deliver::answer::Answer;
 use crate::deliver::machine::{DeliverStats, Effect, Machine, Outgoing};
 use crate::deliver::queue::{Findings, Question};
+use crate::deliver::split::split;
 use crate::spool::testing::{Stepper, batch, position};
 use crate::spool::{
     BatchNumber, Binder, Committed, Control, NewBatch, Producer, Recovered, Spool, SpoolOptions, Stamp,
@@ -256,6 +257,14 @@ impl World {
                         reason,
                     });
                 }
+                Effect::Split { batch, parts } => {
+                    let parts = split(&agent.stepper.read(batch), parts).unwrap();
+                    agent.controls.push(Control::Split { batch, parts });
+                }
+                Effect::AskBatchBytesMax(topic) => {
+                    let told = self.broker.tells_bytes_max;
+                    agent.desk.machine.lock().told_batch_bytes_max(&topic, told);
+                }
                 Effect::Ask {
                     topic,
                     partition,
@@ -303,7 +312,7 @@ impl World {
             }
         }
         for number in lost {
-            self.answered(number, Answer::InDoubt("lost".to_owned()));
+            self.answered(number, Answer::InDoubt("lost".into()));
         }
     }
 
@@ -330,6 +339,8 @@ impl World {
 
     /// One round of everything, without faults.
     pub(super) fn turn(&mut self) -> bool {
+        // As once a minute.
+        self.agent().wants_refresh = true;
         self.answer_questions();
         self.poll();
         if !self.commit() {
@@ -365,15 +376,12 @@ impl World {
         panic!("delivery is stuck: {:#?}", agent.desk.machine.lock().stats(self.now));
     }
 
-    /// Every line of every file exactly once, each file in one partition and in order; the poisoned ones aside.
+    /// Every line of every file exactly once, each file in one partition and in order; the poisoned ones aside. What a
+    /// deleted topic had may be missing in the one that was made anew.
     pub(super) fn check(&self) {
-        let mut seen: BTreeMap<u64, Vec<u64>> = BTreeMap::new();
-        for partition in &self.broker.topics[TOPIC].partitions {
-            for line in partition.lines() {
-                let mut parts = line.split(':').map(|part| part.parse::<u64>());
-                let (file, number) = (parts.next().unwrap().unwrap(), parts.next().unwrap().unwrap());
-                seen.entry(file).or_default().push(number);
-            }
+        let seen = seen_in(&self.broker.topics[TOPIC]);
+        if !self.broker.deleted.is_empty() {
+            return self.check_what_is_left(&seen);
         }
         for (file, end) in &self.files {
             let dead = |line: &u64| {
@@ -385,6 +393,31 @@ impl World {
             assert_eq!(seen.get(file).cloned().unwrap_or_default(), expected, "file {file}");
         }
     }
+
+    /// Each line once and in order, or lost with a topic.
+    fn check_what_is_left(&self, seen: &BTreeMap<u64, Vec<u64>>) {
+        let mut lost = BTreeMap::<u64, BTreeSet<u64>>::new();
+        for (file, lines) in self.broker.deleted.iter().flat_map(seen_in) {
+            lost.entry(file).or_default().extend(lines);
+        }
+        for (file, end) in &self.files {
+            let lines = seen.get(file).cloned().unwrap_or_default();
+            let lost = lost.remove(file).unwrap_or_default();
+            let left = (0..*end).filter(|line| lines.contains(line) || !lost.contains(line));
+            assert_eq!(lines, left.collect::<Vec<_>>(), "file {file}");
+        }
+    }
+}
+
+/// The lines of each file.
+fn seen_in(topic: &Topic) -> BTreeMap<u64, Vec<u64>> {
+    let mut seen: BTreeMap<u64, Vec<u64>> = BTreeMap::new();
+    for line in topic.partitions.iter().flat_map(Partition::lines) {
+        let mut parts = line.split(':').map(|part| part.parse::<u64>());
+        let (file, number) = (parts.next().unwrap().unwrap(), parts.next().unwrap().unwrap());
+        seen.entry(file).or_default().push(number);
+    }
+    seen
 }
 
 impl Agent {
