@@ -8,7 +8,7 @@ use clap::{Args, Parser, Subcommand};
 use mimalloc::MiMalloc;
 use tailrace_agent::config::AgentConfig;
 use tailrace_agent::pipeline::{self, Agent, Seams};
-use tailrace_shared::service::{self, Progress};
+use tailrace_shared::service::{self, Progress, explain};
 use tailrace_shared::telemetry::logging;
 
 const EXAMPLES: &str = "\
@@ -59,7 +59,7 @@ fn main() -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("tailrace-agent: {error:#}");
+            eprintln!("tailrace-agent: {}", explain(error.as_ref()));
             ExitCode::FAILURE
         }
     }

@@ -16,6 +16,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use mimalloc::MiMalloc;
+use tailrace_shared::service::explain;
 use tailrace_shared::telemetry::logging::{self, LogConfig};
 
 const EXAMPLES: &str = "\
@@ -72,7 +73,7 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) if error.is::<output::Closed>() => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("tailrace: {error:#}");
+            eprintln!("tailrace: {}", explain(error.as_ref()));
             ExitCode::FAILURE
         }
     }

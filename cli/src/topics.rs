@@ -4,16 +4,23 @@ use std::collections::BTreeMap;
 
 use anyhow::{Result, anyhow};
 use bytestring::ByteString;
-use clap::{Args, Subcommand};
+use clap::{ArgGroup, Args, Subcommand};
 use serde::Serialize;
 use tailrace_shared::client::{Cluster, OffsetSpec, list_offsets};
 use tailrace_shared::kafka::ErrorCode;
+use tailrace_shared::kafka::messages::create_partitions::CreatePartitionsTopic;
 use tailrace_shared::kafka::messages::create_topics::{CreatableTopic, CreatableTopicConfig};
 use tailrace_shared::kafka::messages::delete_topics::DeleteTopicState;
 use tailrace_shared::kafka::messages::describe_configs::{
     DescribeConfigsResource, RESOURCE_TOPIC, SOURCE_DEFAULT, SOURCE_TOPIC,
 };
-use tailrace_shared::kafka::messages::{CreateTopicsRequest, DeleteTopicsRequest, DescribeConfigsRequest};
+use tailrace_shared::kafka::messages::incremental_alter_configs::{
+    AlterConfigsResource, AlterableConfig, OPERATION_DELETE, OPERATION_SET,
+};
+use tailrace_shared::kafka::messages::{
+    CreatePartitionsRequest, CreateTopicsRequest, DeleteTopicsRequest, DescribeConfigsRequest,
+    IncrementalAlterConfigsRequest,
+};
 
 use crate::admin::{check, confirm, controller};
 use crate::connect::{self, Bootstrap, MissingTopic};
@@ -24,6 +31,7 @@ Examples:
   tailrace topics list
   tailrace topics describe nginx
   tailrace topics create nginx --partitions 4 --config retention.ms=604800000
+  tailrace topics alter nginx --config max.message.bytes=4194304
   tailrace topics delete nginx
   tailrace topics list --output json | jq -r '.[].name'";
 
@@ -39,6 +47,12 @@ Examples:
   tailrace topics create nginx
   tailrace topics create nginx --partitions 4 --config retention.ms=604800000
   tailrace topics create nginx -c retention.ms=-1 -c max.message.bytes=2097152";
+
+const ALTER_EXAMPLES: &str = "\
+Examples:
+  tailrace topics alter nginx --config retention.ms=259200000
+  tailrace topics alter nginx --reset retention.ms          back to the default
+  tailrace topics alter nginx --partitions 8                more, never fewer";
 
 const DELETE_EXAMPLES: &str = "\
 Examples:
@@ -82,6 +96,22 @@ enum Command {
         /// A setting of the topic; may be given several times.
         #[arg(long, short, value_name = "KEY=VALUE", value_parser = parse_setting)]
         config: Vec<(String, String)>,
+    },
+    /// Change settings of a topic, or give it more partitions.
+    #[command(after_help = ALTER_EXAMPLES)]
+    #[command(group = ArgGroup::new("change").required(true).multiple(true))]
+    Alter {
+        /// Name of the topic.
+        name: String,
+        /// A setting and its new value; may be given several times.
+        #[arg(long, short, value_name = "KEY=VALUE", value_parser = parse_setting, group = "change")]
+        config: Vec<(String, String)>,
+        /// A setting that gets its default back; may be given several times.
+        #[arg(long, short, value_name = "KEY", group = "change")]
+        reset: Vec<String>,
+        /// How many partitions it shall have. Files that are followed keep theirs.
+        #[arg(long, short, value_parser = clap::value_parser!(i32).range(1..), group = "change")]
+        partitions: Option<i32>,
     },
     /// Delete a topic and all that is in it.
     #[command(after_help = DELETE_EXAMPLES)]
@@ -153,6 +183,18 @@ pub(crate) async fn run(args: TopicsArgs) -> Result<()> {
         } => {
             create(&cluster, &name, partitions, config).await?;
             report(&name, "created", args.output)
+        }
+        Command::Alter {
+            name,
+            config,
+            reset,
+            partitions,
+        } => {
+            alter(&cluster, &name, config, reset).await?;
+            if let Some(count) = partitions {
+                grow(&cluster, &name, count).await?;
+            }
+            report(&name, "altered", args.output)
         }
         Command::Delete { name, yes } => {
             if !yes && !confirm(&format!("Delete topic {name} and all that is in it?"))? {
@@ -304,6 +346,66 @@ async fn create(cluster: &Cluster, name: &str, partitions: Option<i32>, config: 
     Ok(())
 }
 
+async fn alter(cluster: &Cluster, name: &str, set: Vec<(String, String)>, reset: Vec<String>) -> Result<()> {
+    let sets = set.into_iter().map(|(key, value)| AlterableConfig {
+        name: key.into(),
+        config_operation: OPERATION_SET,
+        value: Some(value.into()),
+    });
+    let resets = reset.into_iter().map(|key| AlterableConfig {
+        name: key.into(),
+        config_operation: OPERATION_DELETE,
+        value: None,
+    });
+    let configs: Vec<_> = sets.chain(resets).collect();
+    if configs.is_empty() {
+        return Ok(());
+    }
+    let request = IncrementalAlterConfigsRequest {
+        resources: vec![AlterConfigsResource {
+            resource_type: RESOURCE_TOPIC,
+            resource_name: name.into(),
+            configs,
+        }],
+        validate_only: false,
+    };
+    let answer = controller(cluster).await?.send(&request).await?;
+    for topic in answer.responses {
+        check_topic(name, "alter", topic.error_code, topic.error_message.as_deref())?;
+    }
+    Ok(())
+}
+
+async fn grow(cluster: &Cluster, name: &str, count: i32) -> Result<()> {
+    let request = CreatePartitionsRequest {
+        topics: vec![CreatePartitionsTopic {
+            name: name.into(),
+            count,
+            assignments: None,
+        }],
+        timeout_ms: 60_000,
+        ..Default::default()
+    };
+    let answer = controller(cluster).await?.send(&request).await?;
+    for topic in answer.results {
+        check_topic(
+            name,
+            "add partitions to",
+            topic.error_code,
+            topic.error_message.as_deref(),
+        )?;
+    }
+    Ok(())
+}
+
+/// What became of a change to a topic that should be there.
+fn check_topic(name: &str, change: &str, code: i16, message: Option<&str>) -> Result<()> {
+    if ErrorCode::from_code(code) == ErrorCode::UnknownTopicOrPartition {
+        return Err(connect::no_such_topic(name));
+    }
+    check(code, message, &format!("{change} topic {name}"), |_| None)
+}
+
 async fn delete(cluster: &Cluster, name: &str) -> Result<()> {
     let request = DeleteTopicsRequest {
         topics: vec![DeleteTopicState {
@@ -315,11 +417,7 @@ async fn delete(cluster: &Cluster, name: &str) -> Result<()> {
     };
     let answer = controller(cluster).await?.send(&request).await?;
     for topic in answer.responses {
-        if ErrorCode::from_code(topic.error_code) == ErrorCode::UnknownTopicOrPartition {
-            return Err(connect::no_such_topic(name));
-        }
-        let what = format!("delete topic {name}");
-        check(topic.error_code, topic.error_message.as_deref(), &what, |_| None)?;
+        check_topic(name, "delete", topic.error_code, topic.error_message.as_deref())?;
     }
     Ok(())
 }

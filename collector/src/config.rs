@@ -3,12 +3,13 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use serde::Deserialize;
-use tailrace_shared::config::{ByteSize, HumanDuration, ListenAddr};
+use serde::de::Error;
+use serde::{Deserialize, Deserializer};
+use tailrace_shared::config::{ByteSize, HumanDuration, ListenAddr, within};
 use tailrace_shared::telemetry::logging::LogConfig;
 
-use crate::catalog::TopicConfig;
 use crate::catalog::topic_config::InvalidConfig;
+use crate::catalog::{MAX_PARTITIONS, TopicConfig};
 use crate::group::GroupOptions;
 
 /// `collector.toml`.
@@ -16,9 +17,10 @@ use crate::group::GroupOptions;
 #[serde(deny_unknown_fields)]
 pub struct CollectorConfig {
     /// Where everything is kept. One collector at a time.
+    #[serde(deserialize_with = "data_dir")]
     pub data_dir: PathBuf,
     /// This broker's number in the cluster.
-    #[serde(default = "default_node_id")]
+    #[serde(default = "default_node_id", deserialize_with = "node_id")]
     pub node_id: i32,
     /// The Kafka port.
     #[serde(default)]
@@ -42,6 +44,44 @@ pub struct CollectorConfig {
 
 fn default_node_id() -> i32 {
     1
+}
+
+fn data_dir<'de, D: Deserializer<'de>>(deserializer: D) -> Result<PathBuf, D::Error> {
+    let path = PathBuf::deserialize(deserializer)?;
+    if path.as_os_str().is_empty() {
+        return Err(D::Error::custom(
+            "it is empty; name a directory that is this collector's alone",
+        ));
+    }
+    Ok(path)
+}
+
+fn node_id<'de, D: Deserializer<'de>>(deserializer: D) -> Result<i32, D::Error> {
+    within(deserializer, 0..=i32::MAX)
+}
+
+fn at_least_one<'de, D: Deserializer<'de>>(deserializer: D) -> Result<usize, D::Error> {
+    within(deserializer, 1..=1_000_000)
+}
+
+fn memory<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ByteSize, D::Error> {
+    within(deserializer, ByteSize::mib(1)..=ByteSize::gib(1024))
+}
+
+fn at_least_a_second<'de, D: Deserializer<'de>>(deserializer: D) -> Result<HumanDuration, D::Error> {
+    within(
+        deserializer,
+        HumanDuration::secs(1)..=HumanDuration::secs(365 * 24 * 60 * 60),
+    )
+}
+
+fn partitions<'de, D: Deserializer<'de>>(deserializer: D) -> Result<i32, D::Error> {
+    within(deserializer, 1..=MAX_PARTITIONS)
+}
+
+/// A batch is at most a frame of the WAL.
+fn message_bytes_max<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ByteSize, D::Error> {
+    within(deserializer, ByteSize(1 << 10)..=ByteSize::mib(4))
 }
 
 impl CollectorConfig {
@@ -70,18 +110,25 @@ pub struct KafkaConfig {
     /// What clients are told to connect to; by default the address that is listened on.
     pub advertised: Option<ListenAddr>,
     /// How many connections there may be at once; more wait to be accepted.
+    #[serde(deserialize_with = "at_least_one")]
     pub connections_max: usize,
     /// The largest request.
+    #[serde(deserialize_with = "memory")]
     pub request_bytes_max: ByteSize,
     /// What the requests of all connections together may hold in memory.
+    #[serde(deserialize_with = "memory")]
     pub request_memory: ByteSize,
     /// What fetched batches that are not sent yet may hold in memory, for all connections together.
+    #[serde(deserialize_with = "memory")]
     pub fetch_memory: ByteSize,
     /// The most that one fetch answers, whatever the client asks for.
+    #[serde(deserialize_with = "memory")]
     pub fetch_bytes_max: ByteSize,
     /// A connection without a request for so long is closed.
+    #[serde(deserialize_with = "at_least_a_second")]
     pub idle_timeout: HumanDuration,
     /// A client that stops in the middle of a request, or stops reading its answers, is dropped after so long.
+    #[serde(deserialize_with = "at_least_a_second")]
     pub stall_timeout: HumanDuration,
 }
 
@@ -124,12 +171,14 @@ pub struct TopicsConfig {
     /// A topic that a client names is created.
     pub auto_create: bool,
     /// How many partitions a topic gets.
+    #[serde(deserialize_with = "partitions")]
     pub partitions: i32,
     /// How long batches are kept, counted from when they were appended.
     pub retention: HumanDuration,
     /// How large a partition may grow before its oldest batches go; without it, there is no limit.
     pub retention_bytes: Option<ByteSize>,
     /// The largest batch.
+    #[serde(deserialize_with = "message_bytes_max")]
     pub message_bytes_max: ByteSize,
 }
 
@@ -175,8 +224,10 @@ pub struct GroupsConfig {
     /// How long a group without members keeps its offsets.
     pub offsets_retention: HumanDuration,
     /// How many groups there may be; a member of one more is refused.
+    #[serde(deserialize_with = "at_least_one")]
     pub groups_max: usize,
     /// How many members a group may have.
+    #[serde(deserialize_with = "at_least_one")]
     pub members_max: usize,
 }
 
@@ -249,5 +300,37 @@ mod tests {
         said.kafka.advertised = None;
         said.topics.retention_bytes = None;
         assert_eq!(format!("{said:#?}"), format!("{default:#?}"));
+    }
+
+    #[test]
+    fn what_cannot_work_is_refused_with_its_line() {
+        let cases = [
+            ("data_dir = ''", "collector.toml:1", "it is empty"),
+            ("data_dir = 'x'\nnode_id = -4", "collector.toml:2", "between 0 and"),
+            (
+                "data_dir = 'x'\n[kafka]\nconnections_max = 0",
+                "collector.toml:3",
+                "0 is not between 1 and",
+            ),
+            (
+                "data_dir = 'x'\n[topics]\npartitions = 20000",
+                "collector.toml:3",
+                "between 1 and 10000",
+            ),
+            (
+                "data_dir = 'x'\n[topics]\nmessage_bytes_max = '8MiB'",
+                "collector.toml:3",
+                "8MiB is not between 1KiB and 4MiB",
+            ),
+        ];
+        for (text, place, expected) in cases {
+            let parsed = tailrace_shared::config::parse::<CollectorConfig>(
+                Path::new("collector.toml"),
+                text.as_bytes(),
+                &|_| None,
+            );
+            let error = parsed.unwrap_err().to_string();
+            assert!(error.contains(place) && error.contains(expected), "{error}");
+        }
     }
 }

@@ -9,7 +9,7 @@ use mimalloc::MiMalloc;
 use tailrace_collector::config::CollectorConfig;
 use tailrace_collector::server::{self, Collector};
 use tailrace_shared::config;
-use tailrace_shared::service::{self, Progress};
+use tailrace_shared::service::{self, Progress, explain};
 use tailrace_shared::telemetry::logging;
 
 const EXAMPLES: &str = "\
@@ -56,7 +56,7 @@ fn main() -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("tailrace-collector: {error:#}");
+            eprintln!("tailrace-collector: {}", explain(error.as_ref()));
             ExitCode::FAILURE
         }
     }

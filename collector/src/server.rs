@@ -34,13 +34,19 @@ const RECOVERY: &str = "recovery";
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// The Kafka port.
-    #[error("cannot listen for Kafka on {address}: {source}; change kafka.listen, or stop what uses the port")]
+    #[error("cannot listen for Kafka on {address}: {source}; {}", address.remedy(source))]
     Kafka {
         /// As configured.
         address: ListenAddr,
         /// What the operating system said.
         source: io::Error,
     },
+    /// Clients would be sent to an address that only says "all of mine".
+    #[error(
+        "kafka.listen is {0}, where clients cannot be sent; set kafka.advertised to the name under which they reach \
+         this machine, for example advertised = \"logs.example.org:9092\""
+    )]
+    NothingAdvertised(ListenAddr),
     /// The operator's port.
     #[error(transparent)]
     Http(#[from] BindError),
@@ -94,7 +100,12 @@ pub fn check(config: &CollectorConfig) -> Result<(), StartError> {
     config.topics.as_topic_config()?;
     let mut options = WalOptions::new(PathBuf::new(), Arc::new(RealDisk), Arc::new(SystemClock::new()));
     set_sizes(&mut options, &config.wal);
-    options.check().map_err(StartError::Wal)
+    options.check().map_err(StartError::Wal)?;
+    let kafka = &config.kafka;
+    match kafka.advertised.as_ref().unwrap_or(&kafka.listen) {
+        advertised if advertised.is_unspecified() => Err(StartError::NothingAdvertised(advertised.clone())),
+        _ => Ok(()),
+    }
 }
 
 impl Collector {
@@ -188,18 +199,18 @@ fn kafka_error(config: &CollectorConfig, source: io::Error) -> StartError {
 
 async fn bind_kafka(config: &CollectorConfig, memory: MemoryBudget) -> Result<Listener, StartError> {
     let kafka = &config.kafka;
-    if !kafka.listen.is_loopback() {
-        tracing::warn!(address = %kafka.listen, "the Kafka port is open to the network without authentication");
-    }
     let options = ListenerOptions {
         connections_max: kafka.connections_max,
         request_bytes_max: kafka.request_bytes_max.as_usize(),
         idle: kafka.idle_timeout.0,
         stall: kafka.stall_timeout.0,
     };
-    Listener::bind(&kafka.listen, options, memory)
-        .await
-        .map_err(|source| kafka_error(config, source))
+    let bound = Listener::bind(&kafka.listen, options, memory).await;
+    let listener = bound.map_err(|source| kafka_error(config, source))?;
+    if !kafka.listen.is_loopback() {
+        tracing::warn!(address = %kafka.listen, "the Kafka port is open to the network without authentication");
+    }
+    Ok(listener)
 }
 
 fn broker_options(

@@ -39,3 +39,34 @@ pub fn asked_to_stop() -> io::Result<impl Future<Output = ()>> {
         }
     })
 }
+
+/// An error and its causes in one line, without those that the text before has said already.
+#[must_use]
+pub fn explain(error: &(dyn std::error::Error + 'static)) -> String {
+    let causes = std::iter::successors(error.source(), |cause| cause.source());
+    causes.fold(error.to_string(), |said, cause| match cause.to_string() {
+        cause if said.contains(&cause) => said,
+        cause => format!("{said}: {cause}"),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, thiserror::Error)]
+    enum Failure {
+        #[error("cannot listen ({0}); stop what uses the port")]
+        Said(#[source] io::Error),
+        #[error("cannot listen")]
+        Unsaid(#[source] io::Error),
+    }
+
+    #[test]
+    fn a_cause_is_told_once() {
+        let in_use = || io::Error::other("address in use");
+        let said = explain(&Failure::Said(in_use()));
+        assert_eq!(said, "cannot listen (address in use); stop what uses the port");
+        assert_eq!(explain(&Failure::Unsaid(in_use())), "cannot listen: address in use");
+    }
+}

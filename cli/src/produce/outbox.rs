@@ -147,7 +147,7 @@ impl Outbox {
 fn with_remedy(error: ClientError) -> anyhow::Error {
     let remedy = match error.code() {
         Some(ErrorCode::MessageTooLarge | ErrorCode::RecordListTooLarge) => {
-            "a line is longer than the topic takes; raise its setting max.message.bytes"
+            "a line is longer than the topic takes; raise it with `tailrace topics alter TOPIC --config max.message.bytes=…`"
         }
         _ => return error.into(),
     };

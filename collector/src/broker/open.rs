@@ -69,7 +69,14 @@ impl Broker {
         let from = newest.as_ref().map(|checkpoint| checkpoint.position);
         let replay = Replay::of(Arc::clone(&view), newest);
         let (wal, report, replay) = replay.run(options.wal, incarnation, from).await?;
-        tracing::info!(incarnation, ?report, "recovered the WAL");
+        let (frames, bytes) = (report.frames, report.payload_bytes);
+        match &report.end {
+            Some(end) => {
+                let end = format_args!("{} byte {}", end.path.display(), end.offset);
+                tracing::info!(incarnation, frames, bytes, %end, "recovered the WAL");
+            }
+            None => tracing::info!(incarnation, "a new WAL"),
+        }
         let engine = Arc::new(Engine {
             wal,
             segments: SegmentReader::new(Arc::clone(&options.store), options.reader),

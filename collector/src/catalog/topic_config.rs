@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use tailrace_shared::config::suggest;
 
 mod table;
 
@@ -188,7 +189,10 @@ fn check(name: &str, value: Option<&str>) -> Result<(), InvalidConfig> {
         value: value.unwrap_or_default().to_owned(),
         reason,
     };
-    let key = lookup(name).ok_or_else(|| refuse("no such topic config".to_owned()))?;
+    let key = lookup(name).ok_or_else(|| {
+        let names: Vec<_> = KEYS.iter().map(|key| key.name).collect();
+        refuse(format!("no such topic config; {}", suggest(name, &names, "there are")))
+    })?;
     match value {
         Some(value) => key.rule.check(value.trim()).map_err(refuse),
         None => Ok(()),

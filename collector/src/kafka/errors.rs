@@ -4,7 +4,8 @@ use bytestring::ByteString;
 use tailrace_shared::kafka::ErrorCode;
 use tailrace_shared::record::{BatchError, BatchErrorKind};
 
-use crate::catalog::{CatalogError, CreateTopicError, DeleteTopicError, GrowTopicError};
+use crate::catalog::topic_config::InvalidConfig;
+use crate::catalog::{AlterTopicError, CatalogError, CreateTopicError, DeleteTopicError, GrowTopicError};
 use crate::group::GroupError;
 use crate::partition::{AppendError, ReadError, SequenceError};
 use crate::wal::ReserveError;
@@ -122,6 +123,22 @@ impl ToErrorCode for DeleteTopicError {
     fn code(&self) -> ErrorCode {
         match self {
             Self::Unknown(_) => ErrorCode::UnknownTopicOrPartition,
+            Self::Catalog(error) => error.code(),
+        }
+    }
+}
+
+impl ToErrorCode for InvalidConfig {
+    fn code(&self) -> ErrorCode {
+        ErrorCode::InvalidConfig
+    }
+}
+
+impl ToErrorCode for AlterTopicError {
+    fn code(&self) -> ErrorCode {
+        match self {
+            Self::Unknown(_) => ErrorCode::UnknownTopicOrPartition,
+            Self::InvalidConfig(error) => error.code(),
             Self::Catalog(error) => error.code(),
         }
     }

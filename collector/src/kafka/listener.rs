@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use tailrace_shared::config::ListenAddr;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -84,20 +84,18 @@ impl Listener {
         let places = Arc::new(Semaphore::new(self.options.connections_max));
         let connections = TaskTracker::new();
         loop {
-            let Ok(place) = Arc::clone(&places).acquire_owned().await else {
-                break;
-            };
-            let (stream, peer) = tokio::select! {
+            let (place, accepted) = tokio::select! {
                 () = stop.cancelled() => break,
-                accepted = self.socket.accept() => match accepted {
-                    Ok(accepted) => accepted,
-                    Err(error) => {
-                        // Most often too many open files: accepting again at once would only spin.
-                        tracing::warn!(%error, "cannot accept a connection");
-                        tokio::time::sleep(Duration::from_millis(100)).await;
-                        continue;
-                    }
-                },
+                next = self.next(&places) => next,
+            };
+            let (stream, peer) = match accepted {
+                Ok(accepted) => accepted,
+                Err(error) => {
+                    // Most often too many open files: accepting again at once would only spin.
+                    tracing::warn!(%error, "cannot accept a connection");
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                    continue;
+                }
             };
             let served = self.serve(Arc::clone(&context), stream, peer);
             let (open, stop, metrics) = (Arc::clone(&self.open), stop.clone(), Arc::clone(&context.metrics));
@@ -113,6 +111,16 @@ impl Listener {
         }
         connections.close();
         connections.wait().await;
+    }
+
+    /// The next connection, once there is a place for it.
+    async fn next(
+        &self,
+        places: &Arc<Semaphore>,
+    ) -> (Option<OwnedSemaphorePermit>, io::Result<(TcpStream, SocketAddr)>) {
+        // The semaphore is never closed.
+        let place = Arc::clone(places).acquire_owned().await.ok();
+        (place, self.socket.accept().await)
     }
 
     fn serve(

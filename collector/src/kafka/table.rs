@@ -104,8 +104,10 @@ api_table! {
     InitProducerId 0..=6 => handlers::init_producer_id::init_producer_id;
     OffsetForLeaderEpoch 2..=4 => handlers::offset_for_leader_epoch::offset_for_leader_epoch;
     DescribeConfigs 1..=4 => handlers::describe_configs::describe_configs;
+    AlterConfigs 0..=2 => handlers::alter_configs::alter_configs;
     CreatePartitions 0..=3 => handlers::create_partitions::create_partitions;
     DeleteGroups 0..=2 => handlers::delete_groups::delete_groups;
+    IncrementalAlterConfigs 0..=1 => handlers::incremental_alter_configs::incremental_alter_configs;
     DescribeCluster 0..=2 => handlers::describe_cluster::describe_cluster;
     DescribeProducers 0..=0 => handlers::describe_producers::describe_producers;
 }

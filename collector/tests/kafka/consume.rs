@@ -131,14 +131,15 @@ async fn limits_are_kept_but_for_one_batch() {
 async fn slow_reader_of_much_leaves_others_with_less_and_gives_it_back() {
     const MIB: usize = 1 << 20;
     let server = Server::start_with(|config| config.kafka.fetch_memory = ByteSize::mib(16)).await;
-    let (mut slow, _) = server.with_topic("logs").await;
+    let (mut producer, _) = server.with_topic("logs").await;
     for _ in 0..15 {
-        slow.produce("logs", 0, batch(&[&vec![7; MIB]])).await;
+        producer.produce("logs", 0, batch(&[&vec![7; MIB]])).await;
     }
     let mut all = waiting(fetch_request("logs", 0, 0), 1, 100);
     all.max_bytes = i32::MAX;
     all.topics[0].partitions[0].partition_max_bytes = i32::MAX;
     let len = |answer: FetchResponse| answer.responses[0].partitions[0].records.as_ref().unwrap().len() / MIB;
+    let mut slow = server.narrow_client().await;
     let asked = slow.send(&all, 12).await;
     slow.socket.readable().await.unwrap();
 

@@ -17,7 +17,7 @@ use tailrace_shared::kafka::{ErrorCode, Request};
 use tailrace_shared::record::{BatchBuilder, Compression, RecordHeaders, restamp};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::runtime::{Builder, Runtime};
 use uuid::Uuid;
 
@@ -57,12 +57,14 @@ impl Server {
     }
 
     pub(crate) async fn client(&self) -> Client {
-        let socket = TcpStream::connect(self.addr).await.unwrap();
-        socket.set_nodelay(true).unwrap();
-        Client {
-            socket,
-            correlation_id: 0,
-        }
+        Client::on(TcpStream::connect(self.addr).await.unwrap())
+    }
+
+    /// A client whose socket holds little that was not read yet.
+    pub(crate) async fn narrow_client(&self) -> Client {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.set_recv_buffer_size(64 << 10).unwrap();
+        Client::on(socket.connect(self.addr).await.unwrap())
     }
 
     /// A client, and a topic of two partitions.
@@ -93,6 +95,14 @@ pub(crate) struct Client {
 }
 
 impl Client {
+    fn on(socket: TcpStream) -> Self {
+        socket.set_nodelay(true).unwrap();
+        Self {
+            socket,
+            correlation_id: 0,
+        }
+    }
+
     /// Sends a request and reads its answer; the test fails if the connection is closed instead.
     pub(crate) async fn ask<R: Request>(&mut self, request: &R, version: i16) -> R::Response {
         let correlation_id = self.send(request, version).await;

@@ -62,7 +62,9 @@ fn complaint(message: &str) -> Complaint<'_> {
     }
 }
 
-fn suggest(given: &str, valid: &[&str], what: &str) -> String {
+/// What to write instead of a word that is not valid: the nearest that is, or all of them behind `what`.
+#[must_use]
+pub fn suggest(given: &str, valid: &[&str], what: &str) -> String {
     if valid.is_empty() {
         return "there are no keys here; remove it".to_owned();
     }

@@ -23,7 +23,8 @@ mod tests;
 mod values;
 
 pub use error::{ConfigError, Position};
-pub use values::{ByteSize, HumanDuration, ListenAddr, ParseValueError, Secret};
+pub use explain::suggest;
+pub use values::{ByteSize, HumanDuration, ListenAddr, ParseValueError, Secret, within};
 
 use document::Document;
 use error::Problem;

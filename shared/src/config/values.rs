@@ -1,7 +1,9 @@
 //! Types for values that people write with a unit, or that must not be shown.
 
 use std::fmt;
+use std::io;
 use std::net::IpAddr;
+use std::ops::RangeInclusive;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -136,6 +138,22 @@ impl ListenAddr {
         }
     }
 
+    /// Whether it stands for all addresses of the machine, so that nobody can connect *to* it.
+    #[must_use]
+    pub fn is_unspecified(&self) -> bool {
+        self.host.parse::<IpAddr>().is_ok_and(|ip| ip.is_unspecified())
+    }
+
+    /// What to do when it cannot be listened on.
+    #[must_use]
+    pub fn remedy(&self, failure: &io::Error) -> &'static str {
+        match failure.kind() {
+            io::ErrorKind::AddrInUse => "choose another port, or stop what uses this one",
+            io::ErrorKind::PermissionDenied => "ports below 1024 need CAP_NET_BIND_SERVICE: choose a higher one",
+            _ => "write an address of this machine, such as 127.0.0.1, or 0.0.0.0 for all",
+        }
+    }
+
     /// Whether only this machine can connect.
     #[must_use]
     pub fn is_loopback(&self) -> bool {
@@ -212,6 +230,23 @@ impl<'de> Deserialize<'de> for Secret {
             Ok(Self(secret))
         }
     }
+}
+
+/// For `deserialize_with`: a value between two others, which an error names.
+///
+/// # Errors
+/// When it is not of that type, or outside.
+pub fn within<'de, D, T>(deserializer: D, range: RangeInclusive<T>) -> Result<T, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de> + PartialOrd + fmt::Display,
+{
+    let value = T::deserialize(deserializer)?;
+    if range.contains(&value) {
+        return Ok(value);
+    }
+    let (least, most) = (range.start(), range.end());
+    Err(de::Error::custom(format!("{value} is not between {least} and {most}")))
 }
 
 /// Reads a value from its string, and a number from an integer where that has a meaning.

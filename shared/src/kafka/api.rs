@@ -102,9 +102,11 @@ macro_rules! for_each_kafka_api {
             InitProducerId = 22, InitProducerIdRequest, InitProducerIdResponse;
             OffsetForLeaderEpoch = 23, OffsetForLeaderEpochRequest, OffsetForLeaderEpochResponse;
             DescribeConfigs = 32, DescribeConfigsRequest, DescribeConfigsResponse;
+            AlterConfigs = 33, AlterConfigsRequest, AlterConfigsResponse;
             SaslAuthenticate = 36, SaslAuthenticateRequest, SaslAuthenticateResponse;
             CreatePartitions = 37, CreatePartitionsRequest, CreatePartitionsResponse;
             DeleteGroups = 42, DeleteGroupsRequest, DeleteGroupsResponse;
+            IncrementalAlterConfigs = 44, IncrementalAlterConfigsRequest, IncrementalAlterConfigsResponse;
             DescribeCluster = 60, DescribeClusterRequest, DescribeClusterResponse;
             DescribeProducers = 61, DescribeProducersRequest, DescribeProducersResponse;
         }

@@ -58,7 +58,7 @@ impl Default for Limits {
 
 /// The address could not be listened on.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot listen for HTTP on {address}: {source}; change `http.listen`, or stop what uses the address")]
+#[error("cannot listen for HTTP on {address}: {source}; {}", address.remedy(source))]
 pub struct BindError {
     address: ListenAddr,
     source: io::Error,

@@ -72,6 +72,19 @@ impl<'de> Deserialize<'de> for Filter {
 }
 
 fn parse(filter: &str) -> Result<EnvFilter, LoggingError> {
+    // A word alone that is no level would be taken for the name of a module whose every line is wanted, and no other.
+    let levels = ["off", "error", "warn", "info", "debug", "trace"];
+    let is_level = |word: &str| levels.iter().any(|level| word.eq_ignore_ascii_case(level));
+    let words = filter.split(',').map(str::trim);
+    if let Some(word) = words
+        .filter(|word| !word.contains(['=', ':', '[']))
+        .find(|word| !is_level(word))
+    {
+        return Err(LoggingError::BadFilter {
+            filter: filter.to_owned(),
+            reason: format!("`{word}` is none of {}", levels.join(", ")),
+        });
+    }
     EnvFilter::builder()
         .parse(filter)
         .map_err(|error| LoggingError::BadFilter {
@@ -110,6 +123,9 @@ mod tests {
         let config = read("level = 'warn,tailrace_agent=trace'\nformat = 'json'").unwrap();
         assert_eq!(config.format, Format::Json);
         assert_eq!(config.level, "warn,tailrace_agent=trace".parse().unwrap());
+        assert!(read("level = 'WARN,tailrace_agent=trace'").is_ok());
+        let error = read("level = 'loud'").unwrap_err().to_string();
+        assert!(error.contains("`loud` is none of off, error, warn"), "{error}");
         let error = read("level = 'a=b=c'").unwrap_err();
         assert_eq!((error.key.as_str(), error.position.unwrap().column), ("level", 9));
         assert_eq!(

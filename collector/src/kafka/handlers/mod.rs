@@ -1,6 +1,8 @@
 //! One file per API. Each opens with its versions, what it does, and what it leaves out.
 
+pub(super) mod alter_configs;
 pub(super) mod api_versions;
+mod config_edit;
 pub(super) mod create_partitions;
 pub(super) mod create_topics;
 pub(super) mod delete_groups;
@@ -12,6 +14,7 @@ pub(super) mod describe_producers;
 pub(super) mod fetch;
 pub(super) mod find_coordinator;
 pub(super) mod heartbeat;
+pub(super) mod incremental_alter_configs;
 pub(super) mod init_producer_id;
 pub(super) mod join_group;
 pub(super) mod leave_group;
