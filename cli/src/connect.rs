@@ -80,6 +80,9 @@ pub(crate) async fn topic(cluster: &Cluster, name: &ByteString, missing: Missing
         Ok(Some(topic)) => Ok(topic),
         Ok(None) => Err(no_such_topic(name)),
         Err(error) if is_unknown_topic(&error) => Err(no_such_topic(name)),
+        Err(error) if error.code() == Some(ErrorCode::InvalidTopicException) => Err(anyhow!(
+            "`{name}` is no name of a topic: write letters, digits, `.`, `_` and `-`, at most 249 of them"
+        )),
         Err(error) => Err(error.into()),
     }
 }

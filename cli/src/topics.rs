@@ -197,6 +197,7 @@ pub(crate) async fn run(args: TopicsArgs) -> Result<()> {
             report(&name, "altered", args.output)
         }
         Command::Delete { name, yes } => {
+            connect::topic(&cluster, &name.clone().into(), MissingTopic::Fail).await?;
             if !yes && !confirm(&format!("Delete topic {name} and all that is in it?"))? {
                 return Err(anyhow!("topic {name} was left as it is"));
             }

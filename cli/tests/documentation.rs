@@ -1,4 +1,5 @@
-//! What the documents say is so: every metric is in docs/OPERATIONS.md, and alerts use only metrics that exist.
+//! What the documents say is so: every metric is in docs/OPERATIONS.md, alerts use only metrics that exist, and the files
+//! that docs/ARCHITECTURE.md points to are there.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic, its helpers too")]
 
@@ -50,4 +51,22 @@ fn guide_and_alerts_name_only_metrics_that_exist() {
             .collect();
         assert!(unknown.is_empty(), "{path} names {unknown:?}");
     }
+}
+
+#[test]
+fn files_that_the_architecture_points_to_are_there() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let sources = ["", "agent/src", "collector/src", "shared/src", "cli/src"];
+    let text = read("docs/ARCHITECTURE.md");
+    let quoted = text.split('`').skip(1).step_by(2);
+    let paths = quoted.filter(|quoted| !quoted.starts_with('/') && !quoted.contains([' ', '{', '<', ':']));
+    let paths: Vec<_> = paths
+        .filter(|path| path.contains('/') || path.ends_with(".rs"))
+        .collect();
+    assert!(paths.len() > 40, "{paths:?}");
+    let missing: Vec<_> = paths
+        .into_iter()
+        .filter(|path| !sources.iter().any(|source| root.join(source).join(path).exists()))
+        .collect();
+    assert!(missing.is_empty(), "docs/ARCHITECTURE.md points to {missing:?}");
 }

@@ -4,6 +4,8 @@ import pytest
 from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import (
     AdminClient,
+    AlterConfigOpType,
+    ConfigEntry,
     ConfigResource,
     NewPartitions,
     NewTopic,
@@ -122,3 +124,33 @@ def test_the_cluster_describes_itself(admin: AdminClient, collector: Collector) 
     cluster = admin.describe_cluster().result(30)
     assert [f"{node.host}:{node.port}" for node in cluster.nodes] == [collector.bootstrap]
     assert cluster.cluster_id
+
+
+def test_topics_are_configured_while_they_are_used(admin: AdminClient, collector: Collector) -> None:
+    create(admin, "logs")
+
+    def altered(*entries: tuple[str, str | None, AlterConfigOpType]) -> None:
+        changes = [ConfigEntry(key, value, incremental_operation=operation) for key, value, operation in entries]
+        resource = ConfigResource(ResourceType.TOPIC, "logs", incremental_configs=changes)
+        admin.incremental_alter_configs([resource])[resource].result(30)
+
+    def in_force(key: str) -> str:
+        resource = ConfigResource(ResourceType.TOPIC, "logs")
+        return admin.describe_configs([resource])[resource].result(30)[key].value
+
+    altered(("max.message.bytes", "2000", AlterConfigOpType.SET), ("retention.ms", "-1", AlterConfigOpType.SET))
+    assert (in_force("max.message.bytes"), in_force("retention.ms")) == ("2000", "-1")
+    refusals = []
+    producer = Producer({"bootstrap.servers": collector.bootstrap, "log_level": 2})
+    producer.produce("logs", b"x" * 3000, on_delivery=lambda error, _: refusals.append(error))
+    assert producer.flush(60) == 0
+    assert refusals[0].name() == "MSG_SIZE_TOO_LARGE"
+    with pytest.raises(KafkaException) as unknown:
+        altered(("retention.m", "5", AlterConfigOpType.SET))
+    assert error_name(unknown) == "INVALID_CONFIG"
+    assert "did you mean `retention.ms`" in str(unknown.value)
+
+    altered(("max.message.bytes", None, AlterConfigOpType.DELETE))
+    collector.kill()
+    collector.start().wait_ready()
+    assert (in_force("max.message.bytes"), in_force("retention.ms")) == ("2097152", "-1")

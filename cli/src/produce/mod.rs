@@ -34,7 +34,8 @@ Examples:
 
 Lines without a key go to one partition, chosen anew by each run, so they stay
 in order. Lines with a key go where every Kafka client sends that key. What a
-lost connection makes us send twice, the broker drops.
+lost connection makes us send twice, the broker drops. A line is sent as it is
+but for its newline: a carriage return before it stays.
 
 Ends with the number of records and their offsets on stderr, and with exit code
 1 if any of them was not acknowledged. If the topic does not exist, the broker
@@ -86,10 +87,12 @@ async fn open(file: Option<PathBuf>) -> Result<Box<dyn AsyncRead + Unpin>> {
     match file.filter(|path| path.as_os_str() != "-") {
         None => Ok(Box::new(tokio::io::stdin())),
         Some(path) => {
-            let file = tokio::fs::File::open(&path).await;
-            Ok(Box::new(
-                file.with_context(|| format!("cannot read {}", path.display()))?,
-            ))
+            let cannot = || format!("cannot read {}", path.display());
+            let file = tokio::fs::File::open(&path).await.with_context(cannot)?;
+            if file.metadata().await.with_context(cannot)?.is_dir() {
+                bail!("{}: it is a directory", cannot());
+            }
+            Ok(Box::new(file))
         }
     }
 }
