@@ -32,7 +32,7 @@ use crate::discover::{Pattern, PatternError, Selection, exclusions};
 use crate::position::checksum;
 use crate::reader::{self, Input, Reader, Settings};
 use crate::spool::{OpenError, Opened, Recovered, Spool, SpoolOptions};
-use crate::status::{self, DeliveryMetrics, FileStatus, FilesQuery, ReadMetrics};
+use crate::status::{self, DeliveryMetrics, FileStatus, FilesQuery, ReadMetrics, TOPIC_LABEL};
 use crate::stretch::{QUEUE_DEPTH, Stretch};
 use crate::tail::Limits;
 use crate::watch::{Signal, Watch};
@@ -135,6 +135,10 @@ impl Agent {
         ProcessMetrics::export(&mut exporter)?;
         let read_metrics = ReadMetrics::register(exporter.registry())?;
         let delivery_metrics = DeliveryMetrics::register(exporter.registry())?;
+        for files in &config.files {
+            read_metrics.start_at_zero(TOPIC_LABEL, files.topic.as_str());
+            delivery_metrics.start_at_zero(TOPIC_LABEL, files.topic.as_str());
+        }
         let server = match seams.http {
             true => Some(Server::bind(&config.http.listen, HttpLimits::default()).await?),
             false => None,

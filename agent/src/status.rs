@@ -14,6 +14,9 @@ use crate::deliver::DeliverStats;
 use crate::spool::SpoolStats;
 use crate::watch::Signal;
 
+/// What is counted by topic has this label.
+pub const TOPIC_LABEL: &str = "topic";
+
 tailrace_shared::metrics! {
     /// What the reading side counts.
     pub struct ReadMetrics {
