@@ -31,7 +31,7 @@ use crate::deliver::{Brokers, Deliver, DeliverOptions, DeliverStats, KafkaBroker
 use crate::discover::{Pattern, PatternError, Selection, exclusions};
 use crate::position::checksum;
 use crate::reader::{self, Input, Reader, Settings};
-use crate::spool::{OpenError, Opened, Recovered, Spool, SpoolOptions};
+use crate::spool::{OpenError, Opened, Recovered, Spool, SpoolOptions, SpoolStats};
 use crate::status::{self, DeliveryMetrics, FileStatus, FilesQuery, ReadMetrics, TOPIC_LABEL};
 use crate::stretch::{QUEUE_DEPTH, Stretch};
 use crate::tail::Limits;
@@ -41,7 +41,7 @@ use crate::watch::{Signal, Watch};
 const SPOOL_GRACE: Duration = Duration::from_secs(5);
 /// How long what was spooled may take to be acknowledged then. Together well below systemd's 90 seconds.
 const DELIVERY_GRACE: Duration = Duration::from_secs(10);
-/// How often `/readyz` learns of what is stuck.
+/// How often `/readyz` learns of what it waits for.
 const READINESS_EVERY: Duration = Duration::from_secs(1);
 /// File descriptors for all but followed files.
 const OTHER_DESCRIPTORS: u64 = 256;
@@ -173,7 +173,10 @@ impl Agent {
             let readiness = Readiness::default();
             tokio::spawn(watch_readiness(
                 readiness.clone(),
-                delivery.stats_source(),
+                {
+                    let (spool, delivery) = (Arc::clone(&spool), delivery.stats_source());
+                    move || (spool.stats(), delivery())
+                },
                 stop_http.subscribe(),
             ));
             let pages = router(Arc::new(exporter), readiness).merge(status::router(files.clone()));
@@ -292,13 +295,14 @@ fn export_delivery(exporter: &mut Exporter, metrics: DeliveryMetrics, spool: &Ar
 /// Until the HTTP server stops.
 async fn watch_readiness(
     readiness: Readiness,
-    stats: impl Fn() -> DeliverStats + Send,
+    stats: impl Fn() -> (SpoolStats, DeliverStats) + Send,
     stopped: watch::Receiver<bool>,
 ) {
     let stopped = until(stopped);
     tokio::pin!(stopped);
     loop {
-        status::show_readiness(&readiness, &stats());
+        let (spool, delivery) = stats();
+        status::show_readiness(&readiness, &spool, &delivery);
         tokio::select! {
             () = &mut stopped => return,
             () = tokio::time::sleep(READINESS_EVERY) => {}

@@ -80,7 +80,11 @@ async fn what_was_read_is_spooled_and_not_read_again_by_the_next_process() {
     assert!(metrics.contains("tailrace_agent_spool_file_bytes "), "{metrics}");
     let files = get(address, "/files").await;
     assert!(files.contains("\"position\":14"), "{files}");
-    assert!(get(address, "/readyz").await.starts_with("HTTP/1.1 200"));
+    let waits_for = get(address, "/readyz").await;
+    assert!(
+        waits_for.starts_with("HTTP/1.1 503") && waits_for.contains("\ncollector: cannot reach it"),
+        "{waits_for}"
+    );
     agent.stop().await;
 }
 
@@ -127,6 +131,12 @@ async fn when_the_spool_is_full_reading_waits_and_the_agent_still_stops() {
     let agent = start(&root).await;
     let address = agent.http_addr().unwrap();
     while !get(address, "/metrics").await.contains("tailrace_agent_spool_full 1\n") {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    while !get(address, "/readyz")
+        .await
+        .contains("\nreading: the spool takes no more: spool.max_bytes")
+    {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     let lag = agent.files().await[0].lag;
