@@ -31,7 +31,7 @@ use crate::deliver::{Brokers, Deliver, DeliverOptions, DeliverStats, KafkaBroker
 use crate::discover::{Pattern, PatternError, Selection, exclusions};
 use crate::position::checksum;
 use crate::reader::{self, Input, Reader, Settings};
-use crate::spool::{OpenError, Opened, Recovered, Spool, SpoolOptions, SpoolStats};
+use crate::spool::{OpenError, Opened, Recovered, Spool, SpoolStats};
 use crate::status::{self, DeliveryMetrics, FileStatus, FilesQuery, ReadMetrics, TOPIC_LABEL};
 use crate::stretch::{QUEUE_DEPTH, Stretch};
 use crate::tail::Limits;
@@ -129,6 +129,9 @@ impl Agent {
     /// Recovers the spool, and starts to read and to deliver. No broker needs to be there yet.
     pub async fn start(config: &AgentConfig, seams: Seams) -> Result<Self, StartError> {
         let inputs = inputs(config)?;
+        for doubt in doubts(config) {
+            tracing::warn!("{doubt}");
+        }
         let signal = Signal::default();
         let (files, questions) = FilesQuery::channel(signal.clone());
         let mut exporter = Exporter::default();
@@ -325,10 +328,7 @@ fn start_reader(reader: Reader, failed: FailureSender) -> io::Result<()> {
 }
 
 async fn open_spool(config: &AgentConfig, seams: &Seams) -> Result<(Opened, Recovered), StartError> {
-    let options = SpoolOptions {
-        max_bytes: config.spool.max_bytes.0,
-        file_bytes: config.spool.file_bytes.0,
-    };
+    let options = config.spool.options();
     let (disk, data_dir) = (Arc::clone(&seams.disk), config.data_dir.clone());
     let open = move || Spool::open(disk, &data_dir, &options);
     let (opened, recovered) = match tokio::task::spawn_blocking(open).await {
@@ -382,6 +382,23 @@ fn descriptors_for_files() -> usize {
         Some(limit) => usize::try_from(limit.saturating_sub(OTHER_DESCRIPTORS).max(16)).unwrap_or(usize::MAX),
         None => usize::MAX,
     }
+}
+
+/// What of a configuration works, and is hardly meant, at this moment. `check` fails for it; a start only says it, because
+/// what is a directory now may be a file later.
+#[must_use]
+pub fn doubts(config: &AgentConfig) -> Vec<String> {
+    let included = config.files.iter().flat_map(|files| &files.include);
+    let directories = included.filter(|glob| Path::new(glob.as_str()).is_dir());
+    let doubt = |glob: &crate::config::Glob| {
+        let all = Path::new(glob.as_str()).join("*.log");
+        format!(
+            "files.include = \"{}\" is a directory, and nothing in it is followed; did you mean \"{}\"?",
+            glob.as_str(),
+            all.display()
+        )
+    };
+    directories.map(doubt).collect()
 }
 
 /// The inputs of a configuration, its globs compiled.
