@@ -49,6 +49,11 @@ impl TryFrom<String> for TopicName {
 pub struct Glob(String);
 
 impl Glob {
+    /// The pattern that matches this path and no other.
+    pub fn literal(path: &str) -> Result<Self, String> {
+        Self::try_from(globset::escape(path))
+    }
+
     /// As it was written.
     #[must_use]
     pub fn as_str(&self) -> &str {
