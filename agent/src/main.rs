@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use clap::{Args, Parser, Subcommand};
 use mimalloc::MiMalloc;
 use tailrace_agent::config::AgentConfig;
@@ -68,6 +68,10 @@ fn main() -> ExitCode {
 fn check(file: &ConfigFile) -> anyhow::Result<()> {
     let config = AgentConfig::load(&file.config)?;
     pipeline::inputs(&config)?;
+    let doubts = pipeline::doubts(&config);
+    if !doubts.is_empty() {
+        bail!("{}: {}", file.config.display(), doubts.join("\n"));
+    }
     println!("{}: ok", file.config.display());
     Ok(())
 }

@@ -31,8 +31,8 @@ use crate::deliver::{Brokers, Deliver, DeliverOptions, DeliverStats, KafkaBroker
 use crate::discover::{Pattern, PatternError, Selection, exclusions};
 use crate::position::checksum;
 use crate::reader::{self, Input, Reader, Settings};
-use crate::spool::{OpenError, Opened, Recovered, Spool, SpoolOptions};
-use crate::status::{self, DeliveryMetrics, FileStatus, FilesQuery, ReadMetrics};
+use crate::spool::{OpenError, Opened, Recovered, Spool, SpoolStats};
+use crate::status::{self, DeliveryMetrics, FileStatus, FilesQuery, ReadMetrics, TOPIC_LABEL};
 use crate::stretch::{QUEUE_DEPTH, Stretch};
 use crate::tail::Limits;
 use crate::watch::{Signal, Watch};
@@ -41,7 +41,7 @@ use crate::watch::{Signal, Watch};
 const SPOOL_GRACE: Duration = Duration::from_secs(5);
 /// How long what was spooled may take to be acknowledged then. Together well below systemd's 90 seconds.
 const DELIVERY_GRACE: Duration = Duration::from_secs(10);
-/// How often `/readyz` learns of what is stuck.
+/// How often `/readyz` learns of what it waits for.
 const READINESS_EVERY: Duration = Duration::from_secs(1);
 /// File descriptors for all but followed files.
 const OTHER_DESCRIPTORS: u64 = 256;
@@ -129,12 +129,19 @@ impl Agent {
     /// Recovers the spool, and starts to read and to deliver. No broker needs to be there yet.
     pub async fn start(config: &AgentConfig, seams: Seams) -> Result<Self, StartError> {
         let inputs = inputs(config)?;
+        for doubt in doubts(config) {
+            tracing::warn!("{doubt}");
+        }
         let signal = Signal::default();
         let (files, questions) = FilesQuery::channel(signal.clone());
         let mut exporter = Exporter::default();
         ProcessMetrics::export(&mut exporter)?;
         let read_metrics = ReadMetrics::register(exporter.registry())?;
         let delivery_metrics = DeliveryMetrics::register(exporter.registry())?;
+        for files in &config.files {
+            read_metrics.start_at_zero(TOPIC_LABEL, files.topic.as_str());
+            delivery_metrics.start_at_zero(TOPIC_LABEL, files.topic.as_str());
+        }
         let server = match seams.http {
             true => Some(Server::bind(&config.http.listen, HttpLimits::default()).await?),
             false => None,
@@ -169,7 +176,10 @@ impl Agent {
             let readiness = Readiness::default();
             tokio::spawn(watch_readiness(
                 readiness.clone(),
-                delivery.stats_source(),
+                {
+                    let (spool, delivery) = (Arc::clone(&spool), delivery.stats_source());
+                    move || (spool.stats(), delivery())
+                },
                 stop_http.subscribe(),
             ));
             let pages = router(Arc::new(exporter), readiness).merge(status::router(files.clone()));
@@ -288,13 +298,14 @@ fn export_delivery(exporter: &mut Exporter, metrics: DeliveryMetrics, spool: &Ar
 /// Until the HTTP server stops.
 async fn watch_readiness(
     readiness: Readiness,
-    stats: impl Fn() -> DeliverStats + Send,
+    stats: impl Fn() -> (SpoolStats, DeliverStats) + Send,
     stopped: watch::Receiver<bool>,
 ) {
     let stopped = until(stopped);
     tokio::pin!(stopped);
     loop {
-        status::show_readiness(&readiness, &stats());
+        let (spool, delivery) = stats();
+        status::show_readiness(&readiness, &spool, &delivery);
         tokio::select! {
             () = &mut stopped => return,
             () = tokio::time::sleep(READINESS_EVERY) => {}
@@ -317,10 +328,7 @@ fn start_reader(reader: Reader, failed: FailureSender) -> io::Result<()> {
 }
 
 async fn open_spool(config: &AgentConfig, seams: &Seams) -> Result<(Opened, Recovered), StartError> {
-    let options = SpoolOptions {
-        max_bytes: config.spool.max_bytes.0,
-        file_bytes: config.spool.file_bytes.0,
-    };
+    let options = config.spool.options();
     let (disk, data_dir) = (Arc::clone(&seams.disk), config.data_dir.clone());
     let open = move || Spool::open(disk, &data_dir, &options);
     let (opened, recovered) = match tokio::task::spawn_blocking(open).await {
@@ -374,6 +382,23 @@ fn descriptors_for_files() -> usize {
         Some(limit) => usize::try_from(limit.saturating_sub(OTHER_DESCRIPTORS).max(16)).unwrap_or(usize::MAX),
         None => usize::MAX,
     }
+}
+
+/// What of a configuration works, and is hardly meant, at this moment. `check` fails for it; a start only says it, because
+/// what is a directory now may be a file later.
+#[must_use]
+pub fn doubts(config: &AgentConfig) -> Vec<String> {
+    let included = config.files.iter().flat_map(|files| &files.include);
+    let directories = included.filter(|glob| Path::new(glob.as_str()).is_dir());
+    let doubt = |glob: &crate::config::Glob| {
+        let all = Path::new(glob.as_str()).join("*.log");
+        format!(
+            "files.include = \"{}\" is a directory, and nothing in it is followed; did you mean \"{}\"?",
+            glob.as_str(),
+            all.display()
+        )
+    };
+    directories.map(doubt).collect()
 }
 
 /// The inputs of a configuration, its globs compiled.

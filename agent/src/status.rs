@@ -1,6 +1,7 @@
 //! What the operator sees: metrics and the state of each file.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -10,9 +11,12 @@ use serde::Serialize;
 use tailrace_shared::telemetry::Readiness;
 use tokio::sync::{mpsc, oneshot};
 
-use crate::deliver::DeliverStats;
-use crate::spool::SpoolStats;
+use crate::deliver::{DeliverStats, STUCK_AFTER};
+use crate::spool::{FullReason, SpoolStats};
 use crate::watch::Signal;
+
+/// What is counted by topic has this label.
+pub const TOPIC_LABEL: &str = "topic";
 
 tailrace_shared::metrics! {
     /// What the reading side counts.
@@ -44,7 +48,8 @@ tailrace_shared::metrics! {
         stuck_batches: Gauge["topic"] = "tailrace_agent_stuck_batches", "Batches in the spool that have not moved for half a minute; the agent's log says why.";
         batches_waiting: Gauge[] = "tailrace_agent_batches_waiting", "Batches in the spool that are not acknowledged.";
         oldest_unacknowledged_seconds: FloatGauge[] = "tailrace_agent_oldest_unacknowledged_seconds", "Age of the oldest batch that is not acknowledged, or 0.";
-        send_retries: Counter[] = "tailrace_agent_send_retries_total", "Attempts to send that failed and are made again.";
+        unreachable_seconds: FloatGauge[] = "tailrace_agent_unreachable_seconds", "How long no broker could be reached, or 0.";
+        send_retries: Counter[] = "tailrace_agent_send_retries_total", "Batches that were sent, not taken, and are sent again. While no broker can be reached none are sent.";
         records_possibly_doubled: Counter[] = "tailrace_agent_records_possibly_doubled_total", "Records sent again where nothing could tell whether they were in the log already.";
         batches_split: Counter[] = "tailrace_agent_batches_split_total", "Batches that were too large for their topic, and were sent in parts.";
         batches_dead_lettered: Counter[] = "tailrace_agent_batches_dead_lettered_total", "Batches that no broker would take, put into the dead-letter directory.";
@@ -75,6 +80,8 @@ impl DeliveryMetrics {
         self.batches_waiting.with([]).set(whole(delivery.batches_waiting));
         let oldest = delivery.oldest_unacked.unwrap_or_default();
         self.oldest_unacknowledged_seconds.with([]).set(oldest.as_secs_f64());
+        let outage = delivery.outage.as_ref().map_or(Duration::ZERO, |outage| outage.age);
+        self.unreachable_seconds.with([]).set(outage.as_secs_f64());
         for (topic, waiting) in &delivery.topics {
             let stuck = waiting.stuck.as_ref().map_or(0, |stuck| stuck.batches);
             self.topic_waiting_bytes.with([&**topic]).set(whole(waiting.bytes));
@@ -86,19 +93,51 @@ impl DeliveryMetrics {
     }
 }
 
-/// Not ready while topics are stuck: what keeps them is the answer of `/readyz`.
-pub fn show_readiness(readiness: &Readiness, delivery: &DeliverStats) {
-    let stuck = delivery.topics.iter().filter_map(|(topic, waiting)| {
+/// Ready is an agent that reads and delivers. One topic that is stuck beside others that are not is for metrics, alerts
+/// and the log: a rollout that waits for it would keep the others waiting too.
+pub fn show_readiness(readiness: &Readiness, spool: &SpoolStats, delivery: &DeliverStats) {
+    let parts = [
+        ("collector", collector_missing(delivery)),
+        ("delivery", delivery_stuck(delivery)),
+        ("reading", spool.full.map(reading_blocked)),
+    ];
+    for (part, missing) in parts {
+        match missing {
+            Some(reason) => readiness.wait(part, reason),
+            None => readiness.ready(part),
+        }
+    }
+}
+
+/// A collector that was there may be away for as long as a restart takes.
+fn collector_missing(delivery: &DeliverStats) -> Option<String> {
+    let outage = delivery.outage.as_ref()?;
+    let is_short = outage.was_reached && outage.age < STUCK_AFTER;
+    (!is_short).then(|| format!("cannot reach it for {} s: {}", outage.age.as_secs(), outage.reason))
+}
+
+/// Only if every topic that lines were read for is.
+fn delivery_stuck(delivery: &DeliverStats) -> Option<String> {
+    if delivery.outage.is_some() {
+        return None;
+    }
+    let stuck = delivery.topics.iter().map(|(topic, waiting)| {
         let stuck = waiting.stuck.as_ref()?;
         Some(format!(
             "{} batches of topic {topic} have not moved for a while: {}",
             stuck.batches, stuck.reason
         ))
     });
-    match stuck.collect::<Vec<_>>().join("; ") {
-        nothing if nothing.is_empty() => readiness.ready("delivery"),
-        stuck => readiness.wait("delivery", stuck),
-    }
+    let stuck: Vec<_> = stuck.collect::<Option<_>>()?;
+    (!stuck.is_empty()).then(|| stuck.join("; "))
+}
+
+fn reading_blocked(full: FullReason) -> String {
+    let reason = match full {
+        FullReason::Limit => "spool.max_bytes is used up by what is not acknowledged",
+        FullReason::DiskFull => "the disk has no room for it",
+    };
+    format!("the spool takes no more: {reason}")
 }
 
 /// What `/files` shows of a followed file.
@@ -162,12 +201,10 @@ pub fn router(query: FilesQuery) -> Router {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use tailrace_shared::telemetry::metrics::Exporter;
 
     use super::*;
-    use crate::deliver::{Stuck, WaitingTopic};
+    use crate::deliver::{Outage, Stuck, WaitingTopic};
 
     #[test]
     fn totals_become_counters_that_only_rise() {
@@ -223,7 +260,7 @@ mod tests {
                 ..DeliverStats::default()
             };
             metrics.show(&SpoolStats::default(), &delivery);
-            show_readiness(&readiness, &delivery);
+            show_readiness(&readiness, &SpoolStats::default(), &delivery);
             assert_eq!(readiness.missing(), missing);
             let text = exporter.render().unwrap();
             let expected = format!("tailrace_agent_stuck_batches{{topic=\"app\"}} {batches}\n");
@@ -231,6 +268,81 @@ mod tests {
             assert!(
                 text.contains("tailrace_agent_topic_waiting_bytes{topic=\"app\"} 400\n"),
                 "{text}"
+            );
+        }
+    }
+
+    /// What `/readyz` says of these.
+    fn waits_for(
+        full: Option<FullReason>,
+        outage: Option<Outage>,
+        topics: &[(&str, bool)],
+    ) -> Vec<(&'static str, String)> {
+        let spool = SpoolStats {
+            full,
+            ..SpoolStats::default()
+        };
+        let stuck = Stuck {
+            batches: 3,
+            bytes: 200,
+            age: Duration::from_secs(60),
+            reason: "no leader".to_owned().into(),
+        };
+        let topic = |(name, is_stuck): &(&str, bool)| {
+            let stuck = is_stuck.then(|| stuck.clone());
+            let waiting = WaitingTopic {
+                batches: 3,
+                bytes: 200,
+                stuck,
+            };
+            ((*name).into(), waiting)
+        };
+        let delivery = DeliverStats {
+            outage,
+            topics: topics.iter().map(topic).collect(),
+            ..DeliverStats::default()
+        };
+        let readiness = Readiness::default();
+        show_readiness(&readiness, &spool, &delivery);
+        readiness.missing()
+    }
+
+    #[test]
+    fn an_agent_is_ready_while_it_reads_and_can_deliver_something() {
+        let outage = |secs, was_reached| {
+            Some(Outage {
+                age: Duration::from_secs(secs),
+                reason: "refused".to_owned().into(),
+                was_reached,
+            })
+        };
+        assert_eq!(waits_for(None, None, &[]), []);
+        assert_eq!(waits_for(None, None, &[("a", true), ("b", false)]), []);
+        assert_eq!(waits_for(None, outage(5, true), &[("a", true)]), [], "a restart");
+        let cases = [
+            (None, outage(0, false), vec![], "collector", "refused"),
+            (
+                None,
+                outage(31, true),
+                vec![("a", true)],
+                "collector",
+                "for 31 s: refused",
+            ),
+            (Some(FullReason::Limit), None, vec![], "reading", "spool.max_bytes"),
+            (Some(FullReason::DiskFull), None, vec![], "reading", "no room"),
+            (
+                None,
+                None,
+                vec![("a", true), ("b", true)],
+                "delivery",
+                "topic b have not moved for a while: no leader",
+            ),
+        ];
+        for (full, outage, topics, part, reason) in cases {
+            let missing = waits_for(full, outage, &topics);
+            assert!(
+                matches!(&missing[..], [(named, said)] if *named == part && said.contains(reason)),
+                "{missing:?}"
             );
         }
     }

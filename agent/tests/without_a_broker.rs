@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use tailrace_agent::config::AgentConfig;
 use tailrace_agent::pipeline::{Agent, Seams, StartError};
-use tailrace_agent::status::FileStatus;
+use tailrace_agent::status::{DeliveryMetrics, FileStatus, ReadMetrics};
 
 /// Everything below `root` is followed; nobody listens on port 1.
 fn config(root: &Path) -> AgentConfig {
@@ -80,7 +80,28 @@ async fn what_was_read_is_spooled_and_not_read_again_by_the_next_process() {
     assert!(metrics.contains("tailrace_agent_spool_file_bytes "), "{metrics}");
     let files = get(address, "/files").await;
     assert!(files.contains("\"position\":14"), "{files}");
-    assert!(get(address, "/readyz").await.starts_with("HTTP/1.1 200"));
+    let waits_for = get(address, "/readyz").await;
+    assert!(
+        waits_for.starts_with("HTTP/1.1 503") && waits_for.contains("\ncollector: cannot reach it"),
+        "{waits_for}"
+    );
+    agent.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_metric_is_there_before_anything_is_counted() {
+    let dir = tempfile::tempdir().unwrap();
+    let agent = start(&dir.path().canonicalize().unwrap()).await;
+    let text = get(agent.http_addr().unwrap(), "/metrics").await;
+    for metric in ReadMetrics::DEFINITIONS.iter().chain(DeliveryMetrics::DEFINITIONS) {
+        let name = metric.name;
+        let series = match metric.labels {
+            [] => format!("\n{name} "),
+            ["topic"] => format!("\n{name}{{topic=\"t\"}} "),
+            labels => panic!("say here which values of {labels:?} {name} has at the start"),
+        };
+        assert!(text.contains(&series), "{series} in\n{text}");
+    }
     agent.stop().await;
 }
 
@@ -110,6 +131,12 @@ async fn when_the_spool_is_full_reading_waits_and_the_agent_still_stops() {
     let agent = start(&root).await;
     let address = agent.http_addr().unwrap();
     while !get(address, "/metrics").await.contains("tailrace_agent_spool_full 1\n") {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    while !get(address, "/readyz")
+        .await
+        .contains("\nreading: the spool takes no more: spool.max_bytes")
+    {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     let lag = agent.files().await[0].lag;

@@ -231,6 +231,32 @@ fn from_end_leaves_what_is_there_alone() {
 }
 
 #[test]
+fn files_that_are_spelled_out_are_followed_and_those_to_come_are_named() {
+    let site = Site::new();
+    fs::create_dir(site.path("other")).unwrap();
+    for name in ["log/a.log", "other/b.txt", "other/c[1].txt", "other/c1.txt"] {
+        site.append(name, "line\n");
+    }
+    let [b, c, none] =
+        ["../other/b.txt", "../other/c[1].txt", "../other/none.txt"].map(|name| site.path("log").join(name));
+    let given = [&b, &c, &none].map(|path| path.to_str().unwrap());
+    let up = site.up(&given);
+    up.wait_for(&[
+        &site.path("log/a.log"),
+        &site.path("other/b.txt"),
+        &site.path("other/c[1].txt"),
+    ]);
+    let said = wait_until("it says what it waits for", || {
+        Some(fs::read_to_string(&up.err).unwrap()).filter(|said| said.contains("waits for "))
+    });
+    assert!(
+        said.contains("3 files: ") && said.contains("none.txt: no file yet\n"),
+        "{said}"
+    );
+    assert_eq!(up.running.stop(), Some(0));
+}
+
+#[test]
 fn what_stands_in_the_way_is_named_with_a_remedy() {
     let site = Site::new();
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -250,6 +276,16 @@ fn what_stands_in_the_way_is_named_with_a_remedy() {
     );
     assert_eq!(up.running.stop(), Some(0));
 
+    for (address, remedy) in [
+        ("foo.invalid:0", "a name that resolves"),
+        ("192.0.2.1:0", "an address of this machine"),
+    ] {
+        let refused = failure(site.command(&["--kafka", address]));
+        assert!(
+            refused.contains(remedy) && refused.contains("--kafka") && !refused.contains("kafka.listen"),
+            "{refused}"
+        );
+    }
     let directory = failure(site.command(&[site.path("log").to_str().unwrap()]));
     assert!(
         directory.contains("is a directory") && directory.contains("**/*.log"),

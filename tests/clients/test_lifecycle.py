@@ -9,7 +9,7 @@ import pytest
 
 from tests.clients.logs import wait_for_lines
 from tests.clients.test_confluent import produce
-from tests.lib.processes import SMALL_WAL, Agent, Collector, Server, wait_until
+from tests.lib.processes import SMALL_WAL, Agent, Collector, Server, wait_http, wait_until
 
 
 def refusal(server: Server) -> str:
@@ -94,7 +94,7 @@ def test_a_second_agent_on_a_data_dir_is_refused(tmp_path: pathlib.Path) -> None
     other = tmp_path / "other"
     other.mkdir()
     with Agent(tmp_path, "127.0.0.1:1", follow(tmp_path)) as agent:
-        agent.wait_ready()
+        wait_http(agent.url("/healthz"), 60, agent)
         said = refusal(Agent(other, "127.0.0.1:1", follow(other), agent.data_dir))
         assert f"{agent.data_dir}" in said
         assert "in use by another agent" in said

@@ -18,6 +18,13 @@ def check(server: Server) -> None:
 
 
 @pytest.mark.needs("promtool")
+def test_the_alerts_fire_when_they_should() -> None:
+    rules = pathlib.Path(__file__).parents[2] / "deploy/prometheus/alerts_test.yml"
+    done = subprocess.run(["promtool", "test", "rules", rules], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.needs("promtool")
 def test_the_collectors_metrics(collector: Collector) -> None:
     produce(collector.bootstrap, [b"line"] * 100)
     consumer = reader(collector.bootstrap, "readers")

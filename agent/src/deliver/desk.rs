@@ -100,7 +100,7 @@ impl Desk {
     }
 
     pub(super) fn unreachable(&self, reason: String) {
-        self.machine.lock().unreachable(reason);
+        self.machine.lock().unreachable(reason, self.now());
     }
 
     pub(super) fn got_producer(&self, producer: Result<Producer, String>) {

@@ -134,13 +134,16 @@ impl Driver {
 
 async fn keep_metadata(desk: Arc<Desk>, brokers: Arc<dyn Brokers>) {
     let mut backoff = Backoff::default();
-    let mut is_reached = true;
+    let mut away_since = None;
     loop {
         let topics = desk.interest();
         let asked = topics.len();
         match brokers.view(topics).await {
             Ok(view) => {
-                is_reached = true;
+                if let Some(since) = away_since.take() {
+                    let away = desk.now().saturating_sub(since);
+                    tracing::info!("the collector answers, after {:.1} s without it", away.as_secs_f64());
+                }
                 desk.saw(&view);
                 if view.topics.len() < asked {
                     // A topic that is being created just now, or will be.
@@ -151,7 +154,8 @@ async fn keep_metadata(desk: Arc<Desk>, brokers: Arc<dyn Brokers>) {
                 tokio::time::sleep(REFRESH_PAUSE).await;
             }
             Err(reason) => {
-                if std::mem::take(&mut is_reached) {
+                if away_since.is_none() {
+                    away_since = Some(desk.now());
                     tracing::warn!("cannot reach the collector: {reason}; lines are kept in the spool meanwhile");
                 }
                 desk.unreachable(reason);

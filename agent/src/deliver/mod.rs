@@ -57,7 +57,7 @@ mod tests;
 pub use answer::Answer;
 pub use brokers::{Answers, Brokers, Search, Stamped, Unknown};
 pub use kafka::KafkaBrokers;
-pub use machine::{ClusterView, DeliverStats, Stuck, WaitingTopic};
+pub use machine::{ClusterView, DeliverStats, Outage, STUCK_AFTER, Stuck, WaitingTopic};
 pub use reason::Reason;
 
 /// Limits of delivery, and what it stands on.

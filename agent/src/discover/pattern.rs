@@ -1,7 +1,7 @@
 //! One glob, matched a path component at a time.
 
 use std::ffi::{OsStr, OsString};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use globset::{GlobBuilder, GlobMatcher, GlobSet, GlobSetBuilder};
 
@@ -17,6 +17,12 @@ pub enum PatternError {
         pattern: String,
         /// As the library puts it.
         source: globset::Error,
+    },
+    /// What the directory above a wildcard's is called is not known.
+    #[error("in the pattern \"{pattern}\": a `..` behind a wildcard has no meaning; write the path without it")]
+    ParentOfGlob {
+        /// As configured.
+        pattern: String,
     },
     /// More components than a match can keep track of.
     #[error("the pattern \"{pattern}\" has more than {max} parts between slashes")]
@@ -60,15 +66,9 @@ impl Pattern {
 
     /// Parses a glob; a relative one is taken from `base`.
     pub fn parse(pattern: &str, base: &Path) -> Result<Self, PatternError> {
-        let absolute: PathBuf = base.join(pattern);
-        let components = absolute
-            .components()
-            .filter_map(|part| match part {
-                std::path::Component::Normal(name) => Some(name),
-                std::path::Component::ParentDir => Some(OsStr::new("..")),
-                _ => None,
-            })
-            .map(|name| Component::parse(name, pattern))
+        let parts = parts(pattern, base)?.into_iter();
+        let components = parts
+            .map(|part| part.component(pattern))
             .collect::<Result<Vec<_>, _>>()?;
         if components.len() > Self::MAX_COMPONENTS {
             return Err(PatternError::TooDeep {
@@ -138,15 +138,49 @@ impl Pattern {
     }
 }
 
-impl Component {
-    fn parse(name: &OsStr, pattern: &str) -> Result<Self, PatternError> {
+/// What stands between two slashes.
+#[derive(Debug)]
+enum Part {
+    Literal(OsString),
+    /// With wildcards, or what escapes them.
+    Glob(String),
+}
+
+/// The parts of a whole path, `.` and `..` resolved by name alone, as a shell shows them. Nothing in `base` is a wildcard.
+fn parts(pattern: &str, base: &Path) -> Result<Vec<Part>, PatternError> {
+    use std::path::Component as Name;
+    let mut parts: Vec<Part> = base.iter().skip(1).map(|name| Part::Literal(name.to_owned())).collect();
+    for name in Path::new(pattern).components() {
+        match name {
+            Name::RootDir => parts.clear(),
+            Name::Normal(name) => parts.push(Part::new(name)),
+            Name::ParentDir => {
+                if let Some(Part::Glob(_)) = parts.pop() {
+                    let pattern = pattern.to_owned();
+                    return Err(PatternError::ParentOfGlob { pattern });
+                }
+            }
+            Name::CurDir | Name::Prefix(_) => {}
+        }
+    }
+    Ok(parts)
+}
+
+impl Part {
+    fn new(name: &OsStr) -> Self {
         let text = name.to_string_lossy();
-        if text == "**" {
-            return Ok(Self::AnyDepth);
+        match text.contains(['*', '?', '[', '{', '}', '\\']) {
+            true => Self::Glob(text.into_owned()),
+            false => Self::Literal(name.to_owned()),
         }
-        if !text.contains(['*', '?', '[', '{', '}', '\\']) {
-            return Ok(Self::Literal(name.to_owned()));
-        }
+    }
+
+    fn component(self, pattern: &str) -> Result<Component, PatternError> {
+        let text = match self {
+            Self::Literal(name) => return Ok(Component::Literal(name)),
+            Self::Glob(text) if text == "**" => return Ok(Component::AnyDepth),
+            Self::Glob(text) => text,
+        };
         let glob = GlobBuilder::new(&text)
             .literal_separator(true)
             .build()
@@ -154,7 +188,15 @@ impl Component {
                 pattern: pattern.to_owned(),
                 source,
             })?;
-        Ok(Self::Glob(glob.compile_matcher()))
+        Ok(Component::Glob(glob.compile_matcher()))
+    }
+
+    /// As a part of a longer glob.
+    fn in_glob(&self) -> String {
+        match self {
+            Self::Literal(name) => globset::escape(&name.to_string_lossy()),
+            Self::Glob(text) => text.clone(),
+        }
     }
 }
 
@@ -168,7 +210,8 @@ pub fn exclusions(patterns: &[String], base: &Path) -> Result<GlobSet, PatternEr
             source,
         };
         let whole = if pattern.contains('/') {
-            base.join(pattern).to_string_lossy().into_owned()
+            let parts = parts(pattern, base)?;
+            parts.iter().map(|part| format!("/{}", part.in_glob())).collect()
         } else {
             format!("**/{pattern}")
         };

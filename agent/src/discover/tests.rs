@@ -67,6 +67,36 @@ fn patterns_match_component_by_component() {
 }
 
 #[test]
+fn dots_are_resolved_by_name() {
+    let cases = [
+        ("../logs/*.log", "/home/logs/a.log"),
+        ("./a.log", "/home/me[1]/a.log"),
+        ("sub/.././x/*", "/home/me[1]/x/a"),
+        ("/var/log/../lib/*.log", "/var/lib/a.log"),
+        ("../../../../etc/*", "/etc/a"),
+    ];
+    let base = Path::new("/home/me[1]");
+    for (pattern, path) in cases {
+        let parsed = Pattern::parse(pattern, base).unwrap();
+        assert!(parsed.matches(Path::new(path)), "{pattern} on {path}");
+        let excluded = exclusions(&[pattern.to_owned()], base).unwrap();
+        assert!(excluded.is_match(path), "{pattern} on {path}");
+    }
+    for pattern in ["/srv/*/../x", "/srv/**/../x", "/srv/{a,b}/.."] {
+        let error = Pattern::parse(pattern, base).unwrap_err().to_string();
+        assert!(error.contains(pattern) && error.contains("without it"), "{error}");
+    }
+}
+
+#[test]
+fn names_that_are_spelled_out_are_found_beside_patterns() {
+    let disk = disk_with(&["/here/Apache.log", "/there/Linux.log"]);
+    let include = ["/here/Apa*.log", "/here/../there/Linux.log", "/there/../here/none.log"];
+    let mut walker = walker(&disk, vec![selection(&include, &[])]);
+    assert_eq!(paths(&walker.scan_all()), ["/here/Apache.log", "/there/Linux.log"]);
+}
+
+#[test]
 fn a_slash_within_alternatives_is_refused_with_the_remedy() {
     let error = Pattern::parse("/var/{a/b,c}/x", Path::new("/"))
         .unwrap_err()

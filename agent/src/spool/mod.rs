@@ -70,6 +70,13 @@ impl Default for SpoolOptions {
     }
 }
 
+impl SpoolOptions {
+    /// Whether they can be worked with.
+    pub fn check(&self) -> Result<(), OpenError> {
+        check_sizes(self).map(drop)
+    }
+}
+
 /// Why the spool cannot be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
@@ -81,7 +88,7 @@ pub enum OpenError {
     },
     /// Impossible sizes.
     #[error(
-        "spool.max_bytes = {max_bytes} must hold at least {MIN_FILES} files of spool.file_bytes = {file_bytes}, a multiple of 4096 and at least 65536"
+        "spool.max_bytes = {max_bytes} must hold at least five files of spool.file_bytes = {file_bytes}, and that must be a multiple of 4096, at least 65536 and at most 1 GiB"
     )]
     Sizes {
         /// As configured.
@@ -352,7 +359,9 @@ impl CommitThread {
 
 fn check_sizes(options: &SpoolOptions) -> Result<Sizes, OpenError> {
     let SpoolOptions { max_bytes, file_bytes } = *options;
-    let is_sound = file_bytes >= 65536 && file_bytes.is_multiple_of(4096) && max_bytes / file_bytes >= MIN_FILES;
+    let is_sound = (65536..=1 << 30).contains(&file_bytes)
+        && file_bytes.is_multiple_of(4096)
+        && max_bytes / file_bytes >= MIN_FILES;
     is_sound
         .then_some(Sizes { file_bytes, max_bytes })
         .ok_or(OpenError::Sizes { max_bytes, file_bytes })

@@ -2,6 +2,7 @@
 //! stdout. Nothing to configure, nothing else to start.
 
 mod follow;
+mod globs;
 mod parts;
 mod place;
 mod survey;
@@ -105,13 +106,19 @@ pub(crate) async fn run(args: UpArgs) -> Result<()> {
         started = parts::start_collector(&collector_config) => started?,
         () = stop.requested() => return Ok(()),
     };
-    let ended = collect(agent_config, &collector, &data_dir, stop).await;
+    let ended = collect(agent_config, args.globs, &collector, &data_dir, stop).await;
     collector.stop().await;
     ended
 }
 
 /// Runs the agent against a collector that serves, and prints what arrives there.
-async fn collect(mut config: AgentConfig, collector: &Collector, data_dir: &Path, mut stop: Stop) -> Result<()> {
+async fn collect(
+    mut config: AgentConfig,
+    globs: Vec<String>,
+    collector: &Collector,
+    data_dir: &Path,
+    mut stop: Stop,
+) -> Result<()> {
     let bootstrap = parts::local_address(collector.kafka_addr());
     config.collector.bootstrap = vec![bootstrap.clone()];
     let topic = config
@@ -131,7 +138,7 @@ async fn collect(mut config: AgentConfig, collector: &Collector, data_dir: &Path
     };
     eprint!("{}", listening.describe());
     let surveying = tokio::spawn(async move {
-        let survey = survey::take(&config, off_limits).await?;
+        let survey = survey::take(&config, globs, off_limits).await?;
         eprint!("{}", survey.describe());
         anyhow::Ok(())
     });

@@ -2,22 +2,25 @@
 //! of `up` rather than of configuration files that are not there.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Result, anyhow, bail};
 use tailrace_agent::batch::Format;
 use tailrace_agent::config::{
-    AgentConfig, CollectorConfig as Destination, FilesConfig, Glob, HttpConfig as AgentHttpConfig, ReadConfig,
-    SpoolConfig, TopicName, system_host_name,
+    AgentConfig, CollectorConfig as Destination, FilesConfig, HttpConfig as AgentHttpConfig, ReadConfig, SpoolConfig,
+    TopicName, system_host_name,
 };
 use tailrace_agent::pipeline::{self, Agent, Seams};
+use tailrace_agent::spool;
+use tailrace_collector::broker::DataDirError;
 use tailrace_collector::config::CollectorConfig;
 use tailrace_collector::server::{self, Collector};
-use tailrace_shared::config::ByteSize;
+use tailrace_shared::config::{ByteSize, ListenAddr};
 use tailrace_shared::telemetry::logging::LogConfig;
 
-use super::UpArgs;
+use super::{UpArgs, globs};
 
 /// As the agent has it by default.
 const MAX_LINE_BYTES: ByteSize = ByteSize(1_000_000);
@@ -44,7 +47,11 @@ pub(super) fn agent_config(args: &UpArgs, data_dir: &Path) -> Result<AgentConfig
     let topic = TopicName::try_from(args.topic.clone()).map_err(|reason| anyhow!("--topic: {reason}"))?;
     let files = FilesConfig {
         topic,
-        include: args.globs.iter().map(|glob| parse_glob(glob)).collect::<Result<_>>()?,
+        include: args
+            .globs
+            .iter()
+            .map(|glob| globs::parse(glob))
+            .collect::<Result<_>>()?,
         exclude: Vec::new(),
         labels: BTreeMap::new(),
         format: Format::Raw,
@@ -65,42 +72,55 @@ pub(super) fn agent_config(args: &UpArgs, data_dir: &Path) -> Result<AgentConfig
     })
 }
 
-fn parse_glob(glob: &str) -> Result<Glob> {
-    if Path::new(glob).is_dir() {
-        let all = Path::new(glob).join("**/*.log");
-        bail!(
-            "{glob} is a directory; say which files in it, for example '{}'",
-            all.display()
-        );
-    }
-    Glob::try_from(glob.to_owned()).map_err(|reason| anyhow!("{glob}: {reason}"))
-}
-
 pub(super) async fn start_collector(config: &CollectorConfig) -> Result<Collector> {
-    let remedy = |error: &server::StartError| match error {
-        server::StartError::Kafka { .. } => {
-            "choose another port with --kafka 127.0.0.1:0; if it is Tailrace that runs there already, read it with `tailrace tail`"
-        }
-        server::StartError::Http(_) => "choose another port with --http 127.0.0.1:0",
-        _ => "--data-dir names another directory",
+    use server::StartError;
+    let in_the_way = |error| match error {
+        StartError::Kafka { address, source } => cannot_listen("Kafka", "--kafka", &address, &source),
+        StartError::Http(error) => cannot_listen("HTTP", "--http", &error.address, &error.source),
+        StartError::DataDir(DataDirError::InUse { path }) => in_use(&path),
+        error => anyhow!("{error} (--data-dir names another directory)"),
     };
-    let started = Collector::start(config).await;
-    started.map_err(|error| anyhow!("{error} ({})", remedy(&error)))
+    Collector::start(config).await.map_err(in_the_way)
 }
 
 pub(super) async fn start_agent(config: &AgentConfig, off_limits: Vec<PathBuf>) -> Result<Agent> {
+    use pipeline::StartError;
     let seams = Seams {
         off_limits,
         ..Seams::default()
     };
-    let started = Agent::start(config, seams).await;
-    started
-        .map_err(|error| match error {
-            pipeline::StartError::Http(_) => anyhow!("{error} (choose another port with --agent-http 127.0.0.1:0)"),
-            pipeline::StartError::Spool(_) => anyhow!("{error} (--data-dir names another directory)"),
-            error => anyhow::Error::new(error),
-        })
-        .context("cannot start the agent")
+    let in_the_way = |error| match error {
+        StartError::Http(error) => cannot_listen("the agent's HTTP", "--agent-http", &error.address, &error.source),
+        StartError::Spool(spool::OpenError::Locked { path }) => in_use(&path),
+        StartError::Spool(error) => anyhow!("{error} (--data-dir names another directory)"),
+        error => anyhow::Error::new(error).context("cannot start the agent"),
+    };
+    Agent::start(config, seams).await.map_err(in_the_way)
+}
+
+fn in_use(path: &Path) -> anyhow::Error {
+    anyhow!(
+        "{} is in use by another Tailrace: stop it, read what it collects with `tailrace tail`, or name another directory \
+         with --data-dir",
+        path.display()
+    )
+}
+
+fn cannot_listen(what: &str, option: &str, address: &ListenAddr, source: &io::Error) -> anyhow::Error {
+    let remedy = match source.kind() {
+        io::ErrorKind::AddrInUse => format!(
+            "choose another port with {option} 127.0.0.1:0; if it is Tailrace that runs there already, read it with \
+             `tailrace tail`"
+        ),
+        io::ErrorKind::PermissionDenied => {
+            format!("ports below 1024 are for root; choose another with {option} 127.0.0.1:0")
+        }
+        io::ErrorKind::AddrNotAvailable => {
+            format!("{option} takes an address of this machine, and that is none")
+        }
+        _ => format!("{option} takes an address of this machine, or a name that resolves to one"),
+    };
+    anyhow!("cannot listen for {what} on {address}: {source} ({remedy})")
 }
 
 /// Where this machine itself connects to what listens there.

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use tailrace_agent::config::AgentConfig;
-use tailrace_agent::discover::Walker;
+use tailrace_agent::discover::{Pattern, Walker};
 use tailrace_agent::pipeline;
 use tailrace_shared::disk::RealDisk;
 
@@ -19,7 +19,8 @@ const NAMES_SHOWN: usize = 3;
 /// The files of this moment; the agent looks for itself, again and again.
 #[derive(Debug)]
 pub(super) struct Survey {
-    patterns: Vec<String>,
+    /// Those that select no file yet.
+    missing: Vec<String>,
     readable: Vec<PathBuf>,
     unreadable: Vec<(PathBuf, io::Error)>,
 }
@@ -33,13 +34,15 @@ pub(super) struct Listening<'a> {
     pub(super) topic: &'a str,
 }
 
-/// Looks once at what the agent will follow.
-pub(super) async fn take(config: &AgentConfig, off_limits: Vec<PathBuf>) -> Result<Survey> {
-    let inputs = pipeline::inputs(config)?;
-    let patterns = config.files.iter().flat_map(|files| &files.include);
-    let patterns = patterns.map(|glob| glob.as_str().to_owned()).collect();
+/// Looks once at what the agent will follow; `given` is what a person wrote for each of its patterns.
+pub(super) async fn take(config: &AgentConfig, given: Vec<String>, off_limits: Vec<PathBuf>) -> Result<Survey> {
+    let selections = pipeline::inputs(config)?.into_iter().map(|input| input.selection);
+    let patterns = pipeline::inputs(config)?
+        .into_iter()
+        .flat_map(|input| input.selection.include);
+    let patterns: Vec<_> = given.into_iter().zip(patterns).collect();
+    let selections = selections.collect();
     let look = move || {
-        let selections = inputs.into_iter().map(|input| input.selection).collect();
         let scan = Walker::new(Arc::new(RealDisk), selections, off_limits).scan_all();
         let (mut readable, mut unreadable) = (Vec::new(), scan.unreadable);
         for found in scan.files {
@@ -48,8 +51,17 @@ pub(super) async fn take(config: &AgentConfig, off_limits: Vec<PathBuf>) -> Resu
                 Err(error) => unreadable.push((found.path, error)),
             }
         }
+        let is_there = |pattern: &Pattern| {
+            let failed = unreadable.iter().map(|(path, _)| path);
+            readable.iter().chain(failed).any(|path| pattern.matches(path))
+        };
+        // One that is there and was not found has another name that was.
+        let missing = patterns
+            .into_iter()
+            .filter(|(given, pattern)| !is_there(pattern) && !Path::new(given).exists())
+            .map(|(given, _)| given);
         Survey {
-            patterns,
+            missing: missing.collect(),
             readable,
             unreadable,
         }
@@ -85,9 +97,13 @@ impl Survey {
     pub(super) fn describe(&self) -> String {
         let names = self.readable.iter().map(|path| path.display().to_string());
         let mut text = match self.readable.len() {
-            0 => format!("  follows   no file yet; waiting for {}\n", self.patterns.join(" ")),
+            0 => format!("  follows   no file yet; waiting for {}\n", self.missing.join(" ")),
             count => format!("  follows   {}: {}\n", counted(count, "file"), shortened(names)),
         };
+        if !self.readable.is_empty() && !self.missing.is_empty() {
+            let missing = shortened(self.missing.iter().cloned());
+            text += &format!("  waits for {missing}: no file yet\n");
+        }
         if !self.unreadable.is_empty() {
             let names = self
                 .unreadable
@@ -123,10 +139,10 @@ fn shortened(names: impl ExactSizeIterator<Item = String>) -> String {
 mod tests {
     use super::*;
 
-    fn described(readable: &[&str], unreadable: &[&str]) -> String {
+    fn described(readable: &[&str], unreadable: &[&str], missing: &[&str]) -> String {
         let denied = |path| (PathBuf::from(path), io::Error::from(io::ErrorKind::PermissionDenied));
         let survey = Survey {
-            patterns: vec!["/log/*".to_owned()],
+            missing: missing.iter().map(|text| (*text).to_owned()).collect(),
             readable: readable.iter().map(PathBuf::from).collect(),
             unreadable: unreadable.iter().copied().map(denied).collect(),
         };
@@ -155,10 +171,12 @@ mod tests {
 
     #[test]
     fn many_names_are_shortened_and_none_are_waited_for() {
-        assert_eq!(described(&["/log/a"], &[]), "  follows   1 file: /log/a\n");
-        let text = described(&["/log/a", "/log/b", "/log/c", "/log/d", "/log/e"], &["/log/x"]);
+        assert_eq!(described(&["/log/a"], &[], &[]), "  follows   1 file: /log/a\n");
+        let text = described(&["/log/a", "/log/b", "/log/c", "/log/d", "/log/e"], &["/log/x"], &[]);
         assert!(text.contains("5 files: /log/a, /log/b, /log/c and 2 more\n"), "{text}");
         assert!(text.contains("1 place: /log/x (permission denied)\n"), "{text}");
-        assert!(described(&[], &[]).contains("no file yet; waiting for /log/*\n"));
+        assert!(described(&[], &[], &["/log/*"]).contains("no file yet; waiting for /log/*\n"));
+        let text = described(&["/log/a"], &[], &["nope.log"]);
+        assert!(text.ends_with("\n  waits for nope.log: no file yet\n"), "{text}");
     }
 }

@@ -60,8 +60,10 @@ impl Default for Limits {
 #[derive(Debug, thiserror::Error)]
 #[error("cannot listen for HTTP on {address}: {source}; {}", address.remedy(source))]
 pub struct BindError {
-    address: ListenAddr,
-    source: io::Error,
+    /// As configured.
+    pub address: ListenAddr,
+    /// What the operating system said.
+    pub source: io::Error,
 }
 
 /// The routes that every binary has: `/healthz`, `/readyz` and `/metrics`.

@@ -99,6 +99,14 @@ impl<V: Kind, const N: usize> Family<V, N> {
         self.0.one(&values)
     }
 
+    /// Shows it at zero for a value of its only label, if that is the label's name: Prometheus cannot tell how far a
+    /// counter has risen that it meets when something was counted already.
+    pub fn start_at_zero(&self, labels: &[&str], label: &str, value: &str) {
+        if labels == [label] {
+            self.0.one(&[value]);
+        }
+    }
+
     /// Forgets what no longer exists, such as a deleted topic.
     pub fn forget(&self, values: [&str; N]) {
         self.0.forget(&values);
@@ -108,7 +116,8 @@ impl<V: Kind, const N: usize> Family<V, N> {
 /// Declares the metrics of a binary or of a part of it: a struct with a field for each.
 ///
 /// The kinds are `Counter`, `Gauge`, `FloatCounter`, `FloatGauge` and `Histogram`; a histogram may name its buckets, and
-/// has [`LATENCY_SECONDS`] otherwise. The struct gets `register`, and `DEFINITIONS` for the test of the documentation.
+/// has [`LATENCY_SECONDS`] otherwise. The struct gets `register`, `start_at_zero`, and `DEFINITIONS` for
+/// the test of the documentation.
 ///
 /// ```
 /// tailrace_shared::metrics! {
@@ -158,6 +167,12 @@ macro_rules! metrics {
                 Ok(Self {
                     $($field: $crate::telemetry::metrics::Family::register(next()?, registry)?,)+
                 })
+            }
+
+            /// Shows those that have this label alone at zero for one of its values that is known beforehand.
+            #[allow(dead_code, reason = "for labels whose values are known beforehand, which not every struct has")]
+            $visibility fn start_at_zero(&self, label: &str, value: &str) {
+                $(self.$field.start_at_zero(&[$($label),*], label, value);)+
             }
         }
     };
@@ -237,6 +252,16 @@ mod tests {
             assert!(text.lines().any(|found| found == line), "{line} in\n{text}");
         }
         assert!(!text.contains("/gone"));
+    }
+
+    #[test]
+    fn what_is_known_beforehand_is_shown_at_zero() {
+        let exporter = Exporter::default();
+        let sample = Sample::register(exporter.registry()).unwrap();
+        sample.start_at_zero("path", "/a");
+        let text = exporter.render().unwrap();
+        assert!(text.contains("t_age_seconds{path=\"/a\"} 0\n"), "{text}");
+        assert!(!text.contains("t_lines_total"), "it has another label: {text}");
     }
 
     #[test]

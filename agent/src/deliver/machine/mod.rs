@@ -12,7 +12,8 @@ use uuid::Uuid;
 
 use self::effect::submit;
 use self::sizes::{Size, Splitting};
-use self::stuck::Told;
+use self::stuck::{Told, no_answer};
+use self::view::Unreachable;
 use super::answer::Answer;
 use super::queue::{Budget, Findings, Item, Queue};
 use super::reason::Reason;
@@ -29,8 +30,8 @@ mod stuck;
 mod view;
 
 pub(super) use effect::{Effect, Outgoing};
-pub use stats::DeliverStats;
-pub use stuck::{Stuck, WaitingTopic};
+pub use stats::{DeliverStats, Outage};
+pub use stuck::{STUCK_AFTER, Stuck, WaitingTopic};
 pub use view::ClusterView;
 
 const BACKOFF_MIN: Duration = Duration::from_millis(100);
@@ -50,8 +51,8 @@ pub(super) struct Machine {
     producer_not_before: Duration,
     /// Why there is no producer id.
     producer_trouble: Option<Reason>,
-    /// Why no broker can be reached.
-    unreachable: Option<Reason>,
+    /// While no broker can be reached; from the start on, until the first has answered.
+    unreachable: Option<Unreachable>,
     refused: BTreeMap<Arc<str>, ErrorCode>,
     topics: BTreeMap<Arc<str>, (Uuid, i32)>,
     /// Topics to ask about.
@@ -94,7 +95,10 @@ impl Machine {
             producer_asked: false,
             producer_not_before: Duration::ZERO,
             producer_trouble: None,
-            unreachable: None,
+            unreachable: Some(Unreachable {
+                since: now,
+                reason: no_answer(),
+            }),
             refused: BTreeMap::new(),
             topics: BTreeMap::new(),
             interest: BTreeSet::new(),

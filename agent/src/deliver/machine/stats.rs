@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::{Machine, WaitingTopic};
 use crate::deliver::queue::Queue;
+use crate::deliver::reason::Reason;
 
 /// What an operator wants to know of delivery.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -28,8 +29,21 @@ pub struct DeliverStats {
     pub records_dead_lettered: u64,
     /// How long the oldest batch that is not acknowledged has waited (since the start, if it is older).
     pub oldest_unacked: Option<Duration>,
+    /// Set while no broker can be reached.
+    pub outage: Option<Outage>,
     /// What waits, by topic.
     pub topics: BTreeMap<Arc<str>, WaitingTopic>,
+}
+
+/// No broker can be reached.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outage {
+    /// For how long, as far as it was noticed.
+    pub age: Duration,
+    /// What was said last.
+    pub reason: Reason,
+    /// Whether one was, before.
+    pub was_reached: bool,
 }
 
 impl Machine {
@@ -41,6 +55,11 @@ impl Machine {
             batches_waiting: self.home.len() as u64
                 + self.unrouted.values().map(|lanes| lanes.len() as u64).sum::<u64>(),
             oldest_unacked: oldest.map(|since| now.saturating_sub(since)),
+            outage: self.unreachable.as_ref().map(|unreachable| Outage {
+                age: now.saturating_sub(unreachable.since),
+                reason: unreachable.reason.clone(),
+                was_reached: self.cluster_id.is_some(),
+            }),
             topics: self.waiting_topics(now),
             ..self.stats.clone()
         }

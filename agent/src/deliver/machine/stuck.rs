@@ -11,7 +11,7 @@ use crate::deliver::reason::Reason;
 use tailrace_shared::kafka::ErrorCode;
 
 /// A failover or a restart of a broker takes less.
-const STUCK_AFTER: Duration = Duration::from_secs(30);
+pub const STUCK_AFTER: Duration = Duration::from_secs(30);
 const SAY_EVERY: Duration = Duration::from_secs(300);
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
@@ -132,10 +132,9 @@ impl Machine {
 
     /// Whatever the partition.
     fn what_is_wrong_with(&self, topic: &Arc<str>) -> Option<Reason> {
-        if let Some(reason) = &self.unreachable {
-            return Some(reason.clone());
+        if let Some(unreachable) = &self.unreachable {
+            return Some(unreachable.reason.clone());
         }
-        self.cluster_id.as_ref()?;
         if let Some(code) = self.refused.get(topic) {
             return Some(Reason::of(*code, None));
         }
@@ -159,7 +158,7 @@ impl Machine {
     }
 }
 
-fn no_answer() -> Reason {
+pub(super) fn no_answer() -> Reason {
     "the brokers have not answered".into()
 }
 
@@ -183,7 +182,6 @@ enum Notice {
     Stuck(Arc<str>, Stuck),
     AllStuck(usize, Stuck),
     GoesOn(Arc<str>, Duration),
-    AllGoOn(Duration),
 }
 
 impl Told {
@@ -200,11 +198,8 @@ impl Told {
             }
             return notices;
         }
-        notices.extend(
-            self.all
-                .take()
-                .map(|since| Notice::AllGoOn(now.saturating_sub(since.first))),
-        );
+        // That a broker answers again is said where it is asked.
+        self.all = None;
         let over: BTreeSet<_> = self
             .topics
             .keys()
@@ -256,9 +251,6 @@ impl Notice {
                     "topic {topic} goes on, {} s after it was said to be stuck",
                     after.as_secs()
                 );
-            }
-            Self::AllGoOn(after) => {
-                tracing::info!("a broker answers again, {} s after none was said to", after.as_secs());
             }
         }
     }
@@ -328,6 +320,6 @@ mod tests {
         assert_eq!(told.look(two(), true, now), [Notice::AllStuck(2, all)]);
         assert_eq!(told.look(two(), true, now + SAY_EVERY / 2), []);
         let later = now + SAY_EVERY;
-        assert_eq!(told.look(BTreeMap::new(), false, later), [Notice::AllGoOn(SAY_EVERY)]);
+        assert_eq!(told.look(BTreeMap::new(), false, later), []);
     }
 }

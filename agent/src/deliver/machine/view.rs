@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tailrace_shared::kafka::ErrorCode;
 use uuid::Uuid;
@@ -21,6 +22,14 @@ pub struct ClusterView {
     pub topics: Vec<(Arc<str>, Uuid, i32)>,
     /// What the brokers said of those that were asked for and are not to be had.
     pub refused: Vec<(Arc<str>, ErrorCode)>,
+}
+
+/// No broker can be reached.
+#[derive(Debug)]
+pub(super) struct Unreachable {
+    pub(super) since: Duration,
+    /// What was said last.
+    pub(super) reason: Reason,
 }
 
 impl Machine {
@@ -55,8 +64,12 @@ impl Machine {
     }
 
     /// No broker told anything of the cluster.
-    pub(in crate::deliver) fn unreachable(&mut self, reason: String) {
-        self.unreachable = Some(reason.into());
+    pub(in crate::deliver) fn unreachable(&mut self, reason: String, now: Duration) {
+        let since = self.unreachable.as_ref().map_or(now, |before| before.since);
+        self.unreachable = Some(Unreachable {
+            since,
+            reason: reason.into(),
+        });
     }
 
     /// What may pass by itself, as while a topic is being created, is not worth a line yet.

@@ -9,10 +9,14 @@ use serde::de::{Deserializer, Error as _};
 use tailrace_shared::config::{ByteSize, ConfigError, HumanDuration, ListenAddr};
 use tailrace_shared::telemetry::logging::LogConfig;
 
-use crate::batch::{Format, RESERVED_LABELS};
-use crate::discover::{Pattern, exclusions};
+use self::values::{brokers, labels, some, within};
+use crate::batch::Format;
 use crate::spool::SpoolOptions;
 use crate::tail::StartAt;
+
+mod values;
+
+pub use values::{Glob, TopicName};
 
 /// The whole file.
 #[derive(Debug, Clone, Deserialize)]
@@ -36,9 +40,10 @@ pub struct AgentConfig {
     #[serde(default)]
     pub read: ReadConfig,
     /// Batches on their way.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "spool")]
     pub spool: SpoolConfig,
     /// What is collected. A file that several of these select belongs to the first.
+    #[serde(deserialize_with = "some")]
     pub files: Vec<FilesConfig>,
 }
 
@@ -47,6 +52,7 @@ pub struct AgentConfig {
 #[serde(deny_unknown_fields)]
 pub struct CollectorConfig {
     /// `host:port` of some of the brokers; the others are learned from them.
+    #[serde(deserialize_with = "brokers")]
     pub bootstrap: Vec<String>,
 }
 
@@ -91,17 +97,23 @@ impl Default for SpoolConfig {
 #[serde(deny_unknown_fields, default)]
 pub struct ReadConfig {
     /// How often all directories are walked, whatever the system's events say. Default 10 s.
+    #[serde(deserialize_with = "within::<10, 3_600_000, _, _>")]
     pub scan_interval: HumanDuration,
     /// The shortest time between two stretches while there is little to read. Default 20 ms.
+    #[serde(deserialize_with = "within::<0, 60_000, _, _>")]
     pub linger: HumanDuration,
     /// How long an unterminated last line waits for its end before it is sent as it is. Default 5 s.
+    #[serde(deserialize_with = "within::<10, 86_400_000, _, _>")]
     pub partial_line_timeout: HumanDuration,
     /// How long a deleted file is kept open after it last grew. Default 10 s.
+    #[serde(deserialize_with = "within::<0, 86_400_000, _, _>")]
     pub drain_for: HumanDuration,
     /// Files kept open, if the process may open so many. Of those that are not, what is written between the last look
     /// and their deletion is lost. Default 8192.
+    #[serde(deserialize_with = "within::<1, 10_000_000, _, _>")]
     pub open_files: usize,
     /// The largest batch, unless one record is larger. Default 1 MB, which is just below Kafka's `message.max.bytes`.
+    #[serde(deserialize_with = "within::<1024, 16_777_216, _, _>")]
     pub batch_bytes: ByteSize,
 }
 
@@ -127,6 +139,7 @@ pub struct FilesConfig {
     /// Globs: `*`, `?`, `[…]`, `{a,b}` within a name, `**` for any number of directories. A relative one is taken from
     /// where the agent was started. Rotated names need not be selected: a renamed file is read to its end, and what was
     /// rotated before it was seen is found beside the name that it had.
+    #[serde(deserialize_with = "some")]
     pub include: Vec<Glob>,
     /// Globs of what to leave out; one without a slash is for names anywhere. Default none.
     #[serde(default)]
@@ -139,70 +152,15 @@ pub struct FilesConfig {
     pub format: Format,
     /// Longer lines are split into records of this size. Default 1 MB, so that even a line that cannot be compressed
     /// stays below Kafka's `message.max.bytes`.
-    #[serde(default = "default_max_line_bytes", deserialize_with = "max_line_bytes")]
+    #[serde(
+        default = "default_max_line_bytes",
+        deserialize_with = "within::<64, 16_777_216, _, _>"
+    )]
     pub max_line_bytes: ByteSize,
     /// `beginning`, or `end`: of the files that are there when the agent runs for the first time, only what is written
     /// from then on. Default `beginning`.
     #[serde(default)]
     pub start_at: StartAt,
-}
-
-/// A name that Kafka allows.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(try_from = "String")]
-pub struct TopicName(String);
-
-impl TopicName {
-    const LEN_MAX: usize = 249;
-
-    /// The name.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl TryFrom<String> for TopicName {
-    type Error = String;
-
-    fn try_from(name: String) -> Result<Self, String> {
-        let legal = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '.' | '_' | '-');
-        if name.is_empty() || name.len() > Self::LEN_MAX || !name.chars().all(legal) || name == "." || name == ".." {
-            return Err(format!(
-                "\"{name}\" is no topic name: use 1 to {} of the characters a-z A-Z 0-9 . _ -",
-                Self::LEN_MAX
-            ));
-        }
-        Ok(Self(name))
-    }
-}
-
-/// A glob that can be parsed.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(try_from = "String")]
-pub struct Glob(String);
-
-impl Glob {
-    /// As it was written.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl TryFrom<String> for Glob {
-    type Error = String;
-
-    fn try_from(pattern: String) -> Result<Self, String> {
-        if pattern.is_empty() {
-            return Err("an empty pattern matches nothing".to_owned());
-        }
-        let root = Path::new("/");
-        Pattern::parse(&pattern, root)
-            .and_then(|_| exclusions(std::slice::from_ref(&pattern), root))
-            .map_err(|error| error.to_string())?;
-        Ok(Self(pattern))
-    }
 }
 
 impl AgentConfig {
@@ -224,6 +182,17 @@ impl AgentConfig {
     /// Reads the file.
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
         tailrace_shared::config::load(path)
+    }
+}
+
+impl SpoolConfig {
+    /// As the spool has them.
+    #[must_use]
+    pub fn options(&self) -> SpoolOptions {
+        SpoolOptions {
+            max_bytes: self.max_bytes.0,
+            file_bytes: self.file_bytes.0,
+        }
     }
 }
 
@@ -261,22 +230,11 @@ fn default_max_line_bytes() -> ByteSize {
     ByteSize(1_000_000)
 }
 
-fn max_line_bytes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ByteSize, D::Error> {
-    let size = ByteSize::deserialize(deserializer)?;
-    if (64..=16 << 20).contains(&size.0) {
-        return Ok(size);
-    }
-    Err(D::Error::custom("must be between 64 bytes and 16 MiB"))
-}
-
-fn labels<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<String, String>, D::Error> {
-    let labels = BTreeMap::<String, String>::deserialize(deserializer)?;
-    match RESERVED_LABELS.iter().find(|name| labels.contains_key(**name)) {
-        Some(name) => Err(D::Error::custom(format!(
-            "the agent sets `{name}` itself; give the label another name"
-        ))),
-        None => Ok(labels),
-    }
+/// As a whole, for the sizes have to go together.
+fn spool<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SpoolConfig, D::Error> {
+    let config = SpoolConfig::deserialize(deserializer)?;
+    config.options().check().map_err(D::Error::custom)?;
+    Ok(config)
 }
 
 #[cfg(test)]
@@ -312,7 +270,11 @@ mod tests {
                 "agent.toml:6",
                 "another name",
             ),
-            ("include = [\"/a\"]\nmax_line_bytes = 3\n", "agent.toml:6", "64 bytes"),
+            (
+                "include = [\"/a\"]\nmax_line_bytes = 3\n",
+                "agent.toml:6",
+                "`3B` is not between 64B and 16MiB",
+            ),
             (
                 "include = [\"/a\"]\nstart_at = \"middle\"\n",
                 "agent.toml:6",
@@ -324,7 +286,71 @@ mod tests {
             let error = parse(&format!("{MINIMAL}{lines}")).unwrap_err().to_string();
             assert!(error.contains(place) && error.contains(expected), "{lines}{error}");
         }
+        for (lines, key, expected) in [
+            ("include = []\n", "files.include", "nothing in it"),
+            ("include = [\"~/a.log\"]\n", "files.include", "in full"),
+            ("include = [\"/a/*/../b\"]\n", "files.include", "without it"),
+        ] {
+            let error = parse(&format!("{MINIMAL}{lines}")).unwrap_err().to_string();
+            assert!(
+                error.contains("agent.toml:5") && error.contains(key) && error.contains(expected),
+                "{lines}{error}"
+            );
+        }
         let error = parse(&MINIMAL.replace("nginx", "a b")).unwrap_err().to_string();
         assert!(error.contains("no topic name"), "{error}");
+    }
+
+    #[test]
+    fn what_would_fail_later_or_do_harm_is_refused_with_its_key_and_value() {
+        let cases = [
+            (
+                "[read]\nscan_interval = \"0s\"",
+                "read.scan_interval",
+                "`0s` is not between 10ms and 1h",
+            ),
+            ("[read]\nbatch_bytes = 0", "read.batch_bytes", "`0B`"),
+            (
+                "[read]\nbatch_bytes = \"100MiB\"",
+                "read.batch_bytes",
+                "`100MiB` is not between 1KiB and 16MiB",
+            ),
+            ("[read]\nopen_files = 0", "read.open_files", "`0` is not between 1 and"),
+            ("[read]\nlinger = \"1h\"", "read.linger", "1m"),
+            (
+                "[read]\npartial_line_timeout = \"0s\"",
+                "read.partial_line_timeout",
+                "10ms",
+            ),
+            ("[spool]\nmax_bytes = \"16MiB\"", "spool", "five"),
+            ("[spool]\nfile_bytes = \"1MB\"", "spool", "4096"),
+        ];
+        let valid = format!("{MINIMAL}include = [\"/a\"]\n");
+        for (lines, key, expected) in cases {
+            let error = parse(&format!("{valid}{lines}\n")).unwrap_err().to_string();
+            let place = error.contains("agent.toml:6") || error.contains("agent.toml:7");
+            let named = error.contains(&format!("(at `{key}"));
+            assert!(place && named && error.contains(expected), "{lines}: {error}");
+        }
+        for (bootstrap, expected) in [
+            ("[]", "nothing in it"),
+            ("[\"\"]", "collector:9092"),
+            ("[\"collector\"]", "collector:9092"),
+            ("[\"collector:port\"]", "`collector:port`"),
+            ("[\"collector:0\"]", "`collector:0`"),
+            ("[\"a:1\", \"http://h:1\"]", "`http://h:1`"),
+        ] {
+            let text = valid.replace("[\"collector:9092\"]", bootstrap);
+            let error = parse(&text).unwrap_err().to_string();
+            let place = error.contains("agent.toml:2") && error.contains("collector.bootstrap");
+            assert!(place && error.contains(expected), "{bootstrap}: {error}");
+        }
+        let error = parse("files = []\n[collector]\nbootstrap = [\"a:1\"]\n")
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains("agent.toml:1") && error.contains("nothing in it"),
+            "{error}"
+        );
     }
 }

@@ -1,0 +1,178 @@
+//! What a value of the configuration may be, beyond its type: what would fail later, or do harm, is refused with the line
+//! that it is in.
+
+use std::collections::BTreeMap;
+use std::fmt::Display;
+use std::path::Path;
+use std::time::Duration;
+
+use serde::Deserialize;
+use serde::de::{DeserializeOwned, Deserializer, Error as _};
+use tailrace_shared::config::{ByteSize, HumanDuration, ListenAddr};
+
+use crate::batch::RESERVED_LABELS;
+use crate::discover::{Pattern, exclusions};
+
+/// A name that Kafka allows.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub struct TopicName(String);
+
+impl TopicName {
+    const LEN_MAX: usize = 249;
+
+    /// The name.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl TryFrom<String> for TopicName {
+    type Error = String;
+
+    fn try_from(name: String) -> Result<Self, String> {
+        let legal = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '.' | '_' | '-');
+        if name.is_empty() || name.len() > Self::LEN_MAX || !name.chars().all(legal) || name == "." || name == ".." {
+            return Err(format!(
+                "\"{name}\" is no topic name: use 1 to {} of the characters a-z A-Z 0-9 . _ -",
+                Self::LEN_MAX
+            ));
+        }
+        Ok(Self(name))
+    }
+}
+
+/// A glob that can be parsed.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub struct Glob(String);
+
+impl Glob {
+    /// The pattern that matches this path and no other.
+    pub fn literal(path: &str) -> Result<Self, String> {
+        Self::try_from(globset::escape(path))
+    }
+
+    /// As it was written.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl TryFrom<String> for Glob {
+    type Error = String;
+
+    fn try_from(pattern: String) -> Result<Self, String> {
+        if pattern.is_empty() {
+            return Err("an empty pattern matches nothing".to_owned());
+        }
+        if pattern.starts_with("~/") {
+            return Err(format!(
+                "`~` is not expanded in \"{pattern}\": write the directory in full, such as /home/me{}",
+                pattern.trim_start_matches('~')
+            ));
+        }
+        let root = Path::new("/");
+        Pattern::parse(&pattern, root)
+            .and_then(|_| exclusions(std::slice::from_ref(&pattern), root))
+            .map_err(|error| error.to_string())?;
+        Ok(Self(pattern))
+    }
+}
+
+/// Where a broker listens.
+#[derive(Deserialize)]
+#[serde(try_from = "String")]
+struct BrokerAddr(String);
+
+impl TryFrom<String> for BrokerAddr {
+    type Error = String;
+
+    fn try_from(address: String) -> Result<Self, String> {
+        match address.parse::<ListenAddr>() {
+            Ok(parsed) if parsed.port != 0 => Ok(Self(address)),
+            _ => Err(format!(
+                "`{address}` is no broker's address: write its host and port, such as \"collector:9092\""
+            )),
+        }
+    }
+}
+
+/// A number with limits; durations are in milliseconds.
+pub(super) trait Measured: DeserializeOwned + Display {
+    fn from_number(number: u64) -> Self;
+    fn number(&self) -> u64;
+}
+
+impl Measured for ByteSize {
+    fn from_number(number: u64) -> Self {
+        Self(number)
+    }
+
+    fn number(&self) -> u64 {
+        self.0
+    }
+}
+
+impl Measured for HumanDuration {
+    fn from_number(number: u64) -> Self {
+        Self(Duration::from_millis(number))
+    }
+
+    fn number(&self) -> u64 {
+        u64::try_from(self.0.as_millis()).unwrap_or(u64::MAX)
+    }
+}
+
+impl Measured for usize {
+    fn from_number(number: u64) -> Self {
+        Self::try_from(number).unwrap_or(Self::MAX)
+    }
+
+    fn number(&self) -> u64 {
+        *self as u64
+    }
+}
+
+pub(super) fn within<'de, const MIN: u64, const MAX: u64, T, D>(deserializer: D) -> Result<T, D::Error>
+where
+    T: Measured,
+    D: Deserializer<'de>,
+{
+    let value = T::deserialize(deserializer)?;
+    if (MIN..=MAX).contains(&value.number()) {
+        return Ok(value);
+    }
+    let (min, max) = (T::from_number(MIN), T::from_number(MAX));
+    Err(D::Error::custom(format!("`{value}` is not between {min} and {max}")))
+}
+
+/// A list that says something.
+pub(super) fn some<'de, T, D>(deserializer: D) -> Result<Vec<T>, D::Error>
+where
+    T: Deserialize<'de>,
+    D: Deserializer<'de>,
+{
+    let list = Vec::deserialize(deserializer)?;
+    match list.is_empty() {
+        true => Err(D::Error::custom("there is nothing in it: add at least one")),
+        false => Ok(list),
+    }
+}
+
+pub(super) fn brokers<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    let brokers: Vec<BrokerAddr> = some(deserializer)?;
+    Ok(brokers.into_iter().map(|broker| broker.0).collect())
+}
+
+pub(super) fn labels<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<String, String>, D::Error> {
+    let labels = BTreeMap::<String, String>::deserialize(deserializer)?;
+    match RESERVED_LABELS.iter().find(|name| labels.contains_key(**name)) {
+        Some(name) => Err(D::Error::custom(format!(
+            "the agent sets `{name}` itself; give the label another name"
+        ))),
+        None => Ok(labels),
+    }
+}
