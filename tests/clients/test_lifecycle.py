@@ -23,14 +23,14 @@ def test_after_a_stop_in_good_order_nothing_is_recovered(collector: Collector) -
     produce(collector.bootstrap, [b"line %d" % number for number in range(1_000)])
     assert collector.stop() == 0
     collector.start().wait_ready()
-    assert re.search(r"recovered the WAL .*frames: 0\b", collector.log())
+    assert re.search(r"recovered the WAL .*frames=0\b", collector.log())
 
 
 def test_after_a_kill_what_was_not_yet_in_segments_is_recovered(collector: Collector) -> None:
     produce(collector.bootstrap, [b"line %d" % number for number in range(1_000)])
     collector.kill()
     collector.start().wait_ready()
-    assert re.search(r"recovered the WAL .*frames: [1-9]", collector.log())
+    assert re.search(r"recovered the WAL .*frames=[1-9]", collector.log())
 
 
 def test_a_stop_while_clients_wait_is_prompt_enough_to_end(collector: Collector) -> None:

@@ -93,11 +93,15 @@ class Crash:
         findings = self.stop_in_order()
         with self.collector:
             self.collector.wait_ready()
-            if not re.search(r"frames: 0\b", self.collector.log()):
+            if not re.search(r"\bframes=0\b", self.collector.log()):
                 findings.append("after a stop in good order the collector had something to recover")
-            findings += verify.check(verify.read_log(self.collector.bootstrap), self.writers)
+            arrived = verify.check(verify.read_log(self.collector.bootstrap), self.writers)
+            findings += arrived.findings
+            print(f"{len(arrived.out_of_turn)} files came after one that was written later; see docs/OPERATIONS.md")
+            for one in arrived.out_of_turn:
+                print(f"  {one}")
         with sqlite3.connect(self.database) as database:
-            kept = verify.check(verify.read_database(database), self.writers)
+            kept = verify.check(verify.read_database(database), self.writers).findings
         findings += [f"in the consumer's results: {finding}" for finding in kept]
         return findings
 
