@@ -42,6 +42,9 @@ Exit codes:
 
 TAILRACE_LOG=debug shows what goes on underneath.";
 
+/// What is wrong, and that reading goes on after it was.
+const LOG_LEVEL: &str = "warn,tailrace_shared::client::fetcher=info";
+
 /// Collect logs, keep them, and read them with any Kafka client.
 #[derive(Debug, Parser)]
 #[command(name = "tailrace", version, after_help = EXAMPLES, arg_required_else_help = true)]
@@ -81,7 +84,7 @@ fn main() -> ExitCode {
 
 fn run(command: Command) -> anyhow::Result<()> {
     logging::init(&LogConfig {
-        level: "warn".parse()?,
+        level: LOG_LEVEL.parse()?,
         ..LogConfig::default()
     })?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;

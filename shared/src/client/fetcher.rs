@@ -1,7 +1,7 @@
 //! Reads partitions of one topic from given offsets on, for ever. Leaders are asked side by side with long polls; a
 //! partition whose leader fails rests while the others go on; and a position moves only with what was handed out.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -79,6 +79,9 @@ pub struct Fetcher {
     partitions: BTreeMap<i32, Progress>,
     in_flight: FuturesUnordered<BoxFuture<'static, Fetched>>,
     backoff: Backoff,
+    /// Partitions whose last fetch failed, and since when there are any.
+    failing: BTreeSet<i32>,
+    failing_since: Instant,
 }
 
 impl Fetcher {
@@ -103,6 +106,8 @@ impl Fetcher {
             partitions,
             in_flight,
             backoff: Backoff::default(),
+            failing: BTreeSet::new(),
+            failing_since: Instant::now(),
         }
     }
 
@@ -234,6 +239,12 @@ impl Fetcher {
             if let Some(progress) = self.partitions.get_mut(&index) {
                 progress.state = state;
             }
+            if retriable {
+                if self.failing.is_empty() {
+                    self.failing_since = Instant::now();
+                }
+                self.failing.insert(index);
+            }
         }
         if !retriable {
             return Err(error);
@@ -275,7 +286,7 @@ impl Fetcher {
                 self.take_batches(index, from_offset, partition.high_watermark, records, &mut batches)
             });
             match taken {
-                Ok(()) => self.backoff.reset(),
+                Ok(()) => self.succeeded(index),
                 Err(error) => failure = self.pause([index], error).err().or(failure),
             }
         }
@@ -283,6 +294,14 @@ impl Fetcher {
             // What came is handed out first: a failure that lasts comes again.
             Some(error) if batches.is_empty() => Err(error),
             _ => Ok(batches),
+        }
+    }
+
+    fn succeeded(&mut self, partition: i32) {
+        self.backoff.reset();
+        if self.failing.remove(&partition) && self.failing.is_empty() {
+            let after = self.failing_since.elapsed();
+            tracing::info!(topic = %self.topic, "fetching again, after {:.1} s without", after.as_secs_f64());
         }
     }
 

@@ -90,6 +90,25 @@ fn one_partition_is_enough() {
 }
 
 #[test]
+fn an_outage_lasts_from_the_first_failure_until_a_broker_answers() {
+    let mut world = World::new(1, Kind::Kafka);
+    world.broker.create(TOPIC, 2);
+    assert!(world.start());
+    let outage = world.stats().outage.unwrap();
+    assert!(!outage.was_reached, "{outage:?}");
+    assert!(world.turn());
+    assert_eq!(world.stats().outage, None);
+    for second in 0..40 {
+        world.cannot_be_reached();
+        let outage = world.stats().outage.unwrap();
+        assert_eq!((outage.age, outage.was_reached), (Duration::from_secs(second), true));
+        world.advance(Duration::from_secs(1));
+    }
+    world.finish();
+    assert_eq!(world.stats().outage, None);
+}
+
+#[test]
 fn what_moves_is_not_stuck_however_old_it_is() {
     let mut world = delivered();
     world.files.insert(0, 40);

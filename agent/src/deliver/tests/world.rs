@@ -175,6 +175,11 @@ impl World {
         self.agent.as_ref().unwrap().desk.machine.lock().stats(self.now)
     }
 
+    pub(super) fn cannot_be_reached(&mut self) {
+        let agent = self.agent.as_ref().unwrap();
+        agent.desk.machine.lock().unreachable("refused".to_owned(), self.now);
+    }
+
     pub(super) fn advance(&mut self, by: Duration) {
         self.now += by;
         if let Some(agent) = &self.agent {
