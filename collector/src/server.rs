@@ -34,7 +34,7 @@ const RECOVERY: &str = "recovery";
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// The Kafka port.
-    #[error("cannot listen for Kafka on {address}: {source}; {}", address.remedy(source))]
+    #[error("cannot listen for Kafka on {address}: {source}; {} (kafka.listen)", address.remedy(source))]
     Kafka {
         /// As configured.
         address: ListenAddr,

@@ -58,7 +58,7 @@ impl Default for Limits {
 
 /// The address could not be listened on.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot listen for HTTP on {address}: {source}; {}", address.remedy(source))]
+#[error("cannot listen for HTTP on {address}: {source}; {} (http.listen)", address.remedy(source))]
 pub struct BindError {
     /// As configured.
     pub address: ListenAddr,
