@@ -1,7 +1,6 @@
 """Looks at every line: which are lost, doubled, changed, or out of order."""
 
 import array
-import dataclasses
 import sqlite3
 from collections.abc import Iterable, Iterator
 
@@ -54,20 +53,9 @@ class File:
                 first = None
 
 
-@dataclasses.dataclass
-class Arrived:
-    """What came of all lines, in words."""
-
-    #: What is promised and was not kept; nothing if all is well.
-    findings: list[str]
-    #: Files whose lines come after those of a later file of the same program: no order of a file is broken by that.
-    out_of_turn: list[str]
-
-
-def check(lines: Iterable[tuple[Place, Line]], writers: list[Writer]) -> Arrived:
-    """The lines come in the order of their offsets."""
+def check(lines: Iterable[tuple[Place, Line]], writers: list[Writer]) -> list[str]:
+    """What is promised and was not kept, in words; the lines come in the order of their offsets."""
     findings: list[str] = []
-    out_of_turn: list[str] = []
     files: dict[tuple[int, int], File] = {}
     latest: dict[tuple[int, int], int] = {}
     for place, line in lines:
@@ -79,7 +67,7 @@ def check(lines: Iterable[tuple[Place, Line]], writers: list[Writer]) -> Arrived
         before = latest.setdefault((line.writer, place[0]), line.file)
         if line.file < before and line.number == 0:
             path, other = (writers[line.writer].path_of(file) for file in (line.file, before))
-            out_of_turn.append(f"{path} begins at partition {place[0]} offset {place[1]}, after {other}")
+            findings.append(f"{path} begins at partition {place[0]} offset {place[1]}, after {other}")
         latest[line.writer, place[0]] = max(before, line.file)
     for writer in writers:
         for number, written in enumerate(writer.lines_per_file):
@@ -92,7 +80,7 @@ def check(lines: Iterable[tuple[Place, Line]], writers: list[Writer]) -> Arrived
                 )
             if len(file.offsets) > written:
                 findings.append(f"{path} has {written} lines, {len(file.offsets)} arrived")
-    return Arrived(shortened(findings), out_of_turn)
+    return shortened(findings)
 
 
 def shortened(findings: list[str]) -> list[str]:

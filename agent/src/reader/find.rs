@@ -139,13 +139,15 @@ impl Finder {
     }
 
     fn scan_all(&mut self, tail: &mut Tail, watch: &mut Watch, now: Duration) {
-        let scan = self.walker.scan_all();
+        let mut scan = self.walker.scan_all();
+        if std::mem::take(&mut self.first_scan) {
+            self.resume_all(&scan, tail, now);
+            // Files may have been renamed while they were opened: the scan would put them back to where they were.
+            scan = self.walker.scan_all();
+        }
         self.metrics.scans.with([]).inc();
         watch.disarm(&self.rounds.meet(&scan, true, now));
         self.complain(&scan);
-        if std::mem::take(&mut self.first_scan) {
-            self.resume_all(&scan, tail, now);
-        }
         self.apply(scan, true, tail, now);
         self.first_run = false;
         let failed: Vec<_> = tail

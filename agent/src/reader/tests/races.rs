@@ -1,6 +1,7 @@
 //! A rotation that goes on while the agent looks: at every one of its operations, one after the other.
 
 use std::io;
+use std::ops::Range;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicI64, Ordering};
 
@@ -83,7 +84,7 @@ impl Disk for Meddled {
 }
 
 /// What a rotation does, one after the other.
-fn steps_of_rotation(programs: &SimDisk, line: usize) -> Vec<Box<dyn FnOnce() + Send>> {
+fn steps_of_rotation(programs: &SimDisk, generation: usize) -> Vec<Box<dyn FnOnce() + Send>> {
     let mut steps: Vec<Box<dyn FnOnce() + Send>> = Vec::new();
     for number in (0..8).rev() {
         let programs = programs.clone();
@@ -98,66 +99,104 @@ fn steps_of_rotation(programs: &SimDisk, line: usize) -> Vec<Box<dyn FnOnce() + 
         }));
     }
     let programs = programs.clone();
-    steps.push(Box::new(move || write(&programs, LOG, &format!("{line}\n"))));
+    steps.push(Box::new(move || write(&programs, LOG, &text(generation, 0..LINES))));
     steps
 }
 
-fn check_rotations_at(operation: i64, at_once: bool, down: bool) {
-    let (disk, programs) = machine();
-    write(&programs, LOG, "0\n");
-    let mut rig = Rig::new(disk.clone(), "/log/*.log");
-    rig.run(SECOND);
-    let disk = disk.restart();
-    let meddled = |disk: SimDisk| {
-        Arc::new(Meddled {
-            disk,
+fn lines(generation: usize, numbers: Range<usize>) -> impl Iterator<Item = String> {
+    numbers.map(move |number| format!("{generation} {number}"))
+}
+
+fn text(generation: usize, numbers: Range<usize>) -> String {
+    lines(generation, numbers).map(|line| line + "\n").collect()
+}
+
+/// Rotations at one operation of the agent, and as it goes on from there.
+#[derive(Debug, Clone, Copy)]
+struct Case {
+    operation: i64,
+    /// All that rotations do happens at that operation, rather than a step at each that follows.
+    at_once: bool,
+    /// The operation is one of a process that begins.
+    down: bool,
+    /// So many rotations were before.
+    before: usize,
+    /// The process is killed after so many steps.
+    killed_after: Option<usize>,
+}
+
+/// How many lines each file has, of which a few are read at once.
+const LINES: usize = 30;
+
+impl Case {
+    fn check(self) {
+        let (disk, programs) = machine();
+        let inputs = || vec![input("/log/*.log")];
+        let settings = || Settings {
+            tail: Limits {
+                chunk_len: 16,
+                ..Limits::default()
+            },
+            ..settings()
+        };
+        let rotation = |generation| steps_of_rotation(&programs, generation);
+        write(&programs, LOG, &text(0, 0..1));
+        let mut rig = Rig::with(Arc::new(disk.clone()), inputs(), settings(), Vec::new());
+        rig.run(SECOND);
+        let meddled = Arc::new(Meddled {
+            disk: disk.restart(),
             left: AtomicI64::new(i64::MAX),
             steps: Mutex::default(),
-        })
-    };
-    let meddled = meddled(disk);
-    if !down {
-        rig = rig.restart_with(
-            Arc::clone(&meddled) as Arc<dyn Disk>,
-            vec![input("/log/*.log")],
-            settings(),
-        );
-        rig.run(SECOND * 15);
+        });
+        let next = |rig: Rig| rig.restart_with(Arc::clone(&meddled) as Arc<dyn Disk>, inputs(), settings());
+        if !self.down {
+            rig = next(rig);
+            rig.run(SECOND * 15);
+        }
+        // Of the last known file not all was read.
+        write(&programs, LOG, &text(0, 1..LINES));
+        for generation in 1..=self.before {
+            rotation(generation).into_iter().for_each(|step| step());
+        }
+        let last = self.before + 2;
+        let mut steps: Vec<_> = (self.before + 1..=last).flat_map(rotation).collect();
+        if self.at_once {
+            steps = vec![Box::new(move || steps.into_iter().for_each(|step| step()))];
+        }
+        steps.reverse();
+        *meddled.steps.lock().unwrap() = steps;
+        meddled.left.store(self.operation, Ordering::Relaxed);
+        if self.down {
+            rig = next(rig);
+        }
+        if let Some(steps) = self.killed_after {
+            for _ in 0..steps {
+                rig.reader.step().unwrap();
+                rig.receive();
+            }
+            rig = next(rig);
+        }
+        rig.run(SECOND * 60);
+        assert!(meddled.steps.lock().unwrap().is_empty());
+        let expected: Vec<_> = (0..=last).flat_map(|generation| lines(generation, 0..LINES)).collect();
+        assert_eq!(rig.take(), expected, "{self:?}");
+        assert_eq!(rig.lost(), 0);
     }
-    for line in 1..=2 {
-        steps_of_rotation(&programs, line).into_iter().for_each(|step| step());
-    }
-    let mut steps: Vec<_> = (3..=4).flat_map(|line| steps_of_rotation(&programs, line)).collect();
-    if at_once {
-        steps = vec![Box::new(move || steps.into_iter().for_each(|step| step()))];
-    }
-    steps.reverse();
-    *meddled.steps.lock().unwrap() = steps;
-    meddled.left.store(operation, Ordering::Relaxed);
-    if down {
-        rig = rig.restart_with(
-            Arc::clone(&meddled) as Arc<dyn Disk>,
-            vec![input("/log/*.log")],
-            settings(),
-        );
-    }
-    rig.run(SECOND * 60);
-    assert!(meddled.steps.lock().unwrap().is_empty());
-    let expected: Vec<_> = (0..=4).map(|line| line.to_string()).collect();
-    assert_eq!(
-        rig.take(),
-        expected,
-        "operation {operation}, at once: {at_once}, while down: {down}"
-    );
-    assert_eq!(rig.lost(), 0);
 }
 
 #[test]
-fn a_rotation_during_the_look_for_generations_loses_and_doubles_nothing() {
+fn a_rotation_while_the_agent_looks_loses_and_doubles_nothing_and_keeps_the_order() {
     for operation in 0..70 {
-        for at_once in [true, false] {
-            for down in [true, false] {
-                check_rotations_at(operation, at_once, down);
+        for (at_once, down) in [(true, true), (true, false), (false, true), (false, false)] {
+            for (before, killed_after) in [(0, None), (2, None), (0, Some(2)), (2, Some(5))] {
+                let case = Case {
+                    operation,
+                    at_once,
+                    down,
+                    before,
+                    killed_after,
+                };
+                case.check();
             }
         }
     }
