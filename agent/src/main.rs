@@ -14,8 +14,8 @@ use tailrace_shared::telemetry::logging;
 const EXAMPLES: &str = "\
 Examples:
   tailrace-agent --config /etc/tailrace/agent.toml
-  tailrace-agent check --config agent.toml       # read the file, say what is wrong, start nothing
-  curl -s http://127.0.0.1:9601/files            # which files are followed, and how far each was read
+  tailrace-agent check --config agent.toml    # what is wrong with the file
+  curl -s http://127.0.0.1:9601/files         # each file, and how far it was read
 
 The smallest configuration:
   [collector]
@@ -24,9 +24,13 @@ The smallest configuration:
   topic = \"nginx\"
   include = [\"/var/log/nginx/*.log\"]";
 
+const USAGE: &str = "\
+tailrace-agent [--config <FILE>]
+       tailrace-agent check [--config <FILE>]";
+
 /// Follows files and delivers each line exactly once to Kafka topics.
 #[derive(Debug, Parser)]
-#[command(version, after_help = EXAMPLES, args_conflicts_with_subcommands = true)]
+#[command(version, override_usage = USAGE, after_help = EXAMPLES, args_conflicts_with_subcommands = true)]
 struct Cli {
     #[command(subcommand)]
     command: Option<Command>,

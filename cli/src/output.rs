@@ -53,6 +53,14 @@ pub(crate) fn print_json(document: &impl Serialize) -> Result<()> {
     print(&format!("{}\n", serde_json::to_string_pretty(document)?))
 }
 
+/// A number of records, in words.
+pub(crate) fn records(count: impl Into<i128>) -> String {
+    match count.into() {
+        1 => "1 record".to_owned(),
+        count => format!("{count} records"),
+    }
+}
+
 fn write_failed(error: io::Error) -> anyhow::Error {
     if error.kind() == io::ErrorKind::BrokenPipe {
         Closed.into()

@@ -24,7 +24,7 @@ use tailrace_shared::kafka::messages::{
 
 use crate::admin::{check, confirm, controller};
 use crate::connect::{self, Bootstrap, MissingTopic};
-use crate::output::{self, Format, Table};
+use crate::output::{self, Format, Table, records};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -290,7 +290,7 @@ fn show(topic: &Described, format: Format) -> Result<()> {
         return output::print_json(topic);
     }
     let total: i64 = topic.partitions.iter().map(|partition| partition.records).sum();
-    let mut text = format!("Topic {}, id {}, {total} records\n\n", topic.name, topic.id);
+    let mut text = format!("Topic {}, id {}, {}\n\n", topic.name, topic.id, records(total));
     let mut partitions = Table::new(&["PARTITION", "LEADER", "START", "END", "RECORDS"]);
     for it in &topic.partitions {
         let leader = it.leader.map_or_else(|| "-".to_owned(), |leader| leader.to_string());

@@ -334,7 +334,7 @@ fn what_was_not_acknowledged_is_counted_and_fails() {
     let stderr = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(1), "{stderr}");
     assert!(
-        stderr.contains("0 records acknowledged") && stderr.contains("1 records were not acknowledged"),
+        stderr.contains("0 records acknowledged") && stderr.contains("not acknowledged: 1 record"),
         "{stderr}"
     );
     assert!(stderr.contains("max.message.bytes"), "{stderr}");

@@ -15,15 +15,19 @@ use tailrace_shared::telemetry::logging;
 const EXAMPLES: &str = "\
 Examples:
   tailrace-collector --config /etc/tailrace/collector.toml
-  tailrace-collector check --config collector.toml     # read the file, say what is wrong, start nothing
-  kcat -b 127.0.0.1:9092 -L                            # then ask it with any Kafka client
+  tailrace-collector check --config collector.toml    # what is wrong with the file
+  kcat -b 127.0.0.1:9092 -L                           # ask it with any Kafka client
 
 The smallest configuration is one line:
   data_dir = \"/var/lib/tailrace/collector\"";
 
+const USAGE: &str = "\
+tailrace-collector [--config <FILE>]
+       tailrace-collector check [--config <FILE>]";
+
 /// A durable, partitioned log broker that speaks the Kafka protocol.
 #[derive(Debug, Parser)]
-#[command(version, after_help = EXAMPLES, args_conflicts_with_subcommands = true)]
+#[command(version, override_usage = USAGE, after_help = EXAMPLES, args_conflicts_with_subcommands = true)]
 struct Cli {
     #[command(subcommand)]
     command: Option<Command>,

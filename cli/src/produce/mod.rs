@@ -17,6 +17,7 @@ use tokio::time::{Instant, sleep_until};
 use self::lines::Lines;
 use self::outbox::{Outbox, Route};
 use crate::connect::{self, Bootstrap, MissingTopic};
+use crate::output::records;
 use crate::stop::Stop;
 
 /// A batch that gets no acknowledgement for so long is given up.
@@ -79,7 +80,7 @@ pub(crate) async fn run(args: ProduceArgs) -> Result<()> {
     eprint!("{}", outbox.report(&topic));
     sent.with_context(|| match outbox.unacknowledged() {
         0 => "reading stopped".to_owned(),
-        count => format!("{count} records were not acknowledged"),
+        count => format!("not acknowledged: {}", records(count)),
     })
 }
 

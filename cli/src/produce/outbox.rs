@@ -10,6 +10,7 @@ use tailrace_shared::kafka::ErrorCode;
 use tailrace_shared::record::{BatchBuilder, Compression, RecordHeaders};
 
 use crate::murmur2;
+use crate::output::records;
 
 /// A batch takes records up to this size, or a single larger one. Even if they cannot be compressed, brokers accept it.
 const BATCH_BYTES: usize = 512 << 10;
@@ -124,14 +125,14 @@ impl Outbox {
 
     /// What a person wants to know at the end.
     pub(super) fn report(&self, topic: &str) -> String {
-        let mut report = format!("{} records acknowledged in topic {topic}\n", self.count_acknowledged());
+        let mut report = format!("{} acknowledged in topic {topic}\n", records(self.count_acknowledged()));
         for (partition, it) in &self.acknowledged {
             let offsets = it.offsets.map(|(first, last)| format!(", offsets {first} to {last}"));
             // Writing to a string cannot fail.
             writeln!(
                 report,
-                "  partition {partition}: {} records{}",
-                it.records,
+                "  partition {partition}: {}{}",
+                records(it.records),
                 offsets.unwrap_or_default()
             )
             .ok();

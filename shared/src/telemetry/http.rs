@@ -66,12 +66,18 @@ pub struct BindError {
     pub source: io::Error,
 }
 
-/// The routes that every binary has: `/healthz`, `/readyz` and `/metrics`.
+/// The routes that every binary has: `/healthz`, `/readyz` and `/metrics`. Any other path is told about these.
 pub fn router(exporter: Arc<Exporter>, readiness: Readiness) -> Router {
     Router::new()
         .route("/healthz", get(async || "ok\n"))
         .route("/readyz", get(ready).with_state(readiness))
         .route("/metrics", get(metrics).with_state(exporter))
+        .fallback(async || {
+            (
+                StatusCode::NOT_FOUND,
+                "no such page; try /metrics, /readyz or /healthz\n",
+            )
+        })
 }
 
 async fn ready(State(readiness): State<Readiness>) -> (StatusCode, String) {

@@ -80,7 +80,8 @@ async fn health_readiness_and_metrics_are_told() {
     let answer = server.get("/metrics").await;
     assert!(answer.contains("content-type: text/plain; version=0.0.4") && answer.contains("\nt_answers_total 42\n"));
     assert!(server.get("/extra").await.ends_with("more"));
-    assert!(server.get("/none").await.starts_with("HTTP/1.1 404"));
+    let none = server.get("/").await;
+    assert!(none.starts_with("HTTP/1.1 404") && none.contains("/metrics"), "{none}");
 }
 
 #[tokio::test]
