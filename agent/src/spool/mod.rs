@@ -1,6 +1,6 @@
 //! The agent's only state: batches on stable storage until they are acknowledged, and the file positions they advance to.
 //!
-//! The spool is a journal over preallocated, recycled files (`journal`, `format`, `record`; bytes in `docs/FORMATS.md`).
+//! The spool is a journal over preallocated, recycled files (`journal`, `files`, `format`, `record`; bytes in `docs/FORMATS.md`).
 //! A stretch becomes one entry; what happens to its batches later (identity, acknowledgement, dead letter) becomes a
 //! [`Control`]. One thread gathers both and commits them with one fdatasync (`inbox`, `committer`); the `ledger` is what
 //! all records add up to, and a snapshot of it opens each file, so that older files count for live batches alone.
@@ -21,8 +21,9 @@ use tokio::sync::{Semaphore, oneshot};
 use uuid::Uuid;
 
 use self::committer::{Committer, Step};
+use self::files::{Files, MIN_FILES, Sizes};
 use self::inbox::{Inbox, Waiting};
-use self::journal::{Journal, MIN_FILES, Sizes};
+use self::journal::Journal;
 use self::recovery::{RecoverError, recover};
 use self::shelf::Shelf;
 use crate::position::FilePosition;
@@ -31,6 +32,7 @@ use crate::stretch::{Route, Stretch};
 mod codec;
 mod committer;
 mod control;
+mod files;
 mod format;
 mod inbox;
 mod journal;
@@ -205,7 +207,13 @@ impl Spool {
         let mut aside = set_aside::SetAside::new(Arc::clone(&disk), data_dir.join("set-aside"));
         let recovery = recover(&disk, &dir, &mut aside).map_err(OpenError::from)?;
         let recovered = describe(&recovery);
-        let mut journal = Journal::new(disk, &dir, sizes, recovery.ledger, recovery.last_number, recovery.slots);
+        let mut journal = Journal::new(
+            Files::new(disk, &dir, sizes),
+            sizes.file_bytes,
+            recovery.ledger,
+            recovery.last_number,
+            recovery.slots,
+        );
         begin(&mut journal, sizes).map_err(|source| match source.kind() {
             io::ErrorKind::StorageFull => OpenError::NoSpace {
                 path: dir.clone(),
@@ -350,8 +358,8 @@ impl CommitThread {
     fn publish(&self) {
         let journal = &self.committer.journal;
         *self.stats.lock() = SpoolStats {
-            file_bytes: journal.total_bytes(),
-            waiting_bytes: journal.live_bytes(),
+            file_bytes: journal.files.total_bytes(),
+            waiting_bytes: journal.files.live_bytes(),
             full: self.full,
         };
     }
@@ -378,8 +386,8 @@ fn take_lock(disk: &Arc<dyn Disk>, dir: &Path) -> Result<DiskLock, OpenError> {
 /// A new file at each start: nothing is ever appended behind what a crash left.
 fn begin(journal: &mut Journal, sizes: Sizes) -> io::Result<()> {
     journal.roll(0)?;
-    journal.fill_reserve()?;
-    if journal.total_bytes() < sizes.file_bytes * (MIN_FILES - 1) {
+    journal.files.fill_reserve()?;
+    if journal.files.total_bytes() < sizes.file_bytes * (MIN_FILES - 1) {
         return Err(io::ErrorKind::StorageFull.into());
     }
     Ok(())

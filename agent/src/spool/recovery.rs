@@ -21,8 +21,8 @@ use bytes::Bytes;
 use tailrace_shared::disk::{Disk, OpenMode};
 
 use super::control::BatchNumber;
+use super::files::{SLOT_PREFIX, Slot};
 use super::format::{BLOCK, Contents, FileHeader, FileNumber, Life, read_contents};
-use super::journal::{SLOT_PREFIX, Slot};
 use super::ledger::Ledger;
 use super::record::{LiveBatch, Place, Record};
 use super::set_aside::SetAside;

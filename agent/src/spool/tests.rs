@@ -151,8 +151,8 @@ fn files_are_recycled_and_the_limit_holds() {
         assert_eq!(append(&mut committer, &entry(number)), TAKEN);
         mark(&mut committer, [number]);
     }
-    assert!(committer.journal.total_bytes() <= options().max_bytes);
-    assert_eq!(committer.journal.live_bytes(), 0);
+    assert!(committer.journal.files.total_bytes() <= options().max_bytes);
+    assert_eq!(committer.journal.files.live_bytes(), 0);
 }
 
 #[test]
@@ -177,7 +177,7 @@ fn a_full_spool_takes_marks_and_goes_on_when_there_is_room() {
     }
     mark(&mut committer, 0..appended / 2);
     assert_eq!(append(&mut committer, &entry(appended)), TAKEN);
-    assert!(committer.journal.total_bytes() <= options().max_bytes);
+    assert!(committer.journal.files.total_bytes() <= options().max_bytes);
 }
 
 #[test]
@@ -185,7 +185,7 @@ fn marks_fit_on_a_full_disk_and_restarts_do_too() {
     let disk = SimDisk::new(1);
     let (mut committer, _, _) = open(&disk).unwrap();
     append(&mut committer, &entry(0));
-    disk.set_capacity(committer.journal.total_bytes());
+    disk.set_capacity(committer.journal.files.total_bytes());
     let mut appended = 1;
     while append(&mut committer, &entry(appended)) == TAKEN {
         appended += 1;
@@ -202,7 +202,7 @@ fn marks_fit_on_a_full_disk_and_restarts_do_too() {
         disk = disk.power_off(PowerLoss::Random);
         (committer, _, _) = open(&disk).unwrap();
     }
-    assert_eq!(committer.journal.live_bytes(), 0);
+    assert_eq!(committer.journal.files.live_bytes(), 0);
     assert_eq!(append(&mut committer, &entry(appended)), TAKEN);
 }
 
@@ -512,7 +512,7 @@ fn a_full_spool_of_batches_that_are_too_large_can_be_split_and_emptied() {
         let (mut committer, _, _) = open(&disk).unwrap();
         if is_disk_full {
             append(&mut committer, &two_records(0));
-            disk.set_capacity(committer.journal.total_bytes());
+            disk.set_capacity(committer.journal.files.total_bytes());
         }
         while append(&mut committer, &two_records(9)) == TAKEN {}
         let waiting: Vec<_> = committer.journal.ledger.live().map(|(number, _)| number).collect();
@@ -526,8 +526,8 @@ fn a_full_spool_of_batches_that_are_too_large_can_be_split_and_emptied() {
                 mark(&mut committer, [part]);
             }
         }
-        assert!(committer.journal.total_bytes() <= options().max_bytes);
-        assert_eq!(committer.journal.live_bytes(), 0);
+        assert!(committer.journal.files.total_bytes() <= options().max_bytes);
+        assert_eq!(committer.journal.files.live_bytes(), 0);
         assert_eq!(append(&mut committer, &two_records(10)), TAKEN);
     }
 }
@@ -543,11 +543,11 @@ fn parts_that_find_no_room_wait_and_marks_still_fit() {
         committer.step(vec![split_in_two(*number)], []).unwrap();
     }
     assert!(committer.waits_for_room());
-    assert!(committer.journal.total_bytes() <= options().max_bytes);
+    assert!(committer.journal.files.total_bytes() <= options().max_bytes);
     for round in 0..50 {
         committer.step(vec![bind(vec![(0, round)], 7)], []).unwrap();
     }
-    assert!(committer.journal.total_bytes() <= options().max_bytes);
+    assert!(committer.journal.files.total_bytes() <= options().max_bytes);
     for number in &waiting {
         mark(&mut committer, [*number, number + 1]);
     }
@@ -555,7 +555,7 @@ fn parts_that_find_no_room_wait_and_marks_still_fit() {
         !committer.waits_for_room(),
         "what is gone meanwhile is not split any more"
     );
-    assert_eq!(committer.journal.live_bytes(), 0);
+    assert_eq!(committer.journal.files.live_bytes(), 0);
 }
 
 // The model: a list of states, one after each record; a crash may fall back to any that is not older than the last
