@@ -150,7 +150,6 @@ macro_rules! metrics {
 
         impl $name {
             /// Every metric, in the order of the fields.
-            #[allow(dead_code, reason = "for the test of the documentation, which not every struct has")]
             $visibility const DEFINITIONS: &'static [$crate::telemetry::metrics::Definition] = &[
                 $($crate::telemetry::metrics::Definition {
                     name: $metric,
