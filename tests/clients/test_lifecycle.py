@@ -38,6 +38,14 @@ def test_a_stop_while_clients_wait_is_prompt_enough_to_end(collector: Collector)
         assert collector.stop() == 0
 
 
+def test_a_stop_ends_a_collector_whose_places_are_all_taken(tmp_path: pathlib.Path) -> None:
+    collector = Collector(tmp_path, "connections_max = 1\n" + SMALL_WAL)
+    address = ("127.0.0.1", collector.port)
+    with collector.start().wait_ready(), socket.create_connection(address), socket.create_connection(address):
+        wait_until(lambda: collector.metric("tailrace_collector_connections") == 1, "the only place is taken")
+        assert collector.stop() == 0
+
+
 def test_a_second_collector_on_a_data_dir_is_refused(collector: Collector, tmp_path: pathlib.Path) -> None:
     other = tmp_path / "other"
     other.mkdir()

@@ -3,4 +3,5 @@
 mod behaviour;
 mod machine;
 mod model;
+mod quiet;
 mod simulation;
