@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use super::acl::AclBinding;
 use super::topic_config::TopicConfig;
 use super::view::TopicMeta;
 
@@ -37,6 +38,13 @@ pub(super) enum Change {
         id: Uuid,
         /// All that are set now.
         configs: TopicConfig,
+    },
+    /// Access control entries came and went.
+    AclsChanged {
+        /// Which are there now and were not.
+        add: Vec<AclBinding>,
+        /// Which were there and are not now.
+        remove: Vec<AclBinding>,
     },
     /// A broker started.
     IncarnationClaimed {

@@ -1,10 +1,12 @@
-//! Topics, producer id blocks and incarnations: versioned documents in the store, each written with put-if-absent.
+//! Topics, access control entries, producer id blocks and incarnations: versioned documents in the store, each written with put-if-absent.
 //!
 //! A [`Catalog`] holds the newest [`CatalogView`] that it knows. A write plans a [`change`] on that view, puts it under
 //! the next number, and if another broker was faster reads on and plans again ([`commit`]); so any number of brokers
 //! share one store, and no change is lost. [`series`] is how the numbered objects are written and read, [`document`]
 //! what is in them, [`topics`] and [`claims`] the operations. `docs/FORMATS.md` has the bytes.
 
+pub mod acl;
+mod acls;
 mod change;
 mod claims;
 mod commit;
@@ -21,6 +23,7 @@ mod topic_name;
 mod topics;
 mod view;
 
+pub use acls::{ACLS_MAX, CreateAclsError};
 pub use commit::Catalog;
 pub use error::CatalogError;
 pub use topic_config::{TopicConfig, TopicSettings};

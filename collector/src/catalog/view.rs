@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use tailrace_shared::clock::TimestampMs;
 use uuid::Uuid;
 
+use super::acl::{AclBinding, AclSet};
 use super::change::Change;
 use super::topic_config::TopicConfig;
 use super::topic_name::{collide, may_collide};
@@ -37,6 +38,7 @@ pub struct CatalogView {
     brokers: BTreeMap<i32, u64>,
     topics: BTreeMap<Uuid, Arc<TopicMeta>>,
     ids_by_name: BTreeMap<String, Uuid>,
+    acls: Arc<AclSet>,
 }
 
 /// A change that does not fit the view: the document that holds it is damaged.
@@ -72,6 +74,12 @@ impl CatalogView {
     /// All topics, by name.
     pub fn topics(&self) -> impl Iterator<Item = &Arc<TopicMeta>> {
         self.ids_by_name.values().filter_map(|id| self.topics.get(id))
+    }
+
+    /// All access control entries.
+    #[must_use]
+    pub fn acls(&self) -> &Arc<AclSet> {
+        &self.acls
     }
 
     /// Each broker that ever claimed an incarnation, with its latest.
@@ -128,6 +136,11 @@ impl CatalogView {
                 topic.partitions = *partitions;
             }
             Change::TopicConfigsSet { id, configs } => configs.clone_into(&mut self.topic_mut(*id)?.configs),
+            Change::AclsChanged { add, remove } => {
+                let stays = |entry: &&AclBinding| !remove.contains(entry);
+                let acls = self.acls.iter().filter(stays).chain(add).cloned().collect();
+                self.acls = Arc::new(acls);
+            }
             Change::IncarnationClaimed { broker_id, incarnation } => {
                 ensure(*incarnation > self.last_incarnation, || {
                     format!("incarnation {incarnation} is claimed twice")
@@ -181,6 +194,8 @@ pub(super) struct ViewState {
     last_incarnation: u64,
     brokers: BTreeMap<i32, u64>,
     topics: Vec<TopicMeta>,
+    #[serde(default)]
+    acls: Vec<AclBinding>,
 }
 
 impl ViewState {
@@ -191,6 +206,7 @@ impl ViewState {
             last_incarnation: view.last_incarnation,
             brokers: view.brokers.clone(),
             topics: view.topics().map(|topic| TopicMeta::clone(topic)).collect(),
+            acls: view.acls.iter().cloned().collect(),
         }
     }
 
@@ -201,6 +217,7 @@ impl ViewState {
             next_producer_id: self.next_producer_id,
             last_incarnation: self.last_incarnation,
             brokers: self.brokers,
+            acls: Arc::new(self.acls.into_iter().collect()),
             ..CatalogView::default()
         };
         for topic in self.topics {

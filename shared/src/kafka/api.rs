@@ -101,6 +101,9 @@ macro_rules! for_each_kafka_api {
             DeleteTopics = 20, DeleteTopicsRequest, DeleteTopicsResponse;
             InitProducerId = 22, InitProducerIdRequest, InitProducerIdResponse;
             OffsetForLeaderEpoch = 23, OffsetForLeaderEpochRequest, OffsetForLeaderEpochResponse;
+            DescribeAcls = 29, DescribeAclsRequest, DescribeAclsResponse;
+            CreateAcls = 30, CreateAclsRequest, CreateAclsResponse;
+            DeleteAcls = 31, DeleteAclsRequest, DeleteAclsResponse;
             DescribeConfigs = 32, DescribeConfigsRequest, DescribeConfigsResponse;
             AlterConfigs = 33, AlterConfigsRequest, AlterConfigsResponse;
             SaslAuthenticate = 36, SaslAuthenticateRequest, SaslAuthenticateResponse;
