@@ -62,10 +62,12 @@ const COLLECTOR: Layers = &[
             "group",
             "metrics",
             "partition",
+            "security",
             "topic_partition",
             "wal",
         ],
     ),
+    ("security", &["catalog"]),
     ("http", &["broker", "group", "kafka", "metrics"]),
     ("config", &["catalog", "group"]),
 ];

@@ -1,5 +1,6 @@
 //! The configuration file of the collector: what the operator wrote, with every default in one place.
 
+use std::collections::HashSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -34,6 +35,9 @@ pub struct CollectorConfig {
     /// Consumer groups.
     #[serde(default)]
     pub groups: GroupsConfig,
+    /// Who may do what.
+    #[serde(default)]
+    pub acls: AclsConfig,
     /// The write-ahead log.
     #[serde(default)]
     pub wal: WalConfig,
@@ -95,6 +99,7 @@ impl CollectorConfig {
             http: HttpConfig::default(),
             topics: TopicsConfig::default(),
             groups: GroupsConfig::default(),
+            acls: AclsConfig::default(),
             wal: WalConfig::default(),
             log: LogConfig::default(),
         }
@@ -145,6 +150,30 @@ impl Default for KafkaConfig {
             idle_timeout: HumanDuration(Duration::from_secs(600)),
             stall_timeout: HumanDuration(Duration::from_secs(30)),
         }
+    }
+}
+
+/// `[acls]`
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct AclsConfig {
+    /// Whether access is controlled; without it, everybody may do everything.
+    pub enabled: bool,
+    /// Principals (`User:name`) that may do everything, whatever the entries say.
+    #[serde(deserialize_with = "super_users")]
+    pub super_users: HashSet<String>,
+    /// Whether everybody may use what no entry is about.
+    pub allow_without_entries: bool,
+}
+
+fn super_users<'de, D: Deserializer<'de>>(deserializer: D) -> Result<HashSet<String>, D::Error> {
+    let users = HashSet::<String>::deserialize(deserializer)?;
+    match users
+        .iter()
+        .find(|user| user.strip_prefix("User:").is_none_or(str::is_empty))
+    {
+        Some(user) => Err(D::Error::custom(format!("{user:?} is not of the form \"User:name\""))),
+        None => Ok(users),
     }
 }
 
@@ -299,6 +328,8 @@ mod tests {
         said.kafka.listen = default.kafka.listen.clone();
         said.kafka.advertised = None;
         said.topics.retention_bytes = None;
+        said.acls.enabled = default.acls.enabled;
+        said.acls.super_users.clear();
         assert_eq!(format!("{said:#?}"), format!("{default:#?}"));
     }
 

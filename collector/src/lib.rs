@@ -14,6 +14,7 @@ pub mod kafka;
 pub mod metrics;
 pub mod offsets_topic;
 pub mod partition;
+pub mod security;
 pub mod segment;
 pub mod server;
 pub mod store;

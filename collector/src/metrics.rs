@@ -17,6 +17,8 @@ metrics! {
             "Time from a request's last byte to its answer, long polls included.";
         closed_connections: Counter["reason"] = "tailrace_collector_closed_connections_total",
             "Connections that the collector closed because of what the client sent, or did not do.";
+        denied: Counter["api"] = "tailrace_collector_denied_total",
+            "Accesses that access control entries do not allow, by API.";
         connections: Gauge[] = "tailrace_collector_connections", "Open Kafka connections.";
         request_memory_bytes: Gauge[] = "tailrace_collector_request_memory_bytes",
             "Memory held by requests that are not answered yet.";

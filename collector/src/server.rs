@@ -24,6 +24,7 @@ use crate::http;
 use crate::kafka::{Context, Limits, Listener, ListenerOptions, MemoryBudget};
 use crate::metrics::CollectorMetrics;
 use crate::offsets_topic::OffsetsTopic;
+use crate::security::Authorizer;
 use crate::store::LocalStore;
 use crate::wal::WalOptions;
 
@@ -47,6 +48,12 @@ pub enum StartError {
          this machine, for example advertised = \"logs.example.org:9092\""
     )]
     NothingAdvertised(ListenAddr),
+    /// Nobody could give anybody a right.
+    #[error(
+        "acls.enabled is set and acls.super_users is empty, so nobody could add the first entry; name who may, for \
+         example super_users = [\"User:admin\"]"
+    )]
+    NoSuperUser,
     /// The operator's port.
     #[error(transparent)]
     Http(#[from] BindError),
@@ -101,6 +108,9 @@ pub fn check(config: &CollectorConfig) -> Result<(), StartError> {
     let mut options = WalOptions::new(PathBuf::new(), Arc::new(RealDisk), Arc::new(SystemClock::new()));
     set_sizes(&mut options, &config.wal);
     options.check().map_err(StartError::Wal)?;
+    if config.acls.enabled && config.acls.super_users.is_empty() {
+        return Err(StartError::NoSuperUser);
+    }
     let kafka = &config.kafka;
     match kafka.advertised.as_ref().unwrap_or(&kafka.listen) {
         advertised if advertised.is_unspecified() => Err(StartError::NothingAdvertised(advertised.clone())),
@@ -258,6 +268,11 @@ fn context(
         advertised.port
     };
     Context {
+        authorizer: Authorizer {
+            enabled: config.acls.enabled,
+            super_users: config.acls.super_users.clone(),
+            allow_without_entries: config.acls.allow_without_entries,
+        },
         broker: Arc::clone(broker),
         groups: Arc::clone(groups),
         metrics,

@@ -19,6 +19,7 @@ use super::context::{Call, Context};
 use super::frame_reader::{Frame, FrameError, FrameReader};
 use super::memory::MemoryBudget;
 use super::table::{self, Answer, RequestError, Started};
+use crate::security::Principal;
 
 /// How many requests of one connection may wait for their answers.
 const IN_FLIGHT_MAX: usize = 32;
@@ -127,6 +128,7 @@ async fn take_request(context: &Arc<Context>, peer: SocketAddr, frame: Frame) ->
         version: header.api_version,
         client_id: header.client_id.unwrap_or_default(),
         peer,
+        principal: Principal::ANONYMOUS,
     };
     let started = table::start(Arc::clone(context), call, correlation_id, body).await?;
     let (memory, metrics, pending) = (frame.memory, Arc::clone(&context.metrics), started.answer);

@@ -4,12 +4,14 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bytestring::ByteString;
-use tailrace_shared::kafka::ApiKey;
+use tailrace_shared::kafka::{ApiKey, ErrorCode};
 
 use super::memory::MemoryBudget;
 use crate::broker::Broker;
+use crate::catalog::acl::{Access, Operation, Resource, ResourceType};
 use crate::group::Coordinator;
 use crate::metrics::CollectorMetrics;
+use crate::security::{Authorizer, Principal};
 
 /// What handlers work on.
 pub struct Context {
@@ -17,6 +19,8 @@ pub struct Context {
     pub broker: Arc<Broker>,
     /// Consumer groups.
     pub groups: Arc<Coordinator>,
+    /// Who may do what.
+    pub authorizer: Authorizer,
     /// What is counted.
     pub metrics: Arc<CollectorMetrics>,
     /// Where clients are told to connect.
@@ -51,4 +55,55 @@ pub struct Call {
     pub client_id: ByteString,
     /// Where it calls from.
     pub peer: SocketAddr,
+    /// Who it is.
+    pub principal: Principal,
+}
+
+impl Call {
+    fn access(&self, operation: Operation) -> Access<'_> {
+        Access {
+            principal: self.principal.as_str(),
+            host: self.peer.ip(),
+            operation,
+        }
+    }
+}
+
+impl Context {
+    /// Whether the caller may do that to the resource.
+    #[must_use]
+    pub fn allows(&self, call: &Call, operation: Operation, resource: Resource<'_>) -> bool {
+        !self.authorizer.enabled
+            || self
+                .authorizer
+                .allows(&self.broker.acls(), call.access(operation), resource)
+    }
+
+    /// Whether there may be a topic to which the caller may do that.
+    #[must_use]
+    pub fn allows_some_topic(&self, call: &Call, operation: Operation) -> bool {
+        let access = call.access(operation);
+        self.authorizer
+            .allows_any(&self.broker.acls(), access, ResourceType::Topic)
+    }
+
+    /// Whether the caller may do that to the resource.
+    ///
+    /// # Errors
+    /// Otherwise; the code says to what kind of resource it may not.
+    pub fn authorize(&self, call: &Call, operation: Operation, resource: Resource<'_>) -> Result<(), ErrorCode> {
+        if self.allows(call, operation, resource) {
+            return Ok(());
+        }
+        tracing::debug!(principal = %call.principal, peer = %call.peer, ?operation, ?resource, "denied");
+        self.metrics.denied.with([call.api.name()]).inc();
+        Err(match resource.kind {
+            ResourceType::Topic => ErrorCode::TopicAuthorizationFailed,
+            ResourceType::Group => ErrorCode::GroupAuthorizationFailed,
+            ResourceType::TransactionalId => ErrorCode::TransactionalIdAuthorizationFailed,
+            ResourceType::Cluster | ResourceType::DelegationToken | ResourceType::User => {
+                ErrorCode::ClusterAuthorizationFailed
+            }
+        })
+    }
 }

@@ -4,8 +4,11 @@ use bytestring::ByteString;
 use tailrace_shared::kafka::ErrorCode;
 use tailrace_shared::record::{BatchError, BatchErrorKind};
 
+use crate::catalog::acl::InvalidAcl;
 use crate::catalog::topic_config::InvalidConfig;
-use crate::catalog::{AlterTopicError, CatalogError, CreateTopicError, DeleteTopicError, GrowTopicError};
+use crate::catalog::{
+    AlterTopicError, CatalogError, CreateAclsError, CreateTopicError, DeleteTopicError, GrowTopicError,
+};
 use crate::group::GroupError;
 use crate::partition::{AppendError, ReadError, SequenceError};
 use crate::wal::ReserveError;
@@ -104,6 +107,21 @@ impl ToErrorCode for ReadError {
 impl ToErrorCode for CatalogError {
     fn code(&self) -> ErrorCode {
         ErrorCode::KafkaStorageError
+    }
+}
+
+impl ToErrorCode for InvalidAcl {
+    fn code(&self) -> ErrorCode {
+        ErrorCode::InvalidRequest
+    }
+}
+
+impl ToErrorCode for CreateAclsError {
+    fn code(&self) -> ErrorCode {
+        match self {
+            Self::TooMany { .. } => ErrorCode::PolicyViolation,
+            Self::Catalog(error) => error.code(),
+        }
     }
 }
 

@@ -103,6 +103,9 @@ api_table! {
     DeleteTopics 1..=6 => handlers::delete_topics::delete_topics;
     InitProducerId 0..=6 => handlers::init_producer_id::init_producer_id;
     OffsetForLeaderEpoch 2..=4 => handlers::offset_for_leader_epoch::offset_for_leader_epoch;
+    DescribeAcls 1..=3 => handlers::describe_acls::describe_acls;
+    CreateAcls 1..=3 => handlers::create_acls::create_acls;
+    DeleteAcls 1..=3 => handlers::delete_acls::delete_acls;
     DescribeConfigs 1..=4 => handlers::describe_configs::describe_configs;
     AlterConfigs 0..=2 => handlers::alter_configs::alter_configs;
     CreatePartitions 0..=3 => handlers::create_partitions::create_partitions;

@@ -8,11 +8,11 @@ use crate::kafka::context::{Call, Context};
 
 pub(in crate::kafka) async fn alter_configs(
     context: &Context,
-    _: &Call,
+    call: &Call,
     request: AlterConfigsRequest,
 ) -> AlterConfigsResponse {
     let resources = request.resources.into_iter().map(replacement).collect();
-    let results = edit_all(context, resources, request.validate_only).await;
+    let results = edit_all(context, call, resources, request.validate_only).await;
     let responses = results.into_iter().map(|result| AlterConfigsResourceResponse {
         error_code: result.code.code(),
         error_message: result.message,

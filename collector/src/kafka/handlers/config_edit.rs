@@ -8,9 +8,10 @@ use tailrace_shared::kafka::ErrorCode;
 use tailrace_shared::kafka::messages::describe_configs::{RESOURCE_BROKER, RESOURCE_TOPIC};
 
 use crate::catalog::TopicConfig;
+use crate::catalog::acl::{self, Operation};
 use crate::catalog::topic_config::{ConfigType, InvalidConfig, lookup};
 use crate::group::OFFSETS_TOPIC;
-use crate::kafka::context::Context;
+use crate::kafka::context::{Call, Context};
 use crate::kafka::errors::ToErrorCode;
 
 /// A resource, and what is to be done to its configs.
@@ -46,7 +47,12 @@ pub(super) struct Edited {
 type Refusal = (ErrorCode, Option<ByteString>);
 
 /// Edits each resource by itself: one that is refused keeps none of the others from being changed.
-pub(super) async fn edit_all(context: &Context, resources: Vec<Resource>, validate_only: bool) -> Vec<Edited> {
+pub(super) async fn edit_all(
+    context: &Context,
+    call: &Call,
+    resources: Vec<Resource>,
+    validate_only: bool,
+) -> Vec<Edited> {
     let mut named: HashMap<(i8, ByteString), usize> = HashMap::new();
     for resource in &resources {
         *named
@@ -57,7 +63,7 @@ pub(super) async fn edit_all(context: &Context, resources: Vec<Resource>, valida
     for resource in resources {
         let key = (resource.resource_type, resource.resource_name.clone());
         let edited = match named.get(&key) {
-            Some(1) => edit(context, &resource, validate_only).await,
+            Some(1) => edit(context, call, &resource, validate_only).await,
             _ => refuse(ErrorCode::InvalidRequest, "it is named more than once in this request"),
         };
         let (code, message) = edited.err().unwrap_or((ErrorCode::None, None));
@@ -71,9 +77,9 @@ pub(super) async fn edit_all(context: &Context, resources: Vec<Resource>, valida
     results
 }
 
-async fn edit(context: &Context, resource: &Resource, validate_only: bool) -> Result<(), Refusal> {
+async fn edit(context: &Context, call: &Call, resource: &Resource, validate_only: bool) -> Result<(), Refusal> {
     match resource.resource_type {
-        RESOURCE_TOPIC => edit_topic(context, resource, validate_only).await,
+        RESOURCE_TOPIC => edit_topic(context, call, resource, validate_only).await,
         RESOURCE_BROKER => refuse(
             ErrorCode::InvalidRequest,
             "a broker's configuration is its file, collector.toml: change it there, and start it again",
@@ -82,8 +88,10 @@ async fn edit(context: &Context, resource: &Resource, validate_only: bool) -> Re
     }
 }
 
-async fn edit_topic(context: &Context, resource: &Resource, validate_only: bool) -> Result<(), Refusal> {
+async fn edit_topic(context: &Context, call: &Call, resource: &Resource, validate_only: bool) -> Result<(), Refusal> {
     let name = &resource.resource_name;
+    let allowed = context.authorize(call, Operation::AlterConfigs, acl::Resource::topic(name));
+    allowed.map_err(|code| (code, Some("AlterConfigs is not allowed".into())))?;
     let Some(topic) = context.broker.topic(name) else {
         return refuse(ErrorCode::UnknownTopicOrPartition, "there is no such topic");
     };

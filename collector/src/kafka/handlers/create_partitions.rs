@@ -8,18 +8,19 @@ use uuid::Uuid;
 
 use super::topic_ref::find_topic;
 use crate::catalog::GrowTopicError;
+use crate::catalog::acl::Operation;
 use crate::group::OFFSETS_TOPIC;
 use crate::kafka::context::{Call, Context};
 use crate::kafka::errors::ToErrorCode;
 
 pub(in crate::kafka) async fn create_partitions(
     context: &Context,
-    _: &Call,
+    call: &Call,
     request: CreatePartitionsRequest,
 ) -> CreatePartitionsResponse {
     let mut results = Vec::with_capacity(request.topics.len());
     for asked in request.topics {
-        let grown = grow(context, &asked, request.validate_only).await;
+        let grown = grow(context, call, &asked, request.validate_only).await;
         let (error_code, error_message) = match grown {
             Ok(()) => (ErrorCode::None, None),
             Err((code, message)) => (code, message),
@@ -38,10 +39,11 @@ pub(in crate::kafka) async fn create_partitions(
 
 async fn grow(
     context: &Context,
+    call: &Call,
     asked: &CreatePartitionsTopic,
     validate_only: bool,
 ) -> Result<(), (ErrorCode, Option<ByteString>)> {
-    let topic = find_topic(&context.broker, &asked.name, Uuid::nil()).map_err(|code| (code, None))?;
+    let topic = find_topic(context, call, Operation::Alter, &asked.name, Uuid::nil()).map_err(|code| (code, None))?;
     if topic.meta.name == OFFSETS_TOPIC {
         // A group's records would be looked for in another partition than the one that they are in.
         let message = "the number of partitions of the groups' own topic is fixed".into();

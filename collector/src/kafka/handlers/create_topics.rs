@@ -8,6 +8,7 @@ use tailrace_shared::kafka::messages::{CreateTopicsRequest, CreateTopicsResponse
 
 use crate::broker::Topic;
 use crate::catalog::NewTopic;
+use crate::catalog::acl::{Operation, Resource};
 use crate::catalog::topic_config::describe;
 use crate::kafka::context::{Call, Context};
 use crate::kafka::errors::ToErrorCode;
@@ -17,7 +18,7 @@ const BROKER_DEFAULT: i32 = -1;
 
 pub(in crate::kafka) async fn create_topics(
     context: &Context,
-    _: &Call,
+    call: &Call,
     request: CreateTopicsRequest,
 ) -> CreateTopicsResponse {
     let mut topics = Vec::with_capacity(request.topics.len());
@@ -32,7 +33,7 @@ pub(in crate::kafka) async fn create_topics(
                 "the request names the topic twice".into(),
             )
         } else {
-            create(context, topic, request.validate_only).await
+            create(context, call, topic, request.validate_only).await
         };
         topics.push(result);
     }
@@ -42,8 +43,15 @@ pub(in crate::kafka) async fn create_topics(
     }
 }
 
-async fn create(context: &Context, topic: CreatableTopic, validate_only: bool) -> CreatableTopicResult {
+async fn create(context: &Context, call: &Call, topic: CreatableTopic, validate_only: bool) -> CreatableTopicResult {
     let name = topic.name.clone();
+    if let Err(code) = authorize_create(context, call, &name) {
+        return refused(
+            name,
+            code,
+            "Create is allowed neither on the topic nor on the cluster".into(),
+        );
+    }
     let new = match plan(context, topic) {
         Ok(new) => new,
         Err((code, message)) => return refused(name, code, message),
@@ -65,6 +73,14 @@ async fn create(context: &Context, topic: CreatableTopic, validate_only: bool) -
         Ok(result) => result,
         Err(error) => refused(name, error.code(), error.to_string().into()),
     }
+}
+
+/// Topics are created by those who may on the cluster, or on topics of that name.
+pub(super) fn authorize_create(context: &Context, call: &Call, name: &str) -> Result<(), ErrorCode> {
+    if context.allows(call, Operation::Create, Resource::CLUSTER) {
+        return Ok(());
+    }
+    context.authorize(call, Operation::Create, Resource::topic(name))
 }
 
 fn plan(context: &Context, topic: CreatableTopic) -> Result<NewTopic, (ErrorCode, ByteString)> {

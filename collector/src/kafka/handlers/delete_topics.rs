@@ -10,13 +10,14 @@ use uuid::Uuid;
 
 use super::topic_ref::find_topic;
 use crate::broker::Topic;
+use crate::catalog::acl::Operation;
 use crate::group::OFFSETS_TOPIC;
 use crate::kafka::context::{Call, Context};
 use crate::kafka::errors::ToErrorCode;
 
 pub(in crate::kafka) async fn delete_topics(
     context: &Context,
-    _: &Call,
+    call: &Call,
     request: DeleteTopicsRequest,
 ) -> DeleteTopicsResponse {
     let by_name = request.topic_names.into_iter().map(|name| DeleteTopicState {
@@ -25,7 +26,7 @@ pub(in crate::kafka) async fn delete_topics(
     });
     let mut responses = Vec::new();
     for asked in request.topics.into_iter().chain(by_name) {
-        responses.push(delete(context, asked).await);
+        responses.push(delete(context, call, asked).await);
     }
     DeleteTopicsResponse {
         responses,
@@ -33,14 +34,14 @@ pub(in crate::kafka) async fn delete_topics(
     }
 }
 
-async fn delete(context: &Context, asked: DeleteTopicState) -> DeletableTopicResult {
+async fn delete(context: &Context, call: &Call, asked: DeleteTopicState) -> DeletableTopicResult {
     let name = asked.name.unwrap_or_default();
     let mut result = DeletableTopicResult {
         name: Some(name.clone()),
         topic_id: asked.topic_id,
         ..Default::default()
     };
-    match find_topic(&context.broker, &name, asked.topic_id) {
+    match find_topic(context, call, Operation::Delete, &name, asked.topic_id) {
         Err(code) => {
             result.error_code = code.code();
             result.name = result.name.filter(|_| asked.topic_id.is_nil());

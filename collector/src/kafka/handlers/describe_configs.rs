@@ -11,12 +11,13 @@ use tailrace_shared::kafka::messages::describe_configs::{
 use tailrace_shared::kafka::messages::{DescribeConfigsRequest, DescribeConfigsResponse};
 
 use crate::catalog::TopicConfig;
+use crate::catalog::acl::{Operation, Resource};
 use crate::catalog::topic_config::{ConfigSource, DescribedConfig, describe};
 use crate::kafka::context::{Call, Context};
 
 pub(in crate::kafka) async fn describe_configs(
     context: &Context,
-    _: &Call,
+    call: &Call,
     request: DescribeConfigsRequest,
 ) -> DescribeConfigsResponse {
     let asked = Asked {
@@ -26,7 +27,7 @@ pub(in crate::kafka) async fn describe_configs(
     let results = request
         .resources
         .into_iter()
-        .map(|resource| describe_resource(context, resource, asked));
+        .map(|resource| describe_resource(context, call, resource, asked));
     DescribeConfigsResponse {
         results: results.collect(),
         ..Default::default()
@@ -40,10 +41,15 @@ struct Asked {
     documentation: bool,
 }
 
-fn describe_resource(context: &Context, resource: DescribeConfigsResource, asked: Asked) -> DescribeConfigsResult {
+fn describe_resource(
+    context: &Context,
+    call: &Call,
+    resource: DescribeConfigsResource,
+    asked: Asked,
+) -> DescribeConfigsResult {
     let described = match resource.resource_type {
-        RESOURCE_TOPIC => topic_configs(context, &resource.resource_name, asked),
-        RESOURCE_BROKER => broker_configs(context, &resource.resource_name, asked),
+        RESOURCE_TOPIC => topic_configs(context, call, &resource.resource_name, asked),
+        RESOURCE_BROKER => broker_configs(context, call, &resource.resource_name, asked),
         _ => Err((
             ErrorCode::InvalidRequest,
             "only topics and brokers have configs here".into(),
@@ -67,7 +73,8 @@ fn describe_resource(context: &Context, resource: DescribeConfigsResource, asked
 
 type Described = Result<Vec<DescribeConfigsResourceResult>, (ErrorCode, ByteString)>;
 
-fn topic_configs(context: &Context, name: &str, asked: Asked) -> Described {
+fn topic_configs(context: &Context, call: &Call, name: &str, asked: Asked) -> Described {
+    authorize(context, call, Resource::topic(name))?;
     let topic = context.broker.topic(name);
     let topic = topic.ok_or_else(|| (ErrorCode::UnknownTopicOrPartition, "there is no such topic".into()))?;
     let configs = describe(&topic.meta.configs, context.broker.topic_defaults());
@@ -77,8 +84,14 @@ fn topic_configs(context: &Context, name: &str, asked: Asked) -> Described {
         .collect())
 }
 
+fn authorize(context: &Context, call: &Call, resource: Resource<'_>) -> Result<(), (ErrorCode, ByteString)> {
+    let allowed = context.authorize(call, Operation::DescribeConfigs, resource);
+    allowed.map_err(|code| (code, "DescribeConfigs is not allowed".into()))
+}
+
 /// The topic defaults under the broker's names for them, as Kafka has them.
-fn broker_configs(context: &Context, name: &str, asked: Asked) -> Described {
+fn broker_configs(context: &Context, call: &Call, name: &str, asked: Asked) -> Described {
+    authorize(context, call, Resource::CLUSTER)?;
     if name.parse() != Ok(context.broker.node_id()) {
         return Err((ErrorCode::InvalidRequest, "there is no such broker".into()));
     }

@@ -2,9 +2,11 @@
 //! version 6 on (KIP-1043). Authorized operations are not answered yet.
 
 use bytestring::ByteString;
+use tailrace_shared::kafka::ErrorCode;
 use tailrace_shared::kafka::messages::describe_groups::{DescribedGroup, DescribedGroupMember};
 use tailrace_shared::kafka::messages::{DescribeGroupsRequest, DescribeGroupsResponse};
 
+use crate::catalog::acl::{Operation, Resource};
 use crate::group::{GroupDescription, GroupError, MemberDescription};
 use crate::kafka::context::{Call, Context};
 use crate::kafka::errors::ToErrorCode;
@@ -16,9 +18,14 @@ pub(in crate::kafka) async fn describe_groups(
     call: &Call,
     request: DescribeGroupsRequest,
 ) -> DescribeGroupsResponse {
-    let describe = |group: ByteString| match context.groups.describe(&group) {
-        Some(found) => described(found),
-        None => unknown(group, call.version),
+    let describe = |group: ByteString| {
+        if let Err(code) = context.authorize(call, Operation::Describe, Resource::group(&group)) {
+            return refused(group, code);
+        }
+        match context.groups.describe(&group) {
+            Some(found) => described(found),
+            None => unknown(group, call.version),
+        }
     };
     DescribeGroupsResponse {
         groups: request.groups.into_iter().map(describe).collect(),
@@ -41,6 +48,14 @@ fn described(group: GroupDescription) -> DescribedGroup {
         protocol_type: group.listing.protocol_type,
         protocol_data: group.protocol,
         members: group.members.into_iter().map(member).collect(),
+        ..Default::default()
+    }
+}
+
+fn refused(group_id: ByteString, code: ErrorCode) -> DescribedGroup {
+    DescribedGroup {
+        group_id,
+        error_code: code.code(),
         ..Default::default()
     }
 }

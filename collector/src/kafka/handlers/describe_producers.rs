@@ -7,17 +7,18 @@ use tailrace_shared::kafka::messages::{DescribeProducersRequest, DescribeProduce
 use uuid::Uuid;
 
 use super::topic_ref::{find_partition, find_topic};
+use crate::catalog::acl::Operation;
 use crate::kafka::context::{Call, Context};
 use crate::partition::{ActiveProducer, Partition};
 
 pub(in crate::kafka) async fn describe_producers(
     context: &Context,
-    _: &Call,
+    call: &Call,
     request: DescribeProducersRequest,
 ) -> DescribeProducersResponse {
     let mut topics = Vec::with_capacity(request.topics.len());
     for topic in request.topics {
-        let found = find_topic(&context.broker, &topic.name, Uuid::nil());
+        let found = find_topic(context, call, Operation::Read, &topic.name, Uuid::nil());
         let answer = |&partition_index: &i32| {
             let partition = find_partition(&found, partition_index);
             PartitionResponse {

@@ -14,6 +14,7 @@ use tailrace_shared::record::{BatchHeader, Compression};
 use tokio::time::{Instant, timeout_at};
 
 use super::topic_ref::{check_leader_epoch, find_partition, find_topic};
+use crate::catalog::acl::Operation;
 use crate::kafka::context::{Call, Context};
 use crate::kafka::errors::ToErrorCode;
 use crate::kafka::memory::MemoryPermit;
@@ -134,7 +135,7 @@ async fn read_partition(
     limits: ReadLimits,
     round: &mut Round,
 ) -> PartitionData {
-    let found = find_topic(&context.broker, &topic.topic, topic.topic_id);
+    let found = find_topic(context, call, Operation::Read, &topic.topic, topic.topic_id);
     let partition = match find_partition(&found, wanted.partition) {
         Ok(partition) => partition,
         Err(code) => return failed(wanted, code),

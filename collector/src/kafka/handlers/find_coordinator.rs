@@ -5,6 +5,7 @@ use tailrace_shared::kafka::ErrorCode;
 use tailrace_shared::kafka::messages::find_coordinator::{Coordinator, KEY_TYPE_GROUP};
 use tailrace_shared::kafka::messages::{FindCoordinatorRequest, FindCoordinatorResponse};
 
+use crate::catalog::acl::{Operation, Resource};
 use crate::kafka::context::{Call, Context};
 
 /// From this version on a request asks for several keys at once (KIP-699).
@@ -20,13 +21,13 @@ pub(in crate::kafka) async fn find_coordinator(
         let found = request
             .coordinator_keys
             .into_iter()
-            .map(|key| find(context, key, key_type));
+            .map(|key| find(context, call, key, key_type));
         return FindCoordinatorResponse {
             coordinators: found.collect(),
             ..Default::default()
         };
     }
-    let found = find(context, request.key, key_type);
+    let found = find(context, call, request.key, key_type);
     FindCoordinatorResponse {
         error_code: found.error_code,
         error_message: found.error_message,
@@ -37,16 +38,21 @@ pub(in crate::kafka) async fn find_coordinator(
     }
 }
 
-fn find(context: &Context, key: ByteString, key_type: i8) -> Coordinator {
+fn find(context: &Context, call: &Call, key: ByteString, key_type: i8) -> Coordinator {
+    let refused = |key, code: ErrorCode, message: &'static str| Coordinator {
+        key,
+        node_id: -1,
+        port: -1,
+        error_code: code.code(),
+        error_message: Some(message.into()),
+        ..Default::default()
+    };
     if key_type != KEY_TYPE_GROUP {
-        return Coordinator {
-            key,
-            node_id: -1,
-            port: -1,
-            error_code: ErrorCode::InvalidRequest.code(),
-            error_message: Some("only consumer groups have a coordinator here: there are no transactions yet".into()),
-            ..Default::default()
-        };
+        let message = "only consumer groups have a coordinator here: there are no transactions yet";
+        return refused(key, ErrorCode::InvalidRequest, message);
+    }
+    if let Err(code) = context.authorize(call, Operation::Describe, Resource::group(&key)) {
+        return refused(key, code, "Describe is not allowed on this group");
     }
     Coordinator {
         key,

@@ -12,11 +12,11 @@ use crate::kafka::context::{Call, Context};
 
 pub(in crate::kafka) async fn incremental_alter_configs(
     context: &Context,
-    _: &Call,
+    call: &Call,
     request: IncrementalAlterConfigsRequest,
 ) -> IncrementalAlterConfigsResponse {
     let resources = request.resources.into_iter().map(changes).collect();
-    let results = edit_all(context, resources, request.validate_only).await;
+    let results = edit_all(context, call, resources, request.validate_only).await;
     let responses = results.into_iter().map(|result| AlterConfigsResourceResponse {
         error_code: result.code.code(),
         error_message: result.message,

@@ -4,17 +4,28 @@
 use tailrace_shared::kafka::ErrorCode;
 use tailrace_shared::kafka::messages::{InitProducerIdRequest, InitProducerIdResponse};
 
+use crate::catalog::acl::{Operation, Resource};
 use crate::kafka::context::{Call, Context};
 
 pub(in crate::kafka) async fn init_producer_id(
     context: &Context,
-    _: &Call,
+    call: &Call,
     request: InitProducerIdRequest,
 ) -> InitProducerIdResponse {
     if request.transactional_id.is_some() {
         let error_code = ErrorCode::TransactionalIdAuthorizationFailed.code();
         return InitProducerIdResponse {
             error_code,
+            producer_epoch: -1,
+            ..Default::default()
+        };
+    }
+    // Whoever may write somewhere may do so as an idempotent producer (KIP-679).
+    if !context.allows_some_topic(call, Operation::Write)
+        && let Err(code) = context.authorize(call, Operation::IdempotentWrite, Resource::CLUSTER)
+    {
+        return InitProducerIdResponse {
+            error_code: code.code(),
             producer_epoch: -1,
             ..Default::default()
         };

@@ -3,10 +3,12 @@
 use std::time::Duration;
 
 use bytestring::ByteString;
+use tailrace_shared::kafka::ErrorCode;
 use tailrace_shared::kafka::messages::join_group::JoinGroupResponseMember;
 use tailrace_shared::kafka::messages::{JoinGroupRequest, JoinGroupResponse};
 use uuid::Uuid;
 
+use crate::catalog::acl::{Operation, Resource};
 use crate::group::{GroupError, JoinReply, JoinRequest, JoinedMember};
 use crate::kafka::context::{Call, Context};
 use crate::kafka::errors::ToErrorCode;
@@ -21,9 +23,13 @@ pub(in crate::kafka) async fn join_group(
 ) -> JoinGroupResponse {
     let member_id = request.member_id.clone();
     let group = request.group_id.clone();
+    if let Err(code) = context.authorize(call, Operation::Read, Resource::group(&group)) {
+        return refused(member_id, code);
+    }
     match context.groups.join(&group, event(call, request)).await {
         Ok(reply) => joined(reply),
-        Err(error) => refused(member_id, &error),
+        Err(GroupError::MemberIdRequired(given)) => refused(given, ErrorCode::MemberIdRequired),
+        Err(error) => refused(member_id, error.code()),
     }
 }
 
@@ -73,13 +79,9 @@ fn joined(reply: JoinReply) -> JoinGroupResponse {
     }
 }
 
-fn refused(member_id: ByteString, error: &GroupError) -> JoinGroupResponse {
-    let member_id = match error {
-        GroupError::MemberIdRequired(given) => given.clone(),
-        _ => member_id,
-    };
+fn refused(member_id: ByteString, code: ErrorCode) -> JoinGroupResponse {
     JoinGroupResponse {
-        error_code: error.code().code(),
+        error_code: code.code(),
         member_id,
         ..Default::default()
     }

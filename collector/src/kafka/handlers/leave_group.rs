@@ -3,6 +3,7 @@
 use tailrace_shared::kafka::messages::leave_group::MemberResponse;
 use tailrace_shared::kafka::messages::{LeaveGroupRequest, LeaveGroupResponse};
 
+use crate::catalog::acl::{Operation, Resource};
 use crate::kafka::context::{Call, Context};
 use crate::kafka::errors::code_of;
 
@@ -14,6 +15,12 @@ pub(in crate::kafka) async fn leave_group(
     request: LeaveGroupRequest,
 ) -> LeaveGroupResponse {
     let group = &request.group_id;
+    if let Err(code) = context.authorize(call, Operation::Read, Resource::group(group)) {
+        return LeaveGroupResponse {
+            error_code: code.code(),
+            ..Default::default()
+        };
+    }
     if call.version < SEVERAL_MEMBERS_SINCE {
         let result = context.groups.leave(group, &request.member_id, None);
         return LeaveGroupResponse {

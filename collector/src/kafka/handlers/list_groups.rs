@@ -4,6 +4,7 @@ use bytestring::ByteString;
 use tailrace_shared::kafka::messages::list_groups::ListedGroup;
 use tailrace_shared::kafka::messages::{ListGroupsRequest, ListGroupsResponse};
 
+use crate::catalog::acl::{Operation, Resource};
 use crate::group::GroupListing;
 use crate::kafka::context::{Call, Context};
 
@@ -12,7 +13,7 @@ const CLASSIC: &str = "classic";
 
 pub(in crate::kafka) async fn list_groups(
     context: &Context,
-    _: &Call,
+    call: &Call,
     request: ListGroupsRequest,
 ) -> ListGroupsResponse {
     let among = |wanted: &[ByteString], name: &str| {
@@ -21,6 +22,9 @@ pub(in crate::kafka) async fn list_groups(
     let asked_for = |group: &GroupListing| {
         among(&request.states_filter, group.phase.name()) && among(&request.types_filter, CLASSIC)
     };
+    let sees_all = context.allows(call, Operation::Describe, Resource::CLUSTER);
+    let sees =
+        |group: &GroupListing| sees_all || context.allows(call, Operation::Describe, Resource::group(&group.group));
     let listed = |group: GroupListing| ListedGroup {
         group_id: group.group,
         protocol_type: group.protocol_type,
@@ -31,7 +35,7 @@ pub(in crate::kafka) async fn list_groups(
         .groups
         .list()
         .into_iter()
-        .filter(asked_for)
+        .filter(|group| asked_for(group) && sees(group))
         .map(listed)
         .collect();
     ListGroupsResponse {

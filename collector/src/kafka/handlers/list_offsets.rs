@@ -8,6 +8,7 @@ use tailrace_shared::kafka::messages::{ListOffsetsRequest, ListOffsetsResponse};
 use uuid::Uuid;
 
 use super::topic_ref::{check_leader_epoch, find_partition, find_topic};
+use crate::catalog::acl::Operation;
 use crate::kafka::context::{Call, Context};
 use crate::kafka::errors::ToErrorCode;
 use crate::partition::{FoundOffset, OffsetQuery};
@@ -46,7 +47,7 @@ async fn answer(
         partition_index: asked.partition_index,
         ..Default::default()
     };
-    match find(context, topic, asked).await {
+    match find(context, call, topic, asked).await {
         Ok(Some(found)) => {
             response.offset = found.offset;
             response.timestamp = found.timestamp.unwrap_or(-1);
@@ -62,10 +63,11 @@ async fn answer(
 
 async fn find(
     context: &Context,
+    call: &Call,
     topic: &ListOffsetsTopic,
     asked: &ListOffsetsPartition,
 ) -> Result<Option<FoundOffset>, ErrorCode> {
-    let found = find_topic(&context.broker, &topic.name, Uuid::nil());
+    let found = find_topic(context, call, Operation::Describe, &topic.name, Uuid::nil());
     let partition = find_partition(&found, asked.partition_index)?;
     check_leader_epoch(partition, asked.current_leader_epoch)?;
     let query = OffsetQuery::from_wire(asked.timestamp);

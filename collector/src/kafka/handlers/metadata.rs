@@ -9,8 +9,12 @@ use tailrace_shared::kafka::messages::metadata::{
     MetadataRequestTopic, MetadataResponseBroker, MetadataResponsePartition, MetadataResponseTopic,
 };
 use tailrace_shared::kafka::messages::{MetadataRequest, MetadataResponse};
+use uuid::Uuid;
 
+use super::create_topics::authorize_create;
+use super::topic_ref::find_topic;
 use crate::broker::Topic;
+use crate::catalog::acl::{Operation, Resource};
 use crate::catalog::{CreateTopicError, NewTopic};
 use crate::group::OFFSETS_TOPIC;
 use crate::kafka::context::{Call, Context};
@@ -28,6 +32,7 @@ pub(in crate::kafka) async fn metadata(context: &Context, call: &Call, request: 
             .broker
             .topics()
             .iter()
+            .filter(|topic| context.allows(call, Operation::Describe, Resource::topic(&topic.meta.name)))
             .map(|topic| describe(context, topic))
             .collect(),
         Some(asked) => {
@@ -54,7 +59,8 @@ pub(in crate::kafka) async fn metadata(context: &Context, call: &Call, request: 
 
 async fn find(context: &Context, call: &Call, asked: MetadataRequestTopic, may_create: bool) -> MetadataResponseTopic {
     let Some(name) = asked.name.filter(|_| asked.topic_id.is_nil()) else {
-        return match context.broker.topic_by_id(asked.topic_id) {
+        let may_see = |topic: &Arc<Topic>| context.allows(call, Operation::Describe, Resource::topic(&topic.meta.name));
+        return match context.broker.topic_by_id(asked.topic_id).filter(may_see) {
             Some(topic) => describe(context, &topic),
             None => MetadataResponseTopic {
                 error_code: ErrorCode::UnknownTopicId.code(),
@@ -64,11 +70,14 @@ async fn find(context: &Context, call: &Call, asked: MetadataRequestTopic, may_c
             },
         };
     };
-    if let Some(topic) = context.broker.topic(&name) {
-        return describe(context, &topic);
-    }
-    let found = if may_create && context.limits.auto_create_topics {
-        create(context, &name).await
+    let found = find_topic(context, call, Operation::Describe, &name, Uuid::nil());
+    let is_missing = found
+        .as_ref()
+        .is_err_and(|code| *code == ErrorCode::UnknownTopicOrPartition);
+    let found = if !is_missing {
+        found
+    } else if may_create && context.limits.auto_create_topics {
+        create(context, call, &name).await
     } else {
         crate::catalog::check_topic_name(&name)
             .map_err(|_| ErrorCode::InvalidTopicException)
@@ -84,7 +93,8 @@ async fn find(context: &Context, call: &Call, asked: MetadataRequestTopic, may_c
     }
 }
 
-async fn create(context: &Context, name: &ByteString) -> Result<Arc<Topic>, ErrorCode> {
+async fn create(context: &Context, call: &Call, name: &ByteString) -> Result<Arc<Topic>, ErrorCode> {
+    authorize_create(context, call, name)?;
     let partitions = context.limits.default_partitions;
     let new = NewTopic {
         name: name.to_string(),

@@ -1,12 +1,16 @@
 //! One file per API. Each opens with its versions, what it does, and what it leaves out.
 
+mod acl_wire;
 pub(super) mod alter_configs;
 pub(super) mod api_versions;
 mod config_edit;
+pub(super) mod create_acls;
 pub(super) mod create_partitions;
 pub(super) mod create_topics;
+pub(super) mod delete_acls;
 pub(super) mod delete_groups;
 pub(super) mod delete_topics;
+pub(super) mod describe_acls;
 pub(super) mod describe_cluster;
 pub(super) mod describe_configs;
 pub(super) mod describe_groups;

@@ -11,15 +11,17 @@ use tailrace_shared::kafka::messages::offset_commit::{
 use tailrace_shared::kafka::messages::{OffsetCommitRequest, OffsetCommitResponse};
 
 use super::topic_ref::{find_partition, find_topic};
+use crate::catalog::acl::{Operation, Resource};
 use crate::group::{Caller, CommitToWrite, GroupError};
 use crate::kafka::context::{Call, Context};
 use crate::kafka::errors::code_of;
 
 pub(in crate::kafka) async fn offset_commit(
     context: &Context,
-    _: &Call,
+    call: &Call,
     request: OffsetCommitRequest,
 ) -> OffsetCommitResponse {
+    let allowed = context.authorize(call, Operation::Read, Resource::group(&request.group_id));
     let caller = Caller {
         member_id: request.member_id,
         instance_id: request.group_instance_id,
@@ -28,9 +30,12 @@ pub(in crate::kafka) async fn offset_commit(
     let mut topics = Vec::with_capacity(request.topics.len());
     let mut commits = Vec::new();
     for topic in request.topics {
-        topics.push(plan(context, topic, &mut commits));
+        topics.push(plan(context, call, topic, &mut commits));
     }
     let written = commits.len();
+    if let Err(code) = allowed {
+        return refuse_all(topics, code);
+    }
     let mut results = match context.groups.commit(&request.group_id, &caller, commits).await {
         Ok(results) => results,
         Err(error) => vec![Err(error); written],
@@ -48,13 +53,24 @@ pub(in crate::kafka) async fn offset_commit(
     }
 }
 
+fn refuse_all(mut topics: Vec<OffsetCommitResponseTopic>, code: ErrorCode) -> OffsetCommitResponse {
+    for partition in topics.iter_mut().flat_map(|topic| &mut topic.partitions) {
+        partition.error_code = code.code();
+    }
+    OffsetCommitResponse {
+        topics,
+        ..Default::default()
+    }
+}
+
 /// Sorts out what does not exist; what does is appended to `commits`, in the order of the answer.
 fn plan(
     context: &Context,
+    call: &Call,
     topic: OffsetCommitRequestTopic,
     commits: &mut Vec<CommitToWrite>,
 ) -> OffsetCommitResponseTopic {
-    let found = find_topic(&context.broker, &topic.name, topic.topic_id);
+    let found = find_topic(context, call, Operation::Read, &topic.name, topic.topic_id);
     let name: ByteString = found
         .as_ref()
         .map_or_else(|_| topic.name.clone(), |found| found.meta.name.as_str().into());

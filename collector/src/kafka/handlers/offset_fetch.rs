@@ -11,6 +11,7 @@ use tailrace_shared::kafka::messages::{OffsetFetchRequest, OffsetFetchResponse};
 use uuid::Uuid;
 
 use super::topic_ref::find_topic;
+use crate::catalog::acl::{Operation, Resource};
 use crate::group::CommittedOffset;
 use crate::kafka::context::{Call, Context};
 
@@ -22,7 +23,10 @@ pub(in crate::kafka) async fn offset_fetch(
     request: OffsetFetchRequest,
 ) -> OffsetFetchResponse {
     if call.version >= SEVERAL_GROUPS_SINCE {
-        let groups = request.groups.into_iter().map(|group| fetch_group(context, group));
+        let groups = request
+            .groups
+            .into_iter()
+            .map(|group| fetch_group(context, call, group));
         return OffsetFetchResponse {
             groups: groups.collect(),
             ..Default::default()
@@ -38,7 +42,7 @@ pub(in crate::kafka) async fn offset_fetch(
         topics: request.topics.map(|topics| topics.into_iter().map(by_name).collect()),
         ..Default::default()
     };
-    let found = fetch_group(context, group);
+    let found = fetch_group(context, call, group);
     OffsetFetchResponse {
         topics: found.topics.into_iter().map(in_the_old_form).collect(),
         error_code: found.error_code,
@@ -46,13 +50,20 @@ pub(in crate::kafka) async fn offset_fetch(
     }
 }
 
-fn fetch_group(context: &Context, group: OffsetFetchRequestGroup) -> OffsetFetchResponseGroup {
+fn fetch_group(context: &Context, call: &Call, group: OffsetFetchRequestGroup) -> OffsetFetchResponseGroup {
+    if let Err(code) = context.authorize(call, Operation::Describe, Resource::group(&group.group_id)) {
+        return OffsetFetchResponseGroup {
+            group_id: group.group_id,
+            error_code: code.code(),
+            ..Default::default()
+        };
+    }
     let topics = match group.topics {
         Some(topics) => topics
             .into_iter()
-            .map(|topic| fetch_topic(context, &group.group_id, topic))
+            .map(|topic| fetch_topic(context, call, &group.group_id, topic))
             .collect(),
-        None => fetch_all(context, &group.group_id),
+        None => fetch_all(context, call, &group.group_id),
     };
     OffsetFetchResponseGroup {
         group_id: group.group_id,
@@ -61,12 +72,20 @@ fn fetch_group(context: &Context, group: OffsetFetchRequestGroup) -> OffsetFetch
     }
 }
 
-fn fetch_topic(context: &Context, group: &ByteString, asked: OffsetFetchRequestTopics) -> OffsetFetchResponseTopics {
+fn fetch_topic(
+    context: &Context,
+    call: &Call,
+    group: &ByteString,
+    asked: OffsetFetchRequestTopics,
+) -> OffsetFetchResponseTopics {
     // Offsets are kept by name, so a topic that is named needs not exist; one that is asked for by id does.
     let name = if asked.topic_id.is_nil() {
-        Ok(asked.name.clone())
+        context
+            .authorize(call, Operation::Describe, Resource::topic(&asked.name))
+            .map(|()| asked.name.clone())
     } else {
-        find_topic(&context.broker, &asked.name, asked.topic_id).map(|topic| topic.meta.name.as_str().into())
+        find_topic(context, call, Operation::Describe, &asked.name, asked.topic_id)
+            .map(|topic| topic.meta.name.as_str().into())
     };
     let fetch = |partition_index: i32| match &name {
         Ok(name) => answer(partition_index, context.groups.committed(group, name, partition_index)),
@@ -83,9 +102,12 @@ fn fetch_topic(context: &Context, group: &ByteString, asked: OffsetFetchRequestT
     }
 }
 
-fn fetch_all(context: &Context, group: &ByteString) -> Vec<OffsetFetchResponseTopics> {
+fn fetch_all(context: &Context, call: &Call, group: &ByteString) -> Vec<OffsetFetchResponseTopics> {
     let mut topics: Vec<OffsetFetchResponseTopics> = Vec::new();
     for (name, partition, committed) in context.groups.offsets(group) {
+        if !context.allows(call, Operation::Describe, Resource::topic(&name)) {
+            continue;
+        }
         let found = answer(partition, Some(committed));
         match topics.last_mut().filter(|last| last.name == name) {
             Some(last) => last.partitions.push(found),

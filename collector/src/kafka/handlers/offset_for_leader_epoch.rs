@@ -9,16 +9,17 @@ use tailrace_shared::kafka::messages::{OffsetForLeaderEpochRequest, OffsetForLea
 use uuid::Uuid;
 
 use super::topic_ref::{check_leader_epoch, find_partition, find_topic};
+use crate::catalog::acl::Operation;
 use crate::kafka::context::{Call, Context};
 
 pub(in crate::kafka) async fn offset_for_leader_epoch(
     context: &Context,
-    _: &Call,
+    call: &Call,
     request: OffsetForLeaderEpochRequest,
 ) -> OffsetForLeaderEpochResponse {
     let mut topics = Vec::with_capacity(request.topics.len());
     for topic in request.topics {
-        let found = find_topic(&context.broker, &topic.topic, Uuid::nil());
+        let found = find_topic(context, call, Operation::Describe, &topic.topic, Uuid::nil());
         let answer = |asked: &OffsetForLeaderPartition| {
             let end = find_partition(&found, asked.partition).and_then(|partition| {
                 check_leader_epoch(partition, asked.current_leader_epoch)?;

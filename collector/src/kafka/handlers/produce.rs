@@ -17,6 +17,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::topic_ref::{find_partition, find_topic};
 use crate::broker::Topic;
+use crate::catalog::acl::Operation;
 use crate::group::OFFSETS_TOPIC;
 use crate::kafka::context::{Call, Context};
 use crate::kafka::errors::ToErrorCode;
@@ -72,7 +73,7 @@ pub(in crate::kafka) async fn produce(
         let (name, topic_id) = (data.name.clone(), data.topic_id);
         let topic = match refused {
             Some(code) => Err(code),
-            None => find_writable(context, &data),
+            None => find_writable(context, call, &data),
         };
         let counted_as = topic
             .as_ref()
@@ -106,8 +107,8 @@ fn refuse_all(request: &ProduceRequest) -> Option<ErrorCode> {
     (!matches!(request.acks, -1..=1)).then_some(ErrorCode::InvalidRequiredAcks)
 }
 
-fn find_writable(context: &Context, data: &TopicProduceData) -> Result<Arc<Topic>, ErrorCode> {
-    let topic = find_topic(&context.broker, &data.name, data.topic_id)?;
+fn find_writable(context: &Context, call: &Call, data: &TopicProduceData) -> Result<Arc<Topic>, ErrorCode> {
+    let topic = find_topic(context, call, Operation::Write, &data.name, data.topic_id)?;
     if topic.meta.name == OFFSETS_TOPIC {
         Err(ErrorCode::InvalidTopicException)
     } else {

@@ -1,12 +1,21 @@
 //! SyncGroup 0-5: hands out the leader's assignment once it is durable.
 
+use tailrace_shared::kafka::ErrorCode;
 use tailrace_shared::kafka::messages::{SyncGroupRequest, SyncGroupResponse};
 
+use crate::catalog::acl::{Operation, Resource};
 use crate::group::{Caller, SyncRequest};
 use crate::kafka::context::{Call, Context};
 use crate::kafka::errors::ToErrorCode;
 
-pub(in crate::kafka) async fn sync_group(context: &Context, _: &Call, request: SyncGroupRequest) -> SyncGroupResponse {
+pub(in crate::kafka) async fn sync_group(
+    context: &Context,
+    call: &Call,
+    request: SyncGroupRequest,
+) -> SyncGroupResponse {
+    if let Err(code) = context.authorize(call, Operation::Read, Resource::group(&request.group_id)) {
+        return refused(code);
+    }
     let assignments = request
         .assignments
         .into_iter()
@@ -28,9 +37,13 @@ pub(in crate::kafka) async fn sync_group(context: &Context, _: &Call, request: S
             assignment: reply.assignment,
             ..Default::default()
         },
-        Err(error) => SyncGroupResponse {
-            error_code: error.code().code(),
-            ..Default::default()
-        },
+        Err(error) => refused(error.code()),
+    }
+}
+
+fn refused(code: ErrorCode) -> SyncGroupResponse {
+    SyncGroupResponse {
+        error_code: code.code(),
+        ..Default::default()
     }
 }

@@ -6,16 +6,27 @@ use bytestring::ByteString;
 use tailrace_shared::kafka::ErrorCode;
 use uuid::Uuid;
 
-use crate::broker::{Broker, Topic};
+use crate::broker::Topic;
+use crate::catalog::acl::{Operation, Resource};
+use crate::kafka::context::{Call, Context};
 use crate::partition::Partition;
 
-/// The topic, by its id if the request has one.
-pub(super) fn find_topic(broker: &Broker, name: &ByteString, id: Uuid) -> Result<Arc<Topic>, ErrorCode> {
+/// The topic that the caller wants to do something with, by its id if the request has one. Who may not is not told whether
+/// a name exists; an id cannot be guessed.
+pub(super) fn find_topic(
+    context: &Context,
+    call: &Call,
+    operation: Operation,
+    name: &ByteString,
+    id: Uuid,
+) -> Result<Arc<Topic>, ErrorCode> {
     if id.is_nil() {
-        broker.topic(name).ok_or(ErrorCode::UnknownTopicOrPartition)
-    } else {
-        broker.topic_by_id(id).ok_or(ErrorCode::UnknownTopicId)
+        context.authorize(call, operation, Resource::topic(name))?;
+        return context.broker.topic(name).ok_or(ErrorCode::UnknownTopicOrPartition);
     }
+    let topic = context.broker.topic_by_id(id).ok_or(ErrorCode::UnknownTopicId)?;
+    context.authorize(call, operation, Resource::topic(&topic.meta.name))?;
+    Ok(topic)
 }
 
 /// The partition of a topic that was found.
