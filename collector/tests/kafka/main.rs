@@ -8,6 +8,7 @@
     reason = "tests"
 )]
 
+mod access;
 mod admin;
 mod consume;
 mod groups;

@@ -76,6 +76,20 @@ async fn exercise(client: &mut Client, api: ApiKey, version: i16, id: Uuid) {
         ApiKey::DeleteTopics => delete_topics(client, version).await,
         ApiKey::InitProducerId => init_producer_id(client, version).await,
         ApiKey::OffsetForLeaderEpoch => offset_for_leader_epoch(client, version).await,
+        ApiKey::DescribeAcls => {
+            let answer = client.ask(&DescribeAclsRequest::default(), version).await;
+            assert_eq!(answer.error_code, code(ErrorCode::SecurityDisabled));
+        }
+        ApiKey::CreateAcls => {
+            let creations = vec![Default::default()];
+            let answer = client.ask(&CreateAclsRequest { creations }, version).await;
+            assert_eq!(answer.results[0].error_code, code(ErrorCode::SecurityDisabled));
+        }
+        ApiKey::DeleteAcls => {
+            let filters = vec![Default::default()];
+            let answer = client.ask(&DeleteAclsRequest { filters }, version).await;
+            assert_eq!(answer.filter_results[0].error_code, code(ErrorCode::SecurityDisabled));
+        }
         ApiKey::DescribeConfigs => describe_configs(client, version).await,
         ApiKey::AlterConfigs => alter_configs(client, version).await,
         ApiKey::IncrementalAlterConfigs => incremental_alter_configs(client, version).await,
