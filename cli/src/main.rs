@@ -1,6 +1,7 @@
 //! `tailrace`, the tool in a person's hand: read topics, write to them, look after topics and groups, or run a whole
 //! collector and agent in one process. Here is the tree of commands and how each ends; every command is a module.
 
+mod acls;
 mod admin;
 mod connect;
 mod groups;
@@ -65,6 +66,8 @@ enum Command {
     Topics(topics::TopicsArgs),
     /// List, describe and delete consumer groups.
     Groups(groups::GroupsArgs),
+    /// List, add and remove access control entries.
+    Acls(acls::AclsArgs),
 }
 
 #[global_allocator]
@@ -95,6 +98,7 @@ fn run(command: Command) -> anyhow::Result<()> {
             Command::Produce(args) => produce::run(args).await,
             Command::Topics(args) => topics::run(args).await,
             Command::Groups(args) => groups::run(args).await,
+            Command::Acls(args) => acls::run(args).await,
         }
     });
     // A thread may sit in a read of stdin that never ends.

@@ -24,6 +24,11 @@ const COMMANDS: &[&[&str]] = &[
     &["groups", "list"],
     &["groups", "describe"],
     &["groups", "delete"],
+    &["acls"],
+    &["acls", "list"],
+    &["acls", "allow"],
+    &["acls", "deny"],
+    &["acls", "remove"],
 ];
 
 #[test]

@@ -118,7 +118,10 @@ async fn entries_are_added_described_and_removed() {
 }
 
 #[tokio::test]
-#[allow(clippy::needless_update, reason = "some requests have no more fields than the one that matters")]
+#[allow(
+    clippy::needless_update,
+    reason = "some requests have no more fields than the one that matters"
+)]
 async fn whom_no_entry_allows_anything_learns_nothing_and_changes_nothing() {
     let server = Server::start_with(controlled("User:admin")).await;
     let mut client = server.client().await;
