@@ -14,7 +14,8 @@ def consumer(collector: Collector, **settings: object) -> KafkaConsumer:
     return KafkaConsumer(
         bootstrap_servers=collector.bootstrap,
         auto_offset_reset="earliest",
-        consumer_timeout_ms=10_000,
+        # Patience for slow machines, and for the session of a member whose leave a kill may have undone.
+        consumer_timeout_ms=120_000,
         enable_auto_commit=False,
         **settings,
     )
