@@ -137,6 +137,10 @@ impl FrameHeader {
         let flags = header.get_u8();
         let commit = header.get_u64_le();
         let index = header.get_u32_le();
+        if commit == u64::MAX {
+            // None could follow it, so it belongs nowhere.
+            return Err(FrameFault::OutOfPlace { commit, index });
+        }
         let partition = header.get_i32_le();
         let mut topic = [0; 16];
         header.copy_to_slice(&mut topic);
@@ -260,6 +264,22 @@ mod tests {
                 Err(FrameFault::WrongChecksum)
             );
         }
+    }
+
+    #[test]
+    fn a_commit_that_none_could_follow_is_out_of_place() {
+        let mut bytes = Vec::new();
+        let last = FrameHeader {
+            commit: u64::MAX,
+            payload_bytes: 0,
+            ..header()
+        };
+        last.encode(FILE, &[], &mut bytes);
+        let commit = u64::MAX;
+        assert_eq!(
+            FrameHeader::decode(FILE, &bytes),
+            Err(FrameFault::OutOfPlace { commit, index: 3 })
+        );
     }
 
     #[test]

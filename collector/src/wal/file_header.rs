@@ -69,7 +69,8 @@ impl FileHeader {
         }
         let sealed: Vec<Sealed> = std::iter::from_fn(|| Sealed::decode(&mut bytes)).take(count).collect();
         let ascending = sealed.is_sorted_by(|one, next| one.incarnation < next.incarnation);
-        let forward = sealed.iter().all(|sealed| sealed.first_file <= sealed.seal.file);
+        let possible = |sealed: &Sealed| sealed.first_file <= sealed.seal.file && sealed.seal.commit < u64::MAX;
+        let forward = sealed.iter().all(possible);
         (ascending && forward).then_some(Self {
             floor: has_floor.then_some(floor),
             sealed,
