@@ -14,6 +14,7 @@ const SHARED: Layers = &[
     ("disk", &[]),
     ("record", &[]),
     ("kafka", &[]),
+    ("sasl", &[]),
     ("client", &["clock", "kafka", "record"]),
     ("config", &[]),
     ("telemetry", &["config"]),
