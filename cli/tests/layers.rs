@@ -15,9 +15,10 @@ const SHARED: Layers = &[
     ("record", &[]),
     ("kafka", &[]),
     ("sasl", &[]),
-    ("client", &["clock", "kafka", "record"]),
+    ("client", &["clock", "config", "kafka", "record", "sasl"]),
     ("config", &[]),
     ("telemetry", &["config"]),
+    ("tls", &[]),
     ("service", &[]),
 ];
 
@@ -70,7 +71,7 @@ const COLLECTOR: Layers = &[
     ),
     ("security", &["catalog"]),
     ("http", &["broker", "group", "kafka", "metrics"]),
-    ("config", &["catalog", "group"]),
+    ("config", &["catalog", "group", "security"]),
 ];
 
 /// What composes the others may use all of them.

@@ -13,3 +13,4 @@ pub mod record;
 pub mod sasl;
 pub mod service;
 pub mod telemetry;
+pub mod tls;

@@ -11,8 +11,10 @@ pub use plain::PlainLogin;
 pub use scram::{ClientFinal, ClientFirst, ClientLogin, Exchange, ScramError};
 
 use std::fmt;
+use std::str::FromStr;
 
 use ring::{digest, hmac, pbkdf2};
+use serde::Deserialize;
 
 /// The hash that SCRAM is used with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -24,7 +26,8 @@ pub enum ScramHash {
 }
 
 /// A SASL mechanism, by the name that goes over the wire.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
+#[serde(try_from = "String")]
 pub enum Mechanism {
     /// User and password in the clear.
     Plain,
@@ -95,6 +98,32 @@ impl Mechanism {
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|mechanism| mechanism.name() == name)
+    }
+}
+
+/// The strongest.
+impl Default for Mechanism {
+    fn default() -> Self {
+        Self::Scram(ScramHash::Sha512)
+    }
+}
+
+impl FromStr for Mechanism {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, String> {
+        Self::from_name(name).ok_or_else(|| {
+            let known = Self::ALL.map(Self::name).join(", ");
+            format!("{name:?} is no mechanism that there is: use one of {known}")
+        })
+    }
+}
+
+impl TryFrom<String> for Mechanism {
+    type Error = String;
+
+    fn try_from(name: String) -> Result<Self, String> {
+        name.parse()
     }
 }
 
