@@ -74,7 +74,7 @@ pub enum ListenerError {
         /// Which listener.
         name: String,
         /// What is wrong.
-        source: TlsError,
+        source: Box<TlsError>,
     },
 }
 
@@ -163,7 +163,7 @@ async fn bind_one(
     let tls = configured.tls.clone().map(TlsServer::load).transpose();
     let tls = tls.map_err(|source| ListenerError::Tls {
         name: name.clone(),
-        source,
+        source: Box::new(source),
     })?;
     let listener = Listener::bind(listen, options, memory.clone(), connections.clone()).await;
     let listener = listener.map_err(failed)?;

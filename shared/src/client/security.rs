@@ -72,7 +72,7 @@ fn explain(error: io::Error) -> io::Error {
     let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<Error>());
     let hint = match inner {
         Some(Error::InvalidMessage(InvalidMessage::InvalidContentType)) => "the broker does not speak TLS on this port",
-        Some(Error::InvalidCertificate(CertificateError::UnknownIssuer)) => {
+        Some(Error::InvalidCertificate(CertificateError::UnknownIssuer | CertificateError::BadSignature)) => {
             "the broker's certificate is signed by nobody who is trusted here: is tls.ca the right file?"
         }
         Some(Error::InvalidCertificate(CertificateError::Expired | CertificateError::ExpiredContext { .. })) => {

@@ -122,8 +122,9 @@ impl Credential {
     }
 }
 
-/// `Hi(Normalize(password), salt, i)`.
-pub(super) fn salted_password(hash: ScramHash, password: &str, salt: &[u8], iterations: u32) -> Vec<u8> {
+/// `Hi(Normalize(password), salt, i)`: what AlterUserScramCredentials sends instead of the password.
+#[must_use]
+pub fn salted_password(hash: ScramHash, password: &str, salt: &[u8], iterations: u32) -> Vec<u8> {
     let mut salted = vec![0; hash.digest().output_len()];
     let iterations = NonZeroU32::new(iterations).unwrap_or(NonZeroU32::MIN);
     pbkdf2::derive(

@@ -6,7 +6,9 @@ mod credential;
 mod plain;
 mod scram;
 
-pub use credential::{Credential, ITERATIONS_DEFAULT, ITERATIONS_MAX, ITERATIONS_MIN, InvalidCredential};
+pub use credential::{
+    Credential, ITERATIONS_DEFAULT, ITERATIONS_MAX, ITERATIONS_MIN, InvalidCredential, salted_password,
+};
 pub use plain::PlainLogin;
 pub use scram::{ClientFinal, ClientFirst, ClientLogin, Exchange, ScramError};
 

@@ -143,6 +143,29 @@ fn a_credential_has_bounds() {
     assert!(shown.contains("4096") && !shown.contains("key"), "{shown}");
 }
 
+#[test]
+fn a_client_that_repeats_its_part_of_the_nonce_gets_in() {
+    let stored = credential(ScramHash::Sha256, "x");
+    let client = ClientLogin::new(ScramHash::Sha256, "ann", "mine");
+    let exchange = ClientFirst::decode(&client.message())
+        .unwrap()
+        .challenge(stored.clone(), "yours");
+    let challenge = String::from_utf8(exchange.message().to_vec()).unwrap();
+    let without_proof = "c=biws,r=minemineyours";
+    let signed = format!("{},{challenge},{without_proof}", client.bare);
+    let client_key = sign(
+        stored.hash,
+        &salted_password(stored.hash, "x", &stored.salt, stored.iterations),
+        b"Client Key",
+    );
+    let proof = xor(
+        client_key.as_ref(),
+        sign(stored.hash, &stored.stored_key, signed.as_bytes()).as_ref(),
+    );
+    let last = format!("{without_proof},p={}", STANDARD.encode(proof));
+    assert!(exchange.finish(last.as_bytes()).is_ok());
+}
+
 proptest! {
     #[test]
     fn nonsense_is_refused_without_a_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
