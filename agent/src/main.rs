@@ -72,6 +72,7 @@ fn main() -> ExitCode {
 fn check(file: &ConfigFile) -> anyhow::Result<()> {
     let config = AgentConfig::load(&file.config)?;
     pipeline::inputs(&config)?;
+    config.collector.security()?;
     let doubts = pipeline::doubts(&config);
     if !doubts.is_empty() {
         bail!("{}: {}", file.config.display(), doubts.join("\n"));

@@ -15,13 +15,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::process::{Resource, getrlimit, setrlimit};
-use tailrace_shared::client::{Cluster, ClusterOptions};
+use tailrace_shared::client::{Cluster, ClusterOptions, ConnectionOptions};
 use tailrace_shared::clock::{Clock, SystemClock};
 use tailrace_shared::disk::{Disk, RealDisk};
 use tailrace_shared::telemetry::Readiness;
 use tailrace_shared::telemetry::http::{BindError, Limits as HttpLimits, Server, router};
 use tailrace_shared::telemetry::metrics::Exporter;
 use tailrace_shared::telemetry::process::ProcessMetrics;
+use tailrace_shared::tls::TlsError;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
@@ -86,6 +87,9 @@ pub enum StartError {
     /// The operator's port.
     #[error(transparent)]
     Http(#[from] BindError),
+    /// What connections to the collector need.
+    #[error("[collector.tls]: {0}")]
+    Tls(#[from] TlsError),
     /// What an earlier process left.
     #[error(transparent)]
     Spool(#[from] OpenError),
@@ -273,11 +277,15 @@ fn start_delivery(
     recovered: &Recovered,
     failed: FailureSender,
 ) -> Result<(Arc<Spool>, Deliver), StartError> {
+    let connection = ConnectionOptions {
+        security: config.collector.security()?,
+        ..ConnectionOptions::default()
+    };
     let brokers = seams.brokers.clone().unwrap_or_else(|| {
         Arc::new(KafkaBrokers::new(Cluster::new(ClusterOptions {
             bootstrap: config.collector.bootstrap.clone(),
+            connection,
             create_topics: true,
-            ..ClusterOptions::default()
         })))
     });
     let (disk, clock) = (Arc::clone(&seams.disk), Arc::clone(&seams.clock));

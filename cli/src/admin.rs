@@ -38,6 +38,16 @@ pub(crate) fn check(
     )
 }
 
+/// What to do where access is controlled and somebody may not change the cluster.
+pub(crate) fn who_may_alter(code: ErrorCode) -> Option<&'static str> {
+    match code {
+        ErrorCode::ClusterAuthorizationFailed => {
+            Some("a super user may, and whom `tailrace acls allow NAME alter,describe --cluster` lets")
+        }
+        _ => None,
+    }
+}
+
 /// Asks the person at the terminal; where there is none, `--yes` must have said it.
 pub(crate) fn confirm(question: &str) -> Result<bool> {
     if !io::stdin().is_terminal() {

@@ -1,12 +1,18 @@
 //! The way to a cluster that all commands share, and answers in a person's words when it leads nowhere.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::{Result, anyhow};
+use anyhow::{Context, Result, anyhow};
 use bytestring::ByteString;
 use clap::Args;
-use tailrace_shared::client::{ClientError, Cluster, ClusterOptions, ConnectionOptions, Topic, retry_for};
+use tailrace_shared::client::{
+    ClientError, Cluster, ClusterOptions, ConnectionOptions, Credentials, Security, Topic, retry_for,
+};
+use tailrace_shared::config::Secret;
 use tailrace_shared::kafka::ErrorCode;
+use tailrace_shared::sasl::Mechanism;
+use tailrace_shared::tls::ClientTls;
 
 /// A person waits for this.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -28,7 +34,32 @@ pub(crate) struct Bootstrap {
         global = true
     )]
     bootstrap: Vec<String>,
+    /// TLS, with the authorities that the system trusts.
+    #[arg(long, global = true, help_heading = SECURITY)]
+    tls: bool,
+    /// TLS, with the authorities of this PEM file.
+    #[arg(long, value_name = "FILE", global = true, help_heading = SECURITY)]
+    tls_ca: Option<PathBuf>,
+    /// The certificate to show, with --tls-key.
+    #[arg(long, value_name = "FILE", global = true, help_heading = SECURITY)]
+    tls_cert: Option<PathBuf>,
+    /// The key of that certificate.
+    #[arg(long, value_name = "FILE", global = true, help_heading = SECURITY)]
+    tls_key: Option<PathBuf>,
+    /// Log in as this user; the password is in --password-file or TAILRACE_PASSWORD.
+    #[arg(long, env = "TAILRACE_USER", value_name = "NAME", global = true, help_heading = SECURITY)]
+    user: Option<String>,
+    /// A file that holds the password.
+    #[arg(long, env = "TAILRACE_PASSWORD_FILE", value_name = "FILE", global = true, help_heading = SECURITY)]
+    password_file: Option<PathBuf>,
+    /// How to log in: PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512.
+    #[arg(long, value_name = "NAME", default_value_t, global = true, help_heading = SECURITY)]
+    sasl_mechanism: Mechanism,
 }
+
+const SECURITY: &str = "TLS and login";
+/// Where the password is, unless it is in a file. It is no option, for command lines can be seen by everybody.
+const PASSWORD: &str = "TAILRACE_PASSWORD";
 
 /// Whether to bring a topic into being by asking for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,7 +73,16 @@ pub(crate) enum MissingTopic {
 impl Bootstrap {
     /// These addresses.
     pub(crate) fn at(addresses: Vec<String>) -> Self {
-        Self { bootstrap: addresses }
+        Self {
+            bootstrap: addresses,
+            tls: false,
+            tls_ca: None,
+            tls_cert: None,
+            tls_key: None,
+            user: None,
+            password_file: None,
+            sasl_mechanism: Mechanism::default(),
+        }
     }
 
     /// A cluster of which at least one broker answers.
@@ -53,18 +93,52 @@ impl Bootstrap {
             bootstrap,
             connection: ConnectionOptions {
                 connect_timeout: CONNECT_TIMEOUT,
+                security: self.security()?,
                 ..ConnectionOptions::default()
             },
             create_topics: missing_topic == MissingTopic::Create,
         });
         match cluster.any_broker().await {
             Ok(_) => Ok(cluster),
+            Err(ClientError::NoBroker { last, .. }) if matches!(*last, ClientError::Login { .. }) => Err(anyhow!(last)),
             Err(error) => Err(anyhow!(
                 "no broker answers at {asked} ({}); start one with `tailrace up`, or say where it is with --bootstrap \
                  HOST:PORT or TAILRACE_BOOTSTRAP",
                 in_short(&error)
             )),
         }
+    }
+}
+
+impl Bootstrap {
+    fn security(&self) -> Result<Security> {
+        let files = ClientTls {
+            ca: self.tls_ca.clone(),
+            cert: self.tls_cert.clone(),
+            key: self.tls_key.clone(),
+        };
+        let tls = (self.tls || files != ClientTls::default()).then(|| files.load());
+        let login = self.user.as_ref().map(|user| {
+            Ok::<_, anyhow::Error>(Credentials {
+                mechanism: self.sasl_mechanism,
+                user: user.clone(),
+                password: Secret::new(self.password(user)?),
+            })
+        });
+        Ok(Security {
+            tls: tls.transpose()?,
+            login: login.transpose()?,
+        })
+    }
+
+    fn password(&self, user: &str) -> Result<String> {
+        let Some(path) = &self.password_file else {
+            return std::env::var(PASSWORD).map_err(|_| {
+                anyhow!("there is no password for {user}: set {PASSWORD}, or name a file with --password-file")
+            });
+        };
+        let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+        Ok(text.strip_suffix('\n').unwrap_or(&text).to_owned())
     }
 }
 

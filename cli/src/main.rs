@@ -12,6 +12,7 @@ mod stop;
 mod tail;
 mod topics;
 mod up;
+mod users;
 
 use std::process::ExitCode;
 
@@ -68,6 +69,8 @@ enum Command {
     Groups(groups::GroupsArgs),
     /// List, add and remove access control entries.
     Acls(acls::AclsArgs),
+    /// List users, set and take away their passwords.
+    Users(users::UsersArgs),
 }
 
 #[global_allocator]
@@ -99,6 +102,7 @@ fn run(command: Command) -> anyhow::Result<()> {
             Command::Topics(args) => topics::run(args).await,
             Command::Groups(args) => groups::run(args).await,
             Command::Acls(args) => acls::run(args).await,
+            Command::Users(args) => users::run(args).await,
         }
     });
     // A thread may sit in a read of stdin that never ends.

@@ -29,6 +29,10 @@ const COMMANDS: &[&[&str]] = &[
     &["acls", "allow"],
     &["acls", "deny"],
     &["acls", "remove"],
+    &["users"],
+    &["users", "list"],
+    &["users", "set"],
+    &["users", "delete"],
 ];
 
 #[test]

@@ -14,9 +14,11 @@ const SHARED: Layers = &[
     ("disk", &[]),
     ("record", &[]),
     ("kafka", &[]),
-    ("client", &["clock", "kafka", "record"]),
+    ("sasl", &[]),
+    ("client", &["clock", "config", "kafka", "record", "sasl"]),
     ("config", &[]),
     ("telemetry", &["config"]),
+    ("tls", &[]),
     ("service", &[]),
 ];
 
@@ -69,7 +71,7 @@ const COLLECTOR: Layers = &[
     ),
     ("security", &["catalog"]),
     ("http", &["broker", "group", "kafka", "metrics"]),
-    ("config", &["catalog", "group"]),
+    ("config", &["catalog", "group", "security"]),
 ];
 
 /// What composes the others may use all of them.

@@ -282,7 +282,7 @@ fn what_stands_in_the_way_is_named_with_a_remedy() {
         ("foo.invalid:0", "a name that resolves"),
         ("192.0.2.1:0", "an address of this machine"),
     ] {
-        let refused = failure(site.command(&["--kafka", address]));
+        let refused = failure(site.command(&["--kafka", address, "--insecure"]));
         assert!(
             refused.contains(remedy) && refused.contains("--kafka") && !refused.contains("kafka.listen"),
             "{refused}"
@@ -293,6 +293,8 @@ fn what_stands_in_the_way_is_named_with_a_remedy() {
         directory.contains("is a directory") && directory.contains("**/*.log"),
         "{directory}"
     );
+    let open = failure(site.command(&["--kafka", "0.0.0.0:0", "--advertised", "localhost:9092"]));
+    assert!(open.contains("--insecure"), "{open}");
     let anywhere = failure(site.command(&["--kafka", "0.0.0.0:0"]));
     assert!(anywhere.contains("--advertised"), "{anywhere}");
     File::create(site.path("file")).unwrap();

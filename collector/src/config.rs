@@ -6,12 +6,14 @@ use std::time::Duration;
 
 use serde::de::Error;
 use serde::{Deserialize, Deserializer};
-use tailrace_shared::config::{ByteSize, HumanDuration, ListenAddr, within};
+use tailrace_shared::config::{ByteSize, HumanDuration, ListenAddr, Secret, within};
+use tailrace_shared::sasl::Mechanism;
 use tailrace_shared::telemetry::logging::LogConfig;
 
 use crate::catalog::topic_config::InvalidConfig;
 use crate::catalog::{MAX_PARTITIONS, TopicConfig};
 use crate::group::GroupOptions;
+use crate::security::tls::TlsFiles;
 
 /// `collector.toml`.
 #[derive(Debug, Clone, Deserialize)]
@@ -35,6 +37,9 @@ pub struct CollectorConfig {
     /// Consumer groups.
     #[serde(default)]
     pub groups: GroupsConfig,
+    /// Who may log in, beside those that are added later.
+    #[serde(default)]
+    pub users: Vec<UserConfig>,
     /// Who may do what.
     #[serde(default)]
     pub acls: AclsConfig,
@@ -99,6 +104,7 @@ impl CollectorConfig {
             http: HttpConfig::default(),
             topics: TopicsConfig::default(),
             groups: GroupsConfig::default(),
+            users: Vec::new(),
             acls: AclsConfig::default(),
             wal: WalConfig::default(),
             log: LogConfig::default(),
@@ -110,10 +116,20 @@ impl CollectorConfig {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct KafkaConfig {
-    /// Where to listen. Beyond loopback only if you say so: there is no authentication yet.
+    /// Where to listen.
     pub listen: ListenAddr,
     /// What clients are told to connect to; by default the address that is listened on.
     pub advertised: Option<ListenAddr>,
+    /// Beyond loopback, whoever can reach the port may do everything, or passwords go over the network in the clear.
+    pub insecure: bool,
+    /// Connections are TLS.
+    pub tls: Option<TlsFiles>,
+    /// How clients may log in; where there is one, they must.
+    pub sasl: Vec<Mechanism>,
+    /// How long a login holds; without it, as long as the connection.
+    pub login_lifetime: Option<HumanDuration>,
+    /// More addresses, each with security of its own.
+    pub listeners: Vec<ListenerConfig>,
     /// How many connections there may be at once; more wait to be accepted.
     #[serde(deserialize_with = "at_least_one")]
     pub connections_max: usize,
@@ -142,6 +158,11 @@ impl Default for KafkaConfig {
         Self {
             listen: ListenAddr::loopback(9092),
             advertised: None,
+            insecure: false,
+            tls: None,
+            sasl: Vec::new(),
+            login_lifetime: None,
+            listeners: Vec::new(),
             connections_max: 10_000,
             request_bytes_max: ByteSize(16 << 20),
             request_memory: ByteSize(128 << 20),
@@ -151,6 +172,57 @@ impl Default for KafkaConfig {
             stall_timeout: HumanDuration(Duration::from_secs(30)),
         }
     }
+}
+
+/// `[[kafka.listeners]]`: the same keys as those of `[kafka]` itself.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ListenerConfig {
+    /// What it is called in logs and metrics.
+    pub name: String,
+    /// Where to listen.
+    pub listen: ListenAddr,
+    /// See [`KafkaConfig::advertised`].
+    pub advertised: Option<ListenAddr>,
+    /// See [`KafkaConfig::insecure`].
+    #[serde(default)]
+    pub insecure: bool,
+    /// See [`KafkaConfig::tls`].
+    pub tls: Option<TlsFiles>,
+    /// See [`KafkaConfig::sasl`].
+    #[serde(default)]
+    pub sasl: Vec<Mechanism>,
+}
+
+impl KafkaConfig {
+    /// What the listener of `[kafka]` itself is called.
+    const OWN_NAME: &str = "kafka";
+
+    /// All listeners, the one of `[kafka]` itself first.
+    #[must_use]
+    pub fn all_listeners(&self) -> Vec<ListenerConfig> {
+        let own = ListenerConfig {
+            name: Self::OWN_NAME.to_owned(),
+            listen: self.listen.clone(),
+            advertised: self.advertised.clone(),
+            insecure: self.insecure,
+            tls: self.tls.clone(),
+            sasl: self.sasl.clone(),
+        };
+        let mut all = vec![own];
+        all.extend(self.listeners.iter().cloned());
+        all
+    }
+}
+
+/// `[[users]]`: somebody who may log in, beside those that `tailrace users` adds.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct UserConfig {
+    /// The name.
+    pub name: String,
+    /// The password; better in a file of its own (`password_file`).
+    pub password: Secret,
 }
 
 /// `[acls]`
@@ -327,6 +399,11 @@ mod tests {
         let default = CollectorConfig::new(said.data_dir.clone());
         said.kafka.listen = default.kafka.listen.clone();
         said.kafka.advertised = None;
+        said.kafka.sasl.clear();
+        said.kafka.login_lifetime = None;
+        said.kafka.tls = None;
+        said.kafka.listeners.clear();
+        said.users.clear();
         said.topics.retention_bytes = None;
         said.acls.enabled = default.acls.enabled;
         said.acls.super_users.clear();

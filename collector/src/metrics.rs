@@ -19,6 +19,10 @@ metrics! {
             "Connections that the collector closed because of what the client sent, or did not do.";
         denied: Counter["api"] = "tailrace_collector_denied_total",
             "Accesses that access control entries do not allow, by API.";
+        logins: Counter["mechanism", "outcome"] = "tailrace_collector_logins_total",
+            "Logins that succeeded and that failed.";
+        certificate_expiry_seconds: Gauge["listener"] = "tailrace_collector_certificate_expiry_timestamp_seconds",
+            "When the certificate of a TLS listener expires, as a Unix time.";
         connections: Gauge[] = "tailrace_collector_connections", "Open Kafka connections.";
         request_memory_bytes: Gauge[] = "tailrace_collector_request_memory_bytes",
             "Memory held by requests that are not answered yet.";

@@ -8,10 +8,11 @@ use std::sync::Arc;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use tailrace_shared::clock::{Clock, SystemClock};
-use tailrace_shared::config::ListenAddr;
 use tailrace_shared::disk::{Disk, RealDisk};
+use tailrace_shared::sasl::InvalidCredential;
 use tailrace_shared::telemetry::Readiness;
 use tailrace_shared::telemetry::http::{BindError, Limits as HttpLimits, Server as HttpServer};
+use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -21,12 +22,22 @@ use crate::catalog::topic_config::InvalidConfig;
 use crate::config::{CollectorConfig, WalConfig};
 use crate::group::{Coordinator, OffsetsLogError};
 use crate::http;
-use crate::kafka::{Context, Limits, Listener, ListenerOptions, MemoryBudget};
+use crate::kafka::{Connections, Context, Limits, MemoryBudget};
 use crate::metrics::CollectorMetrics;
 use crate::offsets_topic::OffsetsTopic;
 use crate::security::Authorizer;
+use crate::security::users::Users;
 use crate::store::LocalStore;
 use crate::wal::WalOptions;
+
+mod listeners;
+
+pub use listeners::ListenerError;
+
+use listeners::Bound;
+
+/// How many passwords are hashed at once, so that logins never take all processors.
+const PASSWORD_CHECKS_AT_ONCE: usize = 2;
 
 /// What readiness waits for.
 const RECOVERY: &str = "recovery";
@@ -34,20 +45,9 @@ const RECOVERY: &str = "recovery";
 /// Why the collector did not start. Each says what to do about it.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// The Kafka port.
-    #[error("cannot listen for Kafka on {address}: {source}; {} (kafka.listen)", address.remedy(source))]
-    Kafka {
-        /// As configured.
-        address: ListenAddr,
-        /// What the operating system said.
-        source: io::Error,
-    },
-    /// Clients would be sent to an address that only says "all of mine".
-    #[error(
-        "kafka.listen is {0}, where clients cannot be sent; set kafka.advertised to the name under which they reach \
-         this machine, for example advertised = \"logs.example.org:9092\""
-    )]
-    NothingAdvertised(ListenAddr),
+    /// A Kafka port.
+    #[error(transparent)]
+    Listener(#[from] ListenerError),
     /// Nobody could give anybody a right.
     #[error(
         "acls.enabled is set and acls.super_users is empty, so nobody could add the first entry; name who may, for \
@@ -83,6 +83,9 @@ pub enum StartError {
     /// What the groups' topic holds.
     #[error("cannot read the groups' topic: {0}")]
     Groups(#[from] OffsetsLogError),
+    /// A user of the configuration file.
+    #[error("[[users]]: {0}")]
+    Users(#[from] InvalidCredential),
     /// The metrics' own declarations disagree.
     #[error("cannot register metrics: {0}")]
     Metrics(#[from] prometheus::Error),
@@ -91,10 +94,10 @@ pub enum StartError {
 /// A running collector.
 pub struct Collector {
     broker: Arc<Broker>,
-    kafka_addr: SocketAddr,
+    kafka_addrs: Vec<SocketAddr>,
     http_addr: SocketAddr,
     stop: CancellationToken,
-    listener: JoinHandle<()>,
+    listeners: Vec<JoinHandle<()>>,
     http: JoinHandle<()>,
     groups: JoinHandle<()>,
 }
@@ -111,11 +114,7 @@ pub fn check(config: &CollectorConfig) -> Result<(), StartError> {
     if config.acls.enabled && config.acls.super_users.is_empty() {
         return Err(StartError::NoSuperUser);
     }
-    let kafka = &config.kafka;
-    match kafka.advertised.as_ref().unwrap_or(&kafka.listen) {
-        advertised if advertised.is_unspecified() => Err(StartError::NothingAdvertised(advertised.clone())),
-        _ => Ok(()),
-    }
+    Ok(listeners::check(config)?)
 }
 
 impl Collector {
@@ -130,14 +129,14 @@ impl Collector {
         let topic_defaults = config.topics.as_topic_config()?;
         let request_memory = MemoryBudget::new(config.kafka.request_memory.as_usize());
         let fetch_memory = MemoryBudget::new(config.kafka.fetch_memory.as_usize());
-        let listener = bind_kafka(config, request_memory.clone()).await?;
-        let kafka_addr = listener.local_addr().map_err(|source| kafka_error(config, source))?;
+        let connections = Connections::at_most(config.kafka.connections_max);
+        let bound = listeners::bind(config, &request_memory, &connections).await?;
         let server = HttpServer::bind(&config.http.listen, HttpLimits::default()).await?;
         let http_addr = server.local_addr();
 
         let stop = CancellationToken::new();
         let readiness = Readiness::waiting_for(&[RECOVERY]);
-        let http_state = http::State::new(listener.open_connections(), request_memory, fetch_memory.clone())?;
+        let http_state = http::State::new(connections.open(), request_memory, fetch_memory.clone())?;
         let metrics = http_state.metrics();
         let router = http_state.router(readiness.clone());
         let http = tokio::spawn(server.serve(router, stop.clone().cancelled_owned()));
@@ -152,28 +151,33 @@ impl Collector {
         let broker = Broker::open(options).await?;
         let log = Arc::new(OffsetsTopic::open(&broker).await?);
         let groups = Coordinator::open(log, Arc::<SystemClock>::clone(&clock), config.groups.options()).await?;
-        http_state.watch(Arc::clone(&broker), Arc::clone(&groups));
+        let endpoints = bound.iter().map(|bound| Arc::clone(&bound.endpoint)).collect();
+        http_state.watch(Arc::clone(&broker), Arc::clone(&groups), endpoints);
 
-        let context = Arc::new(context(config, kafka_addr, &broker, &groups, metrics, fetch_memory));
-        let listener = tokio::spawn(listener.run(context, stop.clone()));
+        let context = Arc::new(context(config, &broker, &groups, metrics, fetch_memory)?);
+        let kafka_addrs: Vec<SocketAddr> = bound.iter().map(|bound| bound.address).collect();
+        let listeners = bound.into_iter().map(|Bound { listener, endpoint, .. }| {
+            tokio::spawn(listener.run(Arc::clone(&context), endpoint, stop.clone()))
+        });
+        let listeners = listeners.collect();
         let groups = tokio::spawn(groups.run());
         readiness.ready(RECOVERY);
-        tracing::info!(kafka = %kafka_addr, http = %http_addr, data_dir = %config.data_dir.display(), "ready");
+        tracing::info!(kafka = ?kafka_addrs, http = %http_addr, data_dir = %config.data_dir.display(), "ready");
         Ok(Self {
             broker,
-            kafka_addr,
+            kafka_addrs,
             http_addr,
             stop,
-            listener,
+            listeners,
             http,
             groups,
         })
     }
 
-    /// Where Kafka clients connect.
+    /// Where Kafka clients connect: the listener of `[kafka]` itself, then the others in their order.
     #[must_use]
-    pub fn kafka_addr(&self) -> SocketAddr {
-        self.kafka_addr
+    pub fn kafka_addrs(&self) -> &[SocketAddr] {
+        &self.kafka_addrs
     }
 
     /// Where `/metrics` is.
@@ -186,7 +190,7 @@ impl Collector {
     pub async fn stop(self) {
         self.stop.cancel();
         self.groups.abort();
-        for task in [self.listener, self.http, self.groups] {
+        for task in self.listeners.into_iter().chain([self.http, self.groups]) {
             if let Err(error) = task.await
                 && error.is_panic()
             {
@@ -198,29 +202,6 @@ impl Collector {
             Err(error) => tracing::warn!(%error, "stopped; the next start will replay the WAL"),
         }
     }
-}
-
-fn kafka_error(config: &CollectorConfig, source: io::Error) -> StartError {
-    StartError::Kafka {
-        address: config.kafka.listen.clone(),
-        source,
-    }
-}
-
-async fn bind_kafka(config: &CollectorConfig, memory: MemoryBudget) -> Result<Listener, StartError> {
-    let kafka = &config.kafka;
-    let options = ListenerOptions {
-        connections_max: kafka.connections_max,
-        request_bytes_max: kafka.request_bytes_max.as_usize(),
-        idle: kafka.idle_timeout.0,
-        stall: kafka.stall_timeout.0,
-    };
-    let bound = Listener::bind(&kafka.listen, options, memory).await;
-    let listener = bound.map_err(|source| kafka_error(config, source))?;
-    if !kafka.listen.is_loopback() {
-        tracing::warn!(address = %kafka.listen, "the Kafka port is open to the network without authentication");
-    }
-    Ok(listener)
 }
 
 fn broker_options(
@@ -254,20 +235,18 @@ fn set_sizes(options: &mut WalOptions, config: &WalConfig) {
 
 fn context(
     config: &CollectorConfig,
-    listening: SocketAddr,
     broker: &Arc<Broker>,
     groups: &Arc<Coordinator>,
     metrics: Arc<CollectorMetrics>,
     fetch_memory: MemoryBudget,
-) -> Context {
-    let advertised = config.kafka.advertised.as_ref().unwrap_or(&config.kafka.listen);
-    // Port 0 asks the operating system for one, and that is what clients must be told.
-    let port = if advertised.port == 0 {
-        listening.port()
-    } else {
-        advertised.port
-    };
-    Context {
+) -> Result<Context, InvalidCredential> {
+    let passwords = config
+        .users
+        .iter()
+        .map(|user| (user.name.as_str(), user.password.expose()));
+    Ok(Context {
+        users: Users::new(passwords)?,
+        password_checks: Semaphore::new(PASSWORD_CHECKS_AT_ONCE),
         authorizer: Authorizer {
             enabled: config.acls.enabled,
             super_users: config.acls.super_users.clone(),
@@ -276,13 +255,11 @@ fn context(
         broker: Arc::clone(broker),
         groups: Arc::clone(groups),
         metrics,
-        advertised_host: advertised.host.as_str().into(),
-        advertised_port: port,
         limits: Limits {
             fetch_bytes_max: config.kafka.fetch_bytes_max.as_usize(),
             auto_create_topics: config.topics.auto_create,
             default_partitions: config.topics.partitions,
         },
         fetch_memory,
-    }
+    })
 }

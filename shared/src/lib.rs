@@ -1,7 +1,7 @@
 //! What the agent, the collector and the command line must agree on.
 //!
 //! Lower layers first: the seams to the outside world ([`clock`], [`disk`]), the bytes of a log ([`record`]), the bytes
-//! of the wire ([`kafka`]), a small client that speaks it ([`client`]), and what every binary needs to be operated
+//! of the wire ([`kafka`]), proofs of identity ([`sasl`]), a small client that speaks it ([`client`]), and what every binary needs to be operated
 //! ([`config`], [`telemetry`], [`service`]). Nothing here knows the agent or the collector.
 
 pub mod client;
@@ -10,5 +10,7 @@ pub mod config;
 pub mod disk;
 pub mod kafka;
 pub mod record;
+pub mod sasl;
 pub mod service;
 pub mod telemetry;
+pub mod tls;

@@ -8,16 +8,16 @@ from tests.lib.processes import wait_until
 from tests.lib.reading import read_topic
 
 
-def arrived(bootstrap: str, topic: str = "logs") -> list[bytes]:
+def arrived(bootstrap: str, topic: str = "logs", **settings: object) -> list[bytes]:
     """All values there are."""
-    return [value for _, _, value in read_topic(bootstrap, topic)]
+    return [value for _, _, value in read_topic(bootstrap, topic, **settings)]
 
 
-def wait_for_lines(bootstrap: str, lines: Iterable[bytes], topic: str = "logs") -> None:
+def wait_for_lines(bootstrap: str, lines: Iterable[bytes], topic: str = "logs", **settings: object) -> None:
     """Waits until as many arrived as there are lines; they must be these, each once."""
     wanted = sorted(lines)
-    wait_until(lambda: len(arrived(bootstrap, topic)) >= len(wanted), f"{len(wanted)} lines in {topic}")
-    found = sorted(arrived(bootstrap, topic))
+    wait_until(lambda: len(arrived(bootstrap, topic, **settings)) >= len(wanted), f"{len(wanted)} lines in {topic}")
+    found = sorted(arrived(bootstrap, topic, **settings))
     lost, invented = collections.Counter(wanted), collections.Counter(found)
     lost.subtract(found)
     invented.subtract(wanted)

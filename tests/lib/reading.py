@@ -9,16 +9,16 @@ from confluent_kafka import Consumer, TopicPartition
 PATIENCE_S = 60
 
 
-def read_topic(bootstrap: str, topic: str) -> Iterator[tuple[int, int, bytes]]:
+def read_topic(bootstrap: str, topic: str, **settings: object) -> Iterator[tuple[int, int, bytes]]:
     """Partition, offset and value of every record; the offsets of a partition must have no gap."""
-    settings = {
+    base = {
         "bootstrap.servers": bootstrap,
         "group.id": "reading",
         "enable.partition.eof": True,
         "check.crcs": True,
         "log_level": 2,
     }
-    consumer = Consumer(settings)
+    consumer = Consumer({**base, **settings})
     partitions = consumer.list_topics(topic, timeout=PATIENCE_S).topics[topic].partitions
     consumer.assign([TopicPartition(topic, partition, 0) for partition in partitions])
     following: dict[int, int] = defaultdict(int)

@@ -6,8 +6,11 @@ use std::time::Duration;
 
 use serde::Deserialize;
 use serde::de::{Deserializer, Error as _};
-use tailrace_shared::config::{ByteSize, ConfigError, HumanDuration, ListenAddr};
+use tailrace_shared::client::{Credentials, Security};
+use tailrace_shared::config::{ByteSize, ConfigError, HumanDuration, ListenAddr, Secret};
+use tailrace_shared::sasl::Mechanism;
 use tailrace_shared::telemetry::logging::LogConfig;
+use tailrace_shared::tls::{ClientTls, TlsError};
 
 use self::values::{brokers, labels, some, within};
 use crate::batch::Format;
@@ -54,6 +57,39 @@ pub struct CollectorConfig {
     /// `host:port` of some of the brokers; the others are learned from them.
     #[serde(deserialize_with = "brokers")]
     pub bootstrap: Vec<String>,
+    /// TLS, if the brokers expect it; empty, with the authorities that the system trusts.
+    pub tls: Option<ClientTls>,
+    /// A login, if the brokers expect one.
+    pub sasl: Option<SaslConfig>,
+}
+
+/// `[collector.sasl]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SaslConfig {
+    /// Default `SCRAM-SHA-512`.
+    #[serde(default)]
+    pub mechanism: Mechanism,
+    /// The user.
+    pub user: String,
+    /// Its password; better in a file of its own (`password_file`).
+    pub password: Secret,
+}
+
+impl CollectorConfig {
+    /// What connections need, the files read.
+    ///
+    /// # Errors
+    /// When one of them cannot be used.
+    pub fn security(&self) -> Result<Security, TlsError> {
+        let login = self.sasl.as_ref().map(|sasl| Credentials {
+            mechanism: sasl.mechanism,
+            user: sasl.user.clone(),
+            password: sasl.password.clone(),
+        });
+        let tls = self.tls.as_ref().map(ClientTls::load).transpose()?;
+        Ok(Security { tls, login })
+    }
 }
 
 /// `[http]`
@@ -170,7 +206,11 @@ impl AgentConfig {
         Self {
             data_dir,
             host: system_host_name(),
-            collector: CollectorConfig { bootstrap },
+            collector: CollectorConfig {
+                bootstrap,
+                tls: None,
+                sasl: None,
+            },
             http: HttpConfig::default(),
             log: LogConfig::default(),
             read: ReadConfig::default(),

@@ -8,13 +8,12 @@ use clap::{ArgGroup, Args, Subcommand};
 use serde::Serialize;
 use tailrace_collector::catalog::acl::{Operation, Pattern, Permission, ResourceType, WILDCARD};
 use tailrace_shared::client::Cluster;
-use tailrace_shared::kafka::ErrorCode;
 use tailrace_shared::kafka::messages::create_acls::AclCreation;
 use tailrace_shared::kafka::messages::delete_acls::DeleteAclsFilter;
 use tailrace_shared::kafka::messages::{CreateAclsRequest, DeleteAclsRequest, DescribeAclsRequest};
 
 use self::selection::{Named, Resources, parse_operation, parse_principal, word};
-use crate::admin::{check, confirm, controller};
+use crate::admin::{check, confirm, controller, who_may_alter};
 use crate::connect::{Bootstrap, MissingTopic};
 use crate::output::{self, Format, Table};
 
@@ -217,10 +216,11 @@ async fn find(cluster: &Cluster, filters: &[DeleteAclsFilter]) -> Result<Vec<Ent
             permission_type: filter.permission_type,
         };
         let answer = broker.send(&request).await?;
-        check_allowed(
-            "list access control entries",
+        check(
             answer.error_code,
             answer.error_message.as_deref(),
+            "list access control entries",
+            who_may_alter,
         )?;
         for about in answer.resources {
             let resource = resource(about.resource_type, about.pattern_type, &about.resource_name);
@@ -267,10 +267,11 @@ async fn add(cluster: &Cluster, addition: Addition, permission: Permission) -> R
         .send(&CreateAclsRequest { creations })
         .await?;
     for result in answer.results {
-        check_allowed(
-            "add access control entries",
+        check(
             result.error_code,
             result.error_message.as_deref(),
+            "add access control entries",
+            who_may_alter,
         )?;
     }
     Ok(entries)
@@ -280,10 +281,11 @@ async fn remove(cluster: &Cluster, filters: Vec<DeleteAclsFilter>) -> Result<Vec
     let answer = controller(cluster).await?.send(&DeleteAclsRequest { filters }).await?;
     let mut removed = Vec::new();
     for result in answer.filter_results {
-        check_allowed(
-            "remove access control entries",
+        check(
             result.error_code,
             result.error_message.as_deref(),
+            "remove access control entries",
+            who_may_alter,
         )?;
         removed.extend(result.matching_acls.iter().map(|acl| {
             let resource = resource(acl.resource_type, acl.pattern_type, &acl.resource_name);
@@ -311,15 +313,6 @@ fn resource(kind: i8, pattern: i8, name: &str) -> String {
         name: name.to_owned(),
     });
     named.map_or_else(|| name.to_owned(), |named| named.to_text())
-}
-
-fn check_allowed(what: &str, code: i16, message: Option<&str>) -> Result<()> {
-    check(code, message, what, |code| match code {
-        ErrorCode::ClusterAuthorizationFailed => {
-            Some("a super user may, and whom `acls allow NAME alter --cluster` lets")
-        }
-        _ => None,
-    })
 }
 
 fn table(entries: &[Entry]) -> String {

@@ -35,7 +35,7 @@ Examples:
   tailrace up '/var/log/nginx/*.log' app.log   these, and what will match later
   tailrace up --from end '/srv/*/log/*.log'    what is written from now on
   tailrace up --data-dir /tmp/try --kafka 127.0.0.1:19092
-  tailrace up --kafka 0.0.0.0:9092 --advertised logs.example.org:9092
+  tailrace up --kafka 0.0.0.0:9092 --advertised logs.example.org:9092 --insecure
 
 Quote the patterns, or the shell replaces them with the files of this moment.
 Each line is kept once, whatever happens to the process or the machine. Then, in
@@ -65,6 +65,9 @@ pub(crate) struct UpArgs {
     /// What Kafka clients are told to connect to, if it is not the address above.
     #[arg(long, value_name = "ADDR")]
     advertised: Option<ListenAddr>,
+    /// Whoever can reach that address may do everything: there are no logins here.
+    #[arg(long)]
+    insecure: bool,
     /// The collector's metrics and health.
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:9600")]
     http: ListenAddr,
@@ -119,7 +122,9 @@ async fn collect(
     data_dir: &Path,
     mut stop: Stop,
 ) -> Result<()> {
-    let bootstrap = parts::local_address(collector.kafka_addr());
+    let addresses = collector.kafka_addrs();
+    let listening = addresses.first().context("the collector has no Kafka port")?;
+    let bootstrap = parts::local_address(*listening);
     config.collector.bootstrap = vec![bootstrap.clone()];
     let topic = config
         .files

@@ -16,7 +16,7 @@ use tailrace_agent::pipeline::{self, Agent, Seams};
 use tailrace_agent::spool;
 use tailrace_collector::broker::DataDirError;
 use tailrace_collector::config::CollectorConfig;
-use tailrace_collector::server::{self, Collector};
+use tailrace_collector::server::{self, Collector, ListenerError};
 use tailrace_shared::config::{ByteSize, ListenAddr};
 use tailrace_shared::telemetry::logging::LogConfig;
 
@@ -35,9 +35,17 @@ pub(super) fn collector_config(args: &UpArgs, data_dir: &Path) -> Result<Collect
             args.kafka
         );
     }
+    if !args.kafka.is_loopback() && !args.insecure {
+        bail!(
+            "--kafka {} is open to the network, and whoever reaches it may read, write and delete everything: say \
+             --insecure where you trust everybody, or run tailrace-collector, which has TLS and logins",
+            args.kafka
+        );
+    }
     let mut config = CollectorConfig::new(data_dir.join("collector"));
     config.kafka.listen = args.kafka.clone();
     config.kafka.advertised = args.advertised.clone();
+    config.kafka.insecure = args.insecure;
     config.http.listen = args.http.clone();
     Ok(config)
 }
@@ -61,7 +69,11 @@ pub(super) fn agent_config(args: &UpArgs, data_dir: &Path) -> Result<AgentConfig
     Ok(AgentConfig {
         data_dir: data_dir.join("agent"),
         host: system_host_name(),
-        collector: Destination { bootstrap: Vec::new() },
+        collector: Destination {
+            bootstrap: Vec::new(),
+            tls: None,
+            sasl: None,
+        },
         http: AgentHttpConfig {
             listen: args.agent_http.clone(),
         },
@@ -75,7 +87,9 @@ pub(super) fn agent_config(args: &UpArgs, data_dir: &Path) -> Result<AgentConfig
 pub(super) async fn start_collector(config: &CollectorConfig) -> Result<Collector> {
     use server::StartError;
     let in_the_way = |error| match error {
-        StartError::Kafka { address, source } => cannot_listen("Kafka", "--kafka", &address, &source),
+        StartError::Listener(ListenerError::Bind { address, source, .. }) => {
+            cannot_listen("Kafka", "--kafka", &address, &source)
+        }
         StartError::Http(error) => cannot_listen("HTTP", "--http", &error.address, &error.source),
         StartError::DataDir(DataDirError::InUse { path }) => in_use(&path),
         error => anyhow!("{error} (--data-dir names another directory)"),

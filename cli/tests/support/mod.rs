@@ -43,7 +43,7 @@ impl Broker {
         config.groups.initial_rebalance_delay = HumanDuration(Duration::ZERO);
         change(&mut config);
         let collector = runtime.block_on(Collector::start(&config)).unwrap();
-        let address = collector.kafka_addr().to_string();
+        let address = collector.kafka_addrs()[0].to_string();
         Self {
             runtime,
             collector: Some(collector),

@@ -5,7 +5,7 @@
 //! background what must be done from time to time ([`maintenance`]). Records are appended and read through the
 //! [`Partition`](crate::partition::Partition)s that it hands out.
 
-mod acls;
+mod access;
 mod checkpoints;
 mod data_dir;
 mod flush;

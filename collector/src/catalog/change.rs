@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::acl::AclBinding;
+use super::credentials::{StoredCredential, StoredKey};
 use super::topic_config::TopicConfig;
 use super::view::TopicMeta;
 
@@ -45,6 +46,13 @@ pub(super) enum Change {
         add: Vec<AclBinding>,
         /// Which were there and are not now.
         remove: Vec<AclBinding>,
+    },
+    /// Users' credentials came and went.
+    CredentialsChanged {
+        /// Those that are new, or replace another.
+        set: Vec<StoredCredential>,
+        /// Those that are gone.
+        remove: Vec<StoredKey>,
     },
     /// A broker started.
     IncarnationClaimed {

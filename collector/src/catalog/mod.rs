@@ -1,4 +1,4 @@
-//! Topics, access control entries, producer id blocks and incarnations: versioned documents in the store, each written with put-if-absent.
+//! Topics, access control entries, users' credentials, producer id blocks and incarnations: versioned documents in the store, each written with put-if-absent.
 //!
 //! A [`Catalog`] holds the newest [`CatalogView`] that it knows. A write plans a [`change`] on that view, puts it under
 //! the next number, and if another broker was faster reads on and plans again ([`commit`]); so any number of brokers
@@ -10,6 +10,7 @@ mod acls;
 mod change;
 mod claims;
 mod commit;
+mod credentials;
 mod document;
 mod error;
 mod id;
@@ -25,6 +26,7 @@ mod view;
 
 pub use acls::{ACLS_MAX, CreateAclsError};
 pub use commit::Catalog;
+pub use credentials::{AlterCredentialsError, CREDENTIALS_MAX, CredentialKey, Credentials};
 pub use error::CatalogError;
 pub use topic_config::{TopicConfig, TopicSettings};
 pub use topic_name::check_topic_name;

@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use super::acl::{AclBinding, AclSet};
 use super::change::Change;
+use super::credentials::{Credentials, StoredCredential};
 use super::topic_config::TopicConfig;
 use super::topic_name::{collide, may_collide};
 
@@ -39,6 +40,7 @@ pub struct CatalogView {
     topics: BTreeMap<Uuid, Arc<TopicMeta>>,
     ids_by_name: BTreeMap<String, Uuid>,
     acls: Arc<AclSet>,
+    credentials: Arc<Credentials>,
 }
 
 /// A change that does not fit the view: the document that holds it is damaged.
@@ -80,6 +82,12 @@ impl CatalogView {
     #[must_use]
     pub fn acls(&self) -> &Arc<AclSet> {
         &self.acls
+    }
+
+    /// All users' credentials.
+    #[must_use]
+    pub fn credentials(&self) -> &Arc<Credentials> {
+        &self.credentials
     }
 
     /// Each broker that ever claimed an incarnation, with its latest.
@@ -141,6 +149,16 @@ impl CatalogView {
                 let acls = self.acls.iter().filter(stays).chain(add).cloned().collect();
                 self.acls = Arc::new(acls);
             }
+            Change::CredentialsChanged { set, remove } => {
+                let credentials = Arc::make_mut(&mut self.credentials);
+                for key in remove {
+                    let key = key.to_key().ok_or_else(|| no_credential(key))?;
+                    credentials.remove(&key);
+                }
+                for stored in set {
+                    credentials.extend([stored.to_credential().ok_or_else(|| no_credential(stored))?]);
+                }
+            }
             Change::IncarnationClaimed { broker_id, incarnation } => {
                 ensure(*incarnation > self.last_incarnation, || {
                     format!("incarnation {incarnation} is claimed twice")
@@ -181,6 +199,10 @@ fn ensure(holds: bool, otherwise: impl FnOnce() -> String) -> Result<(), Misfit>
     if holds { Ok(()) } else { Err(Misfit(otherwise())) }
 }
 
+fn no_credential(stored: &impl std::fmt::Debug) -> Misfit {
+    Misfit(format!("{stored:?} is no credential"))
+}
+
 fn unknown_topic(id: Uuid) -> Misfit {
     Misfit(format!("there is no topic with id {id}"))
 }
@@ -196,6 +218,8 @@ pub(super) struct ViewState {
     topics: Vec<TopicMeta>,
     #[serde(default)]
     acls: Vec<AclBinding>,
+    #[serde(default)]
+    credentials: Vec<StoredCredential>,
 }
 
 impl ViewState {
@@ -207,6 +231,11 @@ impl ViewState {
             brokers: view.brokers.clone(),
             topics: view.topics().map(|topic| TopicMeta::clone(topic)).collect(),
             acls: view.acls.iter().cloned().collect(),
+            credentials: view
+                .credentials
+                .iter()
+                .map(|(key, one)| StoredCredential::of(key, one))
+                .collect(),
         }
     }
 
@@ -220,6 +249,10 @@ impl ViewState {
             acls: Arc::new(self.acls.into_iter().collect()),
             ..CatalogView::default()
         };
+        let credentials = Arc::make_mut(&mut view.credentials);
+        for stored in &self.credentials {
+            credentials.extend([stored.to_credential().ok_or_else(|| no_credential(stored))?]);
+        }
         for topic in self.topics {
             view.insert_topic(topic)?;
         }

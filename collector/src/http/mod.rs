@@ -16,7 +16,7 @@ use tailrace_shared::telemetry::process::ProcessMetrics;
 
 use crate::broker::Broker;
 use crate::group::Coordinator;
-use crate::kafka::MemoryBudget;
+use crate::kafka::{Endpoint, MemoryBudget};
 use crate::metrics::CollectorMetrics;
 
 /// What the pages show.
@@ -24,7 +24,14 @@ use crate::metrics::CollectorMetrics;
 pub struct State {
     metrics: Arc<CollectorMetrics>,
     exporter: Arc<Exporter>,
-    watched: Arc<OnceLock<(Arc<Broker>, Arc<Coordinator>)>>,
+    watched: Arc<OnceLock<Watched>>,
+}
+
+/// What is looked up before each scrape.
+struct Watched {
+    broker: Arc<Broker>,
+    groups: Arc<Coordinator>,
+    endpoints: Vec<Arc<Endpoint>>,
 }
 
 impl State {
@@ -40,7 +47,7 @@ impl State {
         let mut exporter = Exporter::default();
         ProcessMetrics::export(&mut exporter)?;
         let metrics = Arc::new(CollectorMetrics::register(exporter.registry())?);
-        let watched: Arc<OnceLock<(Arc<Broker>, Arc<Coordinator>)>> = Arc::default();
+        let watched: Arc<OnceLock<Watched>> = Arc::default();
         let seen = Mutex::new(Seen::default());
         exporter.before_scrape({
             let (metrics, watched) = (Arc::clone(&metrics), Arc::clone(&watched));
@@ -51,7 +58,15 @@ impl State {
                     .set(whole(connections.load(Ordering::Relaxed)));
                 metrics.request_memory_bytes.with([]).set(whole(requests.held_bytes()));
                 metrics.fetch_memory_bytes.with([]).set(whole(fetches.held_bytes()));
-                if let Some((broker, groups)) = watched.get() {
+                if let Some(Watched {
+                    broker,
+                    groups,
+                    endpoints,
+                }) = watched.get()
+                {
+                    endpoints
+                        .iter()
+                        .for_each(|endpoint| show_certificate(&metrics, endpoint));
                     let mut now = Seen::default();
                     show_broker(&metrics, broker, &mut now);
                     show_groups(&metrics, broker, groups, &mut now);
@@ -72,10 +87,14 @@ impl State {
         Arc::clone(&self.metrics)
     }
 
-    /// Shows this broker and these groups from now on.
-    pub fn watch(&self, broker: Arc<Broker>, groups: Arc<Coordinator>) {
+    /// Shows this broker, these groups and these listeners from now on.
+    pub fn watch(&self, broker: Arc<Broker>, groups: Arc<Coordinator>, endpoints: Vec<Arc<Endpoint>>) {
         // Set once, by the composition root.
-        drop(self.watched.set((broker, groups)));
+        drop(self.watched.set(Watched {
+            broker,
+            groups,
+            endpoints,
+        }));
     }
 
     /// The pages.
@@ -109,6 +128,15 @@ impl Seen {
         for group in self.groups.difference(&now.groups) {
             metrics.group_members.forget([group]);
         }
+    }
+}
+
+fn show_certificate(metrics: &CollectorMetrics, endpoint: &Endpoint) {
+    if let Some(expires_at) = endpoint.tls.as_ref().and_then(|tls| tls.expires_at()) {
+        metrics
+            .certificate_expiry_seconds
+            .with([&endpoint.name])
+            .set(expires_at / 1000);
     }
 }
 

@@ -8,21 +8,29 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Buf;
+use bytes::{Buf, BufMut, Bytes, BytesMut};
+use bytestring::ByteString;
 use futures::StreamExt;
 use futures::stream::FuturesOrdered;
-use tailrace_shared::kafka::{RequestHeader, Segments};
+use parking_lot::Mutex;
+use tailrace_shared::kafka::{ApiKey, Encoder, RequestHeader, Segments};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::time::{Instant, timeout};
 
 use super::context::{Call, Context};
+use super::endpoint::Endpoint;
 use super::frame_reader::{Frame, FrameError, FrameReader};
+use super::handlers::sasl_authenticate::authenticate;
 use super::memory::MemoryBudget;
 use super::table::{self, Answer, RequestError, Started};
 use crate::security::Principal;
+use crate::security::login::{Login, LoginError};
 
 /// How many requests of one connection may wait for their answers.
 const IN_FLIGHT_MAX: usize = 32;
+
+/// What somebody may send who has not logged in yet, as in Kafka (`sasl.server.max.receive.size`).
+const STRANGERS_REQUEST_BYTES_MAX: usize = 512 << 10;
 
 /// What bounds a connection.
 #[derive(Debug, Clone)]
@@ -43,6 +51,12 @@ pub(super) enum ConnectionError {
     Request(#[from] RequestError),
     #[error("cannot write the answer: {0}")]
     Write(#[source] io::Error),
+    #[error(transparent)]
+    Login(#[from] LoginError),
+    #[error("the client is not on TLS; set security.protocol=SSL, or SASL_SSL, in the client")]
+    PlainOnTls,
+    #[error("the TLS handshake failed: {0}")]
+    Handshake(#[source] io::Error),
     #[error("the client has read nothing for {} s", .0.as_secs())]
     NotReading(Duration),
 }
@@ -57,6 +71,36 @@ impl ConnectionError {
             Self::Frame(FrameError::Stalled(_)) | Self::NotReading(_) => "stalled",
             Self::Frame(FrameError::Io(_) | FrameError::CutShort) | Self::Write(_) => "lost",
             Self::Request(_) => "request",
+            Self::Login(_) => "login",
+            Self::PlainOnTls | Self::Handshake(_) => "handshake",
+        }
+    }
+}
+
+/// Who is at the other end.
+#[derive(Clone)]
+pub(super) struct Client {
+    peer: SocketAddr,
+    endpoint: Arc<Endpoint>,
+    login: Arc<Mutex<Login>>,
+}
+
+impl Client {
+    /// Somebody who came in here, and is whoever its certificate says.
+    pub(super) fn new(peer: SocketAddr, endpoint: Arc<Endpoint>, principal: Principal) -> Self {
+        let login = Arc::new(Mutex::new(endpoint.login(principal)));
+        Self { peer, endpoint, login }
+    }
+
+    fn call(&self, api: ApiKey, version: i16, client_id: Option<ByteString>) -> Call {
+        Call {
+            api,
+            version,
+            client_id: client_id.unwrap_or_default(),
+            peer: self.peer,
+            endpoint: Arc::clone(&self.endpoint),
+            principal: self.login.lock().principal().clone(),
+            login: Arc::clone(&self.login),
         }
     }
 }
@@ -67,7 +111,7 @@ pub(super) async fn serve<S>(
     memory: MemoryBudget,
     limits: ConnectionLimits,
     socket: S,
-    peer: SocketAddr,
+    client: Client,
 ) -> Result<(), ConnectionError>
 where
     S: AsyncRead + AsyncWrite + Unpin,
@@ -78,6 +122,11 @@ where
     let mut one_at_a_time = false;
     let mut may_abandon = false;
     loop {
+        if client.login.lock().is_stranger() {
+            reader.limit_to(STRANGERS_REQUEST_BYTES_MAX.min(limits.request_bytes_max));
+        } else {
+            reader.limit_to(limits.request_bytes_max);
+        }
         let may_read = answers.is_empty() || (!one_at_a_time && answers.len() < IN_FLIGHT_MAX);
         tokio::select! {
             biased;
@@ -85,10 +134,13 @@ where
                 if let Some(segments) = answer? {
                     write_answer(&mut write, segments, limits.stall).await?;
                 }
+                if let Some(error) = client.login.lock().rejected() {
+                    return Err(error.clone().into());
+                }
             }
             frame = timeout(limits.idle, next_frame(&mut reader, may_read)), if may_read || may_abandon => match frame {
                 Ok(Ok(Some(frame))) => {
-                    let taken = take_request(&context, peer, frame).await?;
+                    let taken = take_request(&context, &client, frame).await?;
                     one_at_a_time = !taken.may_overlap;
                     may_abandon = taken.may_abandon;
                     answers.push_back(taken.answer);
@@ -115,21 +167,19 @@ where
 }
 
 /// Starts a request.
-async fn take_request(context: &Arc<Context>, peer: SocketAddr, frame: Frame) -> Result<Started, ConnectionError> {
+async fn take_request(context: &Arc<Context>, client: &Client, frame: Frame) -> Result<Started, ConnectionError> {
     let began = Instant::now();
+    if client.login.lock().expects_bare_message() {
+        return Ok(take_bare_message(Arc::clone(context), client, frame));
+    }
     let mut body = frame.bytes;
     let header = RequestHeader::decode(&mut body).map_err(RequestError::Header)?;
     let correlation_id = header.correlation_id;
     let Some(api) = header.api() else {
         return Err(RequestError::UnknownApi(header.api_key).into());
     };
-    let call = Call {
-        api,
-        version: header.api_version,
-        client_id: header.client_id.unwrap_or_default(),
-        peer,
-        principal: Principal::ANONYMOUS,
-    };
+    client.login.lock().admit(api, context.broker.clock().monotonic())?;
+    let call = client.call(api, header.api_version, header.client_id);
     let started = table::start(Arc::clone(context), call, correlation_id, body).await?;
     let (memory, metrics, pending) = (frame.memory, Arc::clone(&context.metrics), started.answer);
     let answer: Answer = Box::pin(async move {
@@ -142,6 +192,30 @@ async fn take_request(context: &Arc<Context>, peer: SocketAddr, frame: Frame) ->
         answer
     });
     Ok(Started { answer, ..started })
+}
+
+/// A message of a SASL mechanism, as clients send them after SaslHandshake 0: without a header, and answered in the same way.
+fn take_bare_message(context: Arc<Context>, client: &Client, frame: Frame) -> Started {
+    let call = client.call(ApiKey::SaslAuthenticate, 0, None);
+    let answer = async move {
+        let Ok((message, _)) = authenticate(&context, &call, &frame.bytes).await else {
+            // There is no form in which to say no.
+            return Ok(None);
+        };
+        Ok(Some(bare(&message)))
+    };
+    Started {
+        answer: Box::pin(answer),
+        may_overlap: false,
+        may_abandon: false,
+    }
+}
+
+fn bare(message: &Bytes) -> Segments {
+    let mut out = BytesMut::with_capacity(4 + message.len());
+    out.put_u32(u32::try_from(message.len()).unwrap_or(u32::MAX));
+    out.put_slice(message);
+    Encoder::contiguous(out).finish()
 }
 
 async fn write_answer<W>(write: &mut W, mut segments: Segments, stall: Duration) -> Result<(), ConnectionError>

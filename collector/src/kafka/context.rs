@@ -4,13 +4,18 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bytestring::ByteString;
+use parking_lot::Mutex;
 use tailrace_shared::kafka::{ApiKey, ErrorCode};
+use tokio::sync::Semaphore;
 
+use super::endpoint::Endpoint;
 use super::memory::MemoryBudget;
 use crate::broker::Broker;
 use crate::catalog::acl::{Access, Operation, Resource, ResourceType};
 use crate::group::Coordinator;
 use crate::metrics::CollectorMetrics;
+use crate::security::login::Login;
+use crate::security::users::Users;
 use crate::security::{Authorizer, Principal};
 
 /// What handlers work on.
@@ -21,12 +26,12 @@ pub struct Context {
     pub groups: Arc<Coordinator>,
     /// Who may do what.
     pub authorizer: Authorizer,
+    /// Who there is.
+    pub users: Users,
+    /// How many passwords may be hashed at once.
+    pub password_checks: Semaphore,
     /// What is counted.
     pub metrics: Arc<CollectorMetrics>,
-    /// Where clients are told to connect.
-    pub advertised_host: ByteString,
-    /// Where clients are told to connect.
-    pub advertised_port: u16,
     /// What bounds requests.
     pub limits: Limits,
     /// What fetched batches may hold until they are sent.
@@ -55,6 +60,10 @@ pub struct Call {
     pub client_id: ByteString,
     /// Where it calls from.
     pub peer: SocketAddr,
+    /// Where it came in.
+    pub endpoint: Arc<Endpoint>,
+    /// How far it has proved who it is.
+    pub login: Arc<Mutex<Login>>,
     /// Who it is.
     pub principal: Principal,
 }

@@ -7,10 +7,12 @@ use tailrace_shared::record::{BatchError, BatchErrorKind};
 use crate::catalog::acl::InvalidAcl;
 use crate::catalog::topic_config::InvalidConfig;
 use crate::catalog::{
-    AlterTopicError, CatalogError, CreateAclsError, CreateTopicError, DeleteTopicError, GrowTopicError,
+    AlterCredentialsError, AlterTopicError, CatalogError, CreateAclsError, CreateTopicError, DeleteTopicError,
+    GrowTopicError,
 };
 use crate::group::GroupError;
 use crate::partition::{AppendError, ReadError, SequenceError};
+use crate::security::login::LoginError;
 use crate::wal::ReserveError;
 
 /// What a refusal is on the wire.
@@ -107,6 +109,33 @@ impl ToErrorCode for ReadError {
 impl ToErrorCode for CatalogError {
     fn code(&self) -> ErrorCode {
         ErrorCode::KafkaStorageError
+    }
+}
+
+impl ToErrorCode for LoginError {
+    fn code(&self) -> ErrorCode {
+        match self {
+            Self::OutOfOrder(_) => ErrorCode::IllegalSaslState,
+            Self::Mechanism(_) => ErrorCode::UnsupportedSaslMechanism,
+            Self::Failed { .. } | Self::Unauthenticated(_) | Self::Expired(_) => ErrorCode::SaslAuthenticationFailed,
+        }
+    }
+
+    /// The reason is for our log: a client learns neither who there is nor what it was that did not fit.
+    fn message(&self) -> Option<ByteString> {
+        Some(match self {
+            Self::Failed { .. } => "the login failed: wrong user or password".into(),
+            other => other.to_string().into(),
+        })
+    }
+}
+
+impl ToErrorCode for AlterCredentialsError {
+    fn code(&self) -> ErrorCode {
+        match self {
+            Self::TooMany => ErrorCode::PolicyViolation,
+            Self::Catalog(error) => error.code(),
+        }
     }
 }
 

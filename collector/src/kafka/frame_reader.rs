@@ -68,6 +68,11 @@ impl<R: AsyncRead + Unpin> FrameReader<R> {
         }
     }
 
+    /// What is taken from now on.
+    pub(super) fn limit_to(&mut self, bytes: usize) {
+        self.limit = bytes;
+    }
+
     /// The next request; none when the client has closed the connection between two requests.
     pub(super) async fn next(&mut self) -> Result<Option<Frame>, FrameError> {
         let mut deadline = Instant::now() + self.stall;

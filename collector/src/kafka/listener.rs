@@ -9,20 +9,26 @@ use std::time::Duration;
 use tailrace_shared::config::ListenAddr;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::timeout;
+use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::connection::{self, ConnectionError, ConnectionLimits};
+use super::connection::{self, Client, ConnectionError, ConnectionLimits};
 use super::context::Context;
+use super::endpoint::Endpoint;
 use super::frame_reader::FrameError;
 use super::memory::MemoryBudget;
 use crate::metrics::CollectorMetrics;
+use crate::security::Principal;
+use crate::security::tls::{TlsServer, peer_principal};
+
+/// How long a TLS handshake may take.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What bounds the listener.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ListenerOptions {
-    /// How many connections there may be at once; more wait to be accepted.
-    pub connections_max: usize,
     /// The largest request.
     pub request_bytes_max: usize,
     /// A connection without a request for so long is closed.
@@ -34,7 +40,6 @@ pub struct ListenerOptions {
 impl Default for ListenerOptions {
     fn default() -> Self {
         Self {
-            connections_max: 10_000,
             request_bytes_max: 16 * 1024 * 1024,
             idle: Duration::from_secs(600),
             stall: Duration::from_secs(30),
@@ -42,12 +47,36 @@ impl Default for ListenerOptions {
     }
 }
 
-/// The Kafka port.
+/// A Kafka port.
 pub struct Listener {
     socket: TcpListener,
     options: ListenerOptions,
     memory: MemoryBudget,
+    connections: Connections,
+}
+
+/// The connections of all listeners.
+#[derive(Debug, Clone)]
+pub struct Connections {
+    places: Arc<Semaphore>,
     open: Arc<AtomicUsize>,
+}
+
+impl Connections {
+    /// At most so many at once; more wait to be accepted.
+    #[must_use]
+    pub fn at_most(limit: usize) -> Self {
+        Self {
+            places: Arc::new(Semaphore::new(limit)),
+            open: Arc::default(),
+        }
+    }
+
+    /// Open connections, for metrics.
+    #[must_use]
+    pub fn open(&self) -> Arc<AtomicUsize> {
+        Arc::clone(&self.open)
+    }
 }
 
 impl Listener {
@@ -55,13 +84,18 @@ impl Listener {
     ///
     /// # Errors
     /// When the port is taken or may not be used.
-    pub async fn bind(address: &ListenAddr, options: ListenerOptions, memory: MemoryBudget) -> io::Result<Self> {
+    pub async fn bind(
+        address: &ListenAddr,
+        options: ListenerOptions,
+        memory: MemoryBudget,
+        connections: Connections,
+    ) -> io::Result<Self> {
         let socket = TcpListener::bind((address.host.as_str(), address.port)).await?;
         Ok(Self {
             socket,
             options,
             memory,
-            open: Arc::default(),
+            connections,
         })
     }
 
@@ -73,20 +107,13 @@ impl Listener {
         self.socket.local_addr()
     }
 
-    /// Open connections, for metrics.
-    #[must_use]
-    pub fn open_connections(&self) -> Arc<AtomicUsize> {
-        Arc::clone(&self.open)
-    }
-
     /// Serves until `stop`; then drops what is idle and returns.
-    pub async fn run(self, context: Arc<Context>, stop: CancellationToken) {
-        let places = Arc::new(Semaphore::new(self.options.connections_max));
+    pub async fn run(self, context: Arc<Context>, endpoint: Arc<Endpoint>, stop: CancellationToken) {
         let connections = TaskTracker::new();
         loop {
             let (place, accepted) = tokio::select! {
                 () = stop.cancelled() => break,
-                next = self.next(&places) => next,
+                next = self.next() => next,
             };
             let (stream, peer) = match accepted {
                 Ok(accepted) => accepted,
@@ -97,8 +124,8 @@ impl Listener {
                     continue;
                 }
             };
-            let served = self.serve(Arc::clone(&context), stream, peer);
-            let (open, stop, metrics) = (Arc::clone(&self.open), stop.clone(), Arc::clone(&context.metrics));
+            let served = self.serve(Arc::clone(&context), Arc::clone(&endpoint), stream, peer);
+            let (open, stop, metrics) = (self.connections.open(), stop.clone(), Arc::clone(&context.metrics));
             connections.spawn(async move {
                 open.fetch_add(1, Ordering::Relaxed);
                 tokio::select! {
@@ -114,18 +141,16 @@ impl Listener {
     }
 
     /// The next connection, once there is a place for it.
-    async fn next(
-        &self,
-        places: &Arc<Semaphore>,
-    ) -> (Option<OwnedSemaphorePermit>, io::Result<(TcpStream, SocketAddr)>) {
+    async fn next(&self) -> (Option<OwnedSemaphorePermit>, io::Result<(TcpStream, SocketAddr)>) {
         // The semaphore is never closed.
-        let place = Arc::clone(places).acquire_owned().await.ok();
+        let place = Arc::clone(&self.connections.places).acquire_owned().await.ok();
         (place, self.socket.accept().await)
     }
 
     fn serve(
         &self,
         context: Arc<Context>,
+        endpoint: Arc<Endpoint>,
         stream: TcpStream,
         peer: SocketAddr,
     ) -> impl Future<Output = Result<(), ConnectionError>> + use<> {
@@ -139,9 +164,36 @@ impl Listener {
             if let Err(error) = stream.set_nodelay(true) {
                 tracing::debug!(%peer, %error, "cannot set TCP_NODELAY");
             }
-            connection::serve(context, memory, limits, stream, peer).await
+            if let Some(tls) = &endpoint.tls {
+                let stream = handshake(tls, stream).await?;
+                let principal = peer_principal(&stream).unwrap_or(Principal::ANONYMOUS);
+                let client = Client::new(peer, endpoint, principal);
+                return connection::serve(context, memory, limits, stream, client).await;
+            }
+            let client = Client::new(peer, endpoint, Principal::ANONYMOUS);
+            connection::serve(context, memory, limits, stream, client).await
         }
     }
+}
+
+async fn handshake(tls: &TlsServer, stream: TcpStream) -> Result<TlsStream<TcpStream>, ConnectionError> {
+    match timeout(HANDSHAKE_TIMEOUT, tls.acceptor().accept(stream)).await {
+        Ok(Ok(stream)) => Ok(stream),
+        Ok(Err(error)) if is_plain(&error) => Err(ConnectionError::PlainOnTls),
+        Ok(Err(error)) => Err(ConnectionError::Handshake(error)),
+        Err(_) => Err(ConnectionError::Handshake(io::ErrorKind::TimedOut.into())),
+    }
+}
+
+/// Whether the client did not even try.
+fn is_plain(error: &io::Error) -> bool {
+    let tls = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
+    matches!(
+        tls,
+        Some(rustls::Error::InvalidMessage(
+            rustls::InvalidMessage::InvalidContentType
+        ))
+    )
 }
 
 /// A client that just went away is nobody's concern; whatever else ended a connection is worth one line.

@@ -6,6 +6,7 @@
 
 mod connection;
 mod context;
+mod endpoint;
 mod errors;
 mod frame_reader;
 mod handlers;
@@ -14,5 +15,6 @@ mod memory;
 mod table;
 
 pub use context::{Call, Context, Limits};
-pub use listener::{Listener, ListenerOptions};
+pub use endpoint::Endpoint;
+pub use listener::{Connections, Listener, ListenerOptions};
 pub use memory::MemoryBudget;

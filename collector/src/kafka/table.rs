@@ -98,6 +98,7 @@ api_table! {
     SyncGroup 0..=5 => handlers::sync_group::sync_group;
     DescribeGroups 0..=6 => handlers::describe_groups::describe_groups;
     ListGroups 0..=5 => handlers::list_groups::list_groups;
+    SaslHandshake 0..=1 => handlers::sasl_handshake::sasl_handshake;
     ApiVersions 0..=4 => handlers::api_versions::api_versions;
     CreateTopics 0..=7 => handlers::create_topics::create_topics;
     DeleteTopics 1..=6 => handlers::delete_topics::delete_topics;
@@ -108,9 +109,12 @@ api_table! {
     DeleteAcls 1..=3 => handlers::delete_acls::delete_acls;
     DescribeConfigs 1..=4 => handlers::describe_configs::describe_configs;
     AlterConfigs 0..=2 => handlers::alter_configs::alter_configs;
+    SaslAuthenticate 0..=2 => handlers::sasl_authenticate::sasl_authenticate;
     CreatePartitions 0..=3 => handlers::create_partitions::create_partitions;
     DeleteGroups 0..=2 => handlers::delete_groups::delete_groups;
     IncrementalAlterConfigs 0..=1 => handlers::incremental_alter_configs::incremental_alter_configs;
+    DescribeUserScramCredentials 0..=0 => handlers::describe_user_scram_credentials::describe_user_scram_credentials;
+    AlterUserScramCredentials 0..=0 => handlers::alter_user_scram_credentials::alter_user_scram_credentials;
     DescribeCluster 0..=2 => handlers::describe_cluster::describe_cluster;
     DescribeProducers 0..=0 => handlers::describe_producers::describe_producers;
 }

@@ -1,7 +1,14 @@
 //! Who somebody is, and what they may do.
+//!
+//! A connection belongs to a [`Principal`]: whoever its TLS certificate names ([`tls`]), or whoever logged in on it
+//! ([`login`], checked against [`users`]). The [`Authorizer`] says what a principal may do.
 
 mod authorizer;
+mod certificate;
+pub mod login;
 mod principal;
+pub mod tls;
+pub mod users;
 
 pub use authorizer::Authorizer;
 pub use principal::Principal;

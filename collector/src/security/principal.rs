@@ -12,6 +12,12 @@ impl Principal {
     /// Whoever did not say who they are.
     pub const ANONYMOUS: Self = Self(ByteString::from_static("User:ANONYMOUS"));
 
+    /// A user.
+    #[must_use]
+    pub fn user(name: &str) -> Self {
+        Self(format!("User:{name}").into())
+    }
+
     /// As access control entries have it.
     #[must_use]
     pub fn as_str(&self) -> &str {

@@ -2,6 +2,7 @@
 
 use tailrace_collector::config::CollectorConfig;
 use tailrace_shared::kafka::messages::alter_configs::AlterConfigsResource;
+use tailrace_shared::kafka::messages::alter_user_scram_credentials::ScramCredentialDeletion;
 use tailrace_shared::kafka::messages::create_acls::AclCreation;
 use tailrace_shared::kafka::messages::create_partitions::CreatePartitionsTopic;
 use tailrace_shared::kafka::messages::delete_acls::DeleteAclsFilter;
@@ -320,6 +321,21 @@ async fn whom_no_entry_allows_anything_learns_nothing_and_changes_nothing() {
             filters: vec![DeleteAclsFilter::default()]
         },
         |answer| answer.filter_results[0].error_code
+    );
+
+    denied!(0, denied_cluster, DescribeUserScramCredentialsRequest {}, |answer| {
+        answer.error_code
+    });
+    denied!(
+        0,
+        denied_cluster,
+        AlterUserScramCredentialsRequest {
+            deletions: vec![ScramCredentialDeletion {
+                name: text("ann"),
+                mechanism: 1
+            }],
+        },
+        |answer| answer.results[0].error_code
     );
 
     let all = client

@@ -12,6 +12,7 @@ mod access;
 mod admin;
 mod consume;
 mod groups;
+mod logins;
 mod produce;
 mod strangers;
 mod support;

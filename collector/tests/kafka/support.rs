@@ -50,7 +50,7 @@ impl Server {
         let starting = runtime.spawn(async move { Collector::start(&config).await });
         let collector = starting.await.unwrap().unwrap();
         Self {
-            addr: collector.kafka_addr(),
+            addr: collector.kafka_addrs()[0],
             running: Some((runtime, collector)),
             _dir: dir,
         }

@@ -1,10 +1,14 @@
 //! Every API in every version that is advertised: an answer for success, and one for what can go wrong. A field set in
 //! a version that lacks it would close the connection.
 
+use tailrace_shared::kafka::messages::alter_user_scram_credentials::{
+    ScramCredentialDeletion, ScramCredentialUpsertion,
+};
 use tailrace_shared::kafka::messages::create_partitions::CreatePartitionsTopic;
 use tailrace_shared::kafka::messages::delete_topics::DeleteTopicState;
 use tailrace_shared::kafka::messages::describe_configs::DescribeConfigsResource;
 use tailrace_shared::kafka::messages::describe_producers::TopicRequest;
+use tailrace_shared::kafka::messages::describe_user_scram_credentials::UserName;
 use tailrace_shared::kafka::messages::join_group::JoinGroupRequestProtocol;
 use tailrace_shared::kafka::messages::leave_group::MemberIdentity;
 use tailrace_shared::kafka::messages::list_offsets::{ListOffsetsPartition, ListOffsetsTopic};
@@ -76,6 +80,15 @@ async fn exercise(client: &mut Client, api: ApiKey, version: i16, id: Uuid) {
         ApiKey::DeleteTopics => delete_topics(client, version).await,
         ApiKey::InitProducerId => init_producer_id(client, version).await,
         ApiKey::OffsetForLeaderEpoch => offset_for_leader_epoch(client, version).await,
+        ApiKey::SaslHandshake => {
+            let answer = client.ask(&SaslHandshakeRequest::default(), version).await;
+            assert_eq!(answer.error_code, code(ErrorCode::IllegalSaslState));
+        }
+        ApiKey::SaslAuthenticate => {
+            let answer = client.ask(&SaslAuthenticateRequest::default(), version).await;
+            assert_eq!(answer.error_code, code(ErrorCode::IllegalSaslState));
+        }
+        ApiKey::DescribeUserScramCredentials | ApiKey::AlterUserScramCredentials => credentials(client, version).await,
         ApiKey::DescribeAcls => {
             let answer = client.ask(&DescribeAclsRequest::default(), version).await;
             assert_eq!(answer.error_code, code(ErrorCode::SecurityDisabled));
@@ -107,8 +120,51 @@ async fn exercise(client: &mut Client, api: ApiKey, version: i16, id: Uuid) {
         }
         ApiKey::DescribeCluster => describe_cluster(client, version).await,
         ApiKey::DescribeProducers => describe_producers(client, version).await,
-        other => panic!("{other} is advertised and not tested"),
     }
+}
+
+async fn credentials(client: &mut Client, version: i16) {
+    let set = |name: &str, iterations| ScramCredentialUpsertion {
+        name: text(name),
+        mechanism: 1,
+        iterations,
+        salt: "salt".into(),
+        salted_password: vec![7; 32].into(),
+    };
+    let remove = |name: &str| ScramCredentialDeletion {
+        name: text(name),
+        mechanism: 1,
+    };
+    let change = AlterUserScramCredentialsRequest {
+        deletions: vec![remove("nobody")],
+        upsertions: vec![set("ann", 4096), set("bob", 1)],
+    };
+    let answer = client.ask(&change, version).await;
+    let found = answer.results.iter().map(|result| (&*result.user, result.error_code));
+    let expected = [
+        ("ann", OK),
+        ("bob", code(ErrorCode::UnacceptableCredential)),
+        ("nobody", code(ErrorCode::ResourceNotFound)),
+    ];
+    assert_eq!(found.collect::<Vec<_>>(), expected);
+    let answer = client
+        .ask(&DescribeUserScramCredentialsRequest::default(), version)
+        .await;
+    let found = answer
+        .results
+        .iter()
+        .map(|result| (&*result.user, result.credential_infos[0].iterations));
+    assert_eq!(found.collect::<Vec<_>>(), [("ann", 4096)]);
+    let change = AlterUserScramCredentialsRequest {
+        deletions: vec![remove("ann")],
+        upsertions: vec![],
+    };
+    assert_eq!(client.ask(&change, version).await.results[0].error_code, OK);
+    let users = Some(vec![UserName { name: text("ann") }]);
+    let answer = client
+        .ask(&DescribeUserScramCredentialsRequest { users }, version)
+        .await;
+    assert_eq!(answer.results[0].error_code, code(ErrorCode::ResourceNotFound));
 }
 
 async fn produce(client: &mut Client, version: i16, id: Uuid) {

@@ -13,8 +13,9 @@ use bytestring::ByteString;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
 
+use super::security::start_tls;
 use super::transport::{Limits, NoResponse, Transport};
-use super::{ClientError, Stream};
+use super::{ClientError, Security, Stream};
 use crate::kafka::messages::ApiVersionsRequest;
 use crate::kafka::{ApiKey, DecodeError, ErrorCode, Message, Request, frame};
 
@@ -23,6 +24,8 @@ use crate::kafka::{ApiKey, DecodeError, ErrorCode, Message, Request, frame};
 pub struct ConnectionOptions {
     /// The name that the broker logs and accounts us under.
     pub client_id: ByteString,
+    /// How it is kept from others, and whose it is.
+    pub security: Security,
     /// For the connection to come about and the versions to be agreed on.
     pub connect_timeout: Duration,
     /// From submitting a request to its response, where no longer one is asked for.
@@ -37,6 +40,7 @@ impl Default for ConnectionOptions {
     fn default() -> Self {
         Self {
             client_id: ByteString::from_static("tailrace"),
+            security: Security::default(),
             connect_timeout: Duration::from_secs(10),
             request_timeout: Duration::from_secs(30),
             response_bytes_max: 100 << 20,
@@ -63,6 +67,10 @@ impl Connection {
         let stream = async {
             let stream = TcpStream::connect(address).await?;
             stream.set_nodelay(true)?;
+            let stream: Box<dyn Stream> = match &options.security.tls {
+                Some(config) => Box::new(start_tls(config, address, stream).await?),
+                None => Box::new(stream),
+            };
             Ok(stream)
         };
         let stream = timeout_at(deadline, stream)
@@ -72,10 +80,10 @@ impl Connection {
             address: address.to_owned(),
             reason: Arc::new(reason),
         };
-        Self::over(Box::new(stream.map_err(failed)?), address, options).await
+        Self::over(stream.map_err(failed)?, address, options).await
     }
 
-    /// Agrees on versions over a stream that stands already: TCP, or what is wrapped around it.
+    /// Agrees on versions, and logs in, over a stream that stands already: TCP, or what is wrapped around it.
     pub async fn over(
         stream: Box<dyn Stream>,
         address: &str,
@@ -94,6 +102,9 @@ impl Connection {
             last_correlation_id: AtomicI32::new(0),
         };
         connection.versions = connection.ask_versions(options.connect_timeout).await?;
+        if let Some(who) = &options.security.login {
+            connection.log_in(who, options.connect_timeout).await?;
+        }
         Ok(connection)
     }
 

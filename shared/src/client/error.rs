@@ -20,6 +20,16 @@ pub enum ClientError {
         /// As the operating system puts it.
         reason: Arc<io::Error>,
     },
+    /// The broker does not let this user in, or is not the one it should be.
+    #[error("broker {address} does not let {user} in: {reason}; check user, password and mechanism")]
+    Login {
+        /// Host and port.
+        address: String,
+        /// Who wanted in.
+        user: String,
+        /// What the broker said, or what is wrong with it.
+        reason: String,
+    },
     /// None of the addresses that we know of could be reached.
     #[error("no broker could be reached, {tried} addresses tried; the last failure: {last}")]
     NoBroker {
@@ -165,6 +175,7 @@ impl ClientError {
     pub fn is_retriable(&self) -> bool {
         match self {
             Self::Connect { .. }
+            | Self::Login { .. }
             | Self::NoBroker { .. }
             | Self::Lost { .. }
             | Self::Timeout { .. }

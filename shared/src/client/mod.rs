@@ -17,6 +17,7 @@ mod group;
 mod metadata;
 mod offsets;
 mod producer;
+mod security;
 #[cfg(test)]
 mod tests;
 mod transport;
@@ -31,4 +32,5 @@ pub use group::{Assignment, GroupMember, GroupOptions, Health, Offsets};
 pub use metadata::{Metadata, Partition, Topic};
 pub use offsets::{OffsetSpec, list_offsets};
 pub use producer::{Produced, Producer, ProducerIdentity, init_producer_id, produce};
+pub use security::{Credentials, Security};
 pub use transport::{Lost, Stream};

@@ -110,6 +110,8 @@ macro_rules! for_each_kafka_api {
             CreatePartitions = 37, CreatePartitionsRequest, CreatePartitionsResponse;
             DeleteGroups = 42, DeleteGroupsRequest, DeleteGroupsResponse;
             IncrementalAlterConfigs = 44, IncrementalAlterConfigsRequest, IncrementalAlterConfigsResponse;
+            DescribeUserScramCredentials = 50, DescribeUserScramCredentialsRequest, DescribeUserScramCredentialsResponse;
+            AlterUserScramCredentials = 51, AlterUserScramCredentialsRequest, AlterUserScramCredentialsResponse;
             DescribeCluster = 60, DescribeClusterRequest, DescribeClusterResponse;
             DescribeProducers = 61, DescribeProducersRequest, DescribeProducersResponse;
         }

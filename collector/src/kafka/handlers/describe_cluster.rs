@@ -8,7 +8,7 @@ use crate::kafka::context::{Call, Context};
 
 pub(in crate::kafka) async fn describe_cluster(
     context: &Context,
-    _: &Call,
+    call: &Call,
     request: DescribeClusterRequest,
 ) -> DescribeClusterResponse {
     if request.endpoint_type != ENDPOINT_TYPE_BROKERS {
@@ -25,8 +25,8 @@ pub(in crate::kafka) async fn describe_cluster(
         controller_id: context.broker.node_id(),
         brokers: vec![DescribeClusterBroker {
             broker_id: context.broker.node_id(),
-            host: context.advertised_host.clone(),
-            port: context.advertised_port.into(),
+            host: call.endpoint.host.clone(),
+            port: call.endpoint.port.into(),
             ..Default::default()
         }],
         ..Default::default()

@@ -57,8 +57,8 @@ fn find(context: &Context, call: &Call, key: ByteString, key_type: i8) -> Coordi
     Coordinator {
         key,
         node_id: context.broker.node_id(),
-        host: context.advertised_host.clone(),
-        port: context.advertised_port.into(),
+        host: call.endpoint.host.clone(),
+        port: call.endpoint.port.into(),
         ..Default::default()
     }
 }

@@ -46,8 +46,8 @@ pub(in crate::kafka) async fn metadata(context: &Context, call: &Call, request: 
     MetadataResponse {
         brokers: vec![MetadataResponseBroker {
             node_id: context.broker.node_id(),
-            host: context.advertised_host.clone(),
-            port: context.advertised_port.into(),
+            host: call.endpoint.host.clone(),
+            port: call.endpoint.port.into(),
             rack: None,
         }],
         cluster_id: Some(context.broker.cluster_id().into()),

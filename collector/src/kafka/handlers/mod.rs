@@ -2,6 +2,7 @@
 
 mod acl_wire;
 pub(super) mod alter_configs;
+pub(super) mod alter_user_scram_credentials;
 pub(super) mod api_versions;
 mod config_edit;
 pub(super) mod create_acls;
@@ -15,6 +16,7 @@ pub(super) mod describe_cluster;
 pub(super) mod describe_configs;
 pub(super) mod describe_groups;
 pub(super) mod describe_producers;
+pub(super) mod describe_user_scram_credentials;
 pub(super) mod fetch;
 pub(super) mod find_coordinator;
 pub(super) mod heartbeat;
@@ -29,5 +31,7 @@ pub(super) mod offset_commit;
 pub(super) mod offset_fetch;
 pub(super) mod offset_for_leader_epoch;
 pub(super) mod produce;
+pub(super) mod sasl_authenticate;
+pub(super) mod sasl_handshake;
 pub(super) mod sync_group;
 mod topic_ref;

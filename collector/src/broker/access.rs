@@ -1,10 +1,12 @@
-//! Access control entries, as the catalog has them.
+//! Access control entries and users' credentials, as the catalog has them.
 
 use std::sync::Arc;
 
+use tailrace_shared::sasl::Credential;
+
 use super::Broker;
 use crate::catalog::acl::{AclBinding, AclFilter, AclSet};
-use crate::catalog::{CatalogError, CreateAclsError};
+use crate::catalog::{AlterCredentialsError, CatalogError, CreateAclsError, CredentialKey, Credentials};
 
 impl Broker {
     /// All access control entries.
@@ -21,5 +23,20 @@ impl Broker {
     /// Removes what each of the filters picks; says what that was, filter by filter.
     pub async fn delete_acls(&self, filters: &[AclFilter]) -> Result<Vec<Vec<AclBinding>>, CatalogError> {
         self.catalog.delete_acls(filters).await
+    }
+
+    /// All users' credentials.
+    #[must_use]
+    pub fn credentials(&self) -> Arc<Credentials> {
+        Arc::clone(self.catalog.view().credentials())
+    }
+
+    /// Sets and removes credentials, all at once.
+    pub async fn alter_credentials(
+        &self,
+        set: Vec<(CredentialKey, Credential)>,
+        remove: Vec<CredentialKey>,
+    ) -> Result<(), AlterCredentialsError> {
+        self.catalog.alter_credentials(set, remove).await
     }
 }
