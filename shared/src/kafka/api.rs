@@ -99,6 +99,7 @@ macro_rules! for_each_kafka_api {
             ApiVersions = 18, ApiVersionsRequest, ApiVersionsResponse;
             CreateTopics = 19, CreateTopicsRequest, CreateTopicsResponse;
             DeleteTopics = 20, DeleteTopicsRequest, DeleteTopicsResponse;
+            DeleteRecords = 21, DeleteRecordsRequest, DeleteRecordsResponse;
             InitProducerId = 22, InitProducerIdRequest, InitProducerIdResponse;
             OffsetForLeaderEpoch = 23, OffsetForLeaderEpochRequest, OffsetForLeaderEpochResponse;
             DescribeAcls = 29, DescribeAclsRequest, DescribeAclsResponse;
@@ -106,14 +107,18 @@ macro_rules! for_each_kafka_api {
             DeleteAcls = 31, DeleteAclsRequest, DeleteAclsResponse;
             DescribeConfigs = 32, DescribeConfigsRequest, DescribeConfigsResponse;
             AlterConfigs = 33, AlterConfigsRequest, AlterConfigsResponse;
+            DescribeLogDirs = 35, DescribeLogDirsRequest, DescribeLogDirsResponse;
             SaslAuthenticate = 36, SaslAuthenticateRequest, SaslAuthenticateResponse;
             CreatePartitions = 37, CreatePartitionsRequest, CreatePartitionsResponse;
             DeleteGroups = 42, DeleteGroupsRequest, DeleteGroupsResponse;
             IncrementalAlterConfigs = 44, IncrementalAlterConfigsRequest, IncrementalAlterConfigsResponse;
+            OffsetDelete = 47, OffsetDeleteRequest, OffsetDeleteResponse;
             DescribeUserScramCredentials = 50, DescribeUserScramCredentialsRequest, DescribeUserScramCredentialsResponse;
             AlterUserScramCredentials = 51, AlterUserScramCredentialsRequest, AlterUserScramCredentialsResponse;
             DescribeCluster = 60, DescribeClusterRequest, DescribeClusterResponse;
             DescribeProducers = 61, DescribeProducersRequest, DescribeProducersResponse;
+            ListConfigResources = 74, ListConfigResourcesRequest, ListConfigResourcesResponse;
+            DescribeTopicPartitions = 75, DescribeTopicPartitionsRequest, DescribeTopicPartitionsResponse;
         }
     };
 }

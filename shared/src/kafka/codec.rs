@@ -257,6 +257,37 @@ impl Wire for Option<Bytes> {
     }
 }
 
+/// A structure of a message.
+pub(crate) trait Structure: Wire {}
+
+/// A structure that may be null has a byte before it: -1 for null, 1 for what follows.
+impl<T: Structure> Wire for Option<T> {
+    fn size_min(_: Format) -> usize {
+        1
+    }
+
+    fn put(&self, out: &mut Encoder, format: Format) -> Result<(), EncodeError> {
+        match self {
+            None => (-1_i8).put(out, format),
+            Some(structure) => {
+                1_i8.put(out, format)?;
+                structure.put(out, format)
+            }
+        }
+    }
+
+    fn take(input: &mut Bytes, format: Format) -> Result<Self, DecodeError> {
+        if i8::take(input, format)? < 0 {
+            return Ok(None);
+        }
+        T::take(input, format).map(Some)
+    }
+
+    fn is_null(&self) -> bool {
+        self.is_none()
+    }
+}
+
 impl<T: Wire> Wire for Option<Vec<T>> {
     fn size_min(format: Format) -> usize {
         LengthWidth::Int.size_min(format)

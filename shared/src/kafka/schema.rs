@@ -86,6 +86,8 @@ macro_rules! schema_struct {
             }
         }
 
+        impl $crate::kafka::codec::Structure for $name {}
+
         impl $crate::kafka::codec::Wire for $name {
             fn size_min(format: $crate::kafka::codec::Format) -> usize {
                 let mut size = usize::from(format.flexible);

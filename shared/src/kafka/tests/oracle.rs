@@ -56,6 +56,12 @@ macro_rules! add_unknown_tag {
     ($message:ident, SaslHandshakeResponse) => {
         unreachable!("{:?} has no compact form", $message)
     };
+    ($message:ident, OffsetDeleteRequest) => {
+        unreachable!("{:?} has no compact form", $message)
+    };
+    ($message:ident, OffsetDeleteResponse) => {
+        unreachable!("{:?} has no compact form", $message)
+    };
     ($message:ident, $any:ident) => {
         $message
             .unknown_tagged_fields
