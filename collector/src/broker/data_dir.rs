@@ -4,7 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use tailrace_shared::disk::{Disk, DiskLock, OpenMode, read_exact_at};
+use tailrace_shared::disk::{Disk, DiskLock, OpenMode, Space, read_exact_at};
 
 /// The layout of the directory that this version writes.
 const LAYOUT: u64 = 1;
@@ -63,6 +63,11 @@ impl DataDir {
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// What the file system has that holds it.
+    pub fn space(&self) -> io::Result<Space> {
+        self.disk.space(&self.path)
     }
 
     /// The file system that holds it.

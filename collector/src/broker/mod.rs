@@ -62,7 +62,7 @@ pub struct Broker {
     stopping: CancellationToken,
     background: TaskTracker,
     recovery: RecoveryReport,
-    _data_dir: DataDir,
+    data_dir: DataDir,
 }
 
 impl fmt::Debug for Broker {
@@ -85,6 +85,12 @@ impl Broker {
     #[must_use]
     pub fn cluster_id(&self) -> &str {
         self.catalog.cluster_id()
+    }
+
+    /// Where everything is kept.
+    #[must_use]
+    pub fn data_dir(&self) -> &DataDir {
+        &self.data_dir
     }
 
     /// The clock that the broker goes by.

@@ -114,7 +114,7 @@ impl Broker {
             stopping: CancellationToken::new(),
             background: TaskTracker::new(),
             recovery: report,
-            _data_dir: options.data_dir,
+            data_dir: options.data_dir,
         });
         if let Some(intervals) = options.maintenance {
             maintenance::start(&broker, intervals);

@@ -84,6 +84,9 @@ pub enum GroupError {
     /// NON_EMPTY_GROUP
     #[error("the group still has members")]
     NotEmpty,
+    /// GROUP_SUBSCRIBED_TO_TOPIC
+    #[error("a member is subscribed to the topic")]
+    Subscribed,
     /// UNKNOWN_MEMBER_ID
     #[error("the group does not know this member")]
     UnknownMember,

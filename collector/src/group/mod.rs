@@ -17,6 +17,7 @@ pub mod record;
 mod session;
 mod state;
 mod store;
+mod subscriptions;
 mod sync;
 #[cfg(test)]
 mod tests;

@@ -42,6 +42,32 @@ impl Coordinator {
         Ok(())
     }
 
+    /// Forgets committed offsets, one result each; what is answered with `Ok` is forgotten on stable storage.
+    pub async fn delete_offsets(
+        &self,
+        group: &ByteString,
+        offsets: &[(ByteString, i32)],
+    ) -> Result<Vec<Result<(), GroupError>>, GroupError> {
+        let entry = self.find(group).ok_or(GroupError::NotFound)?;
+        let alone = self.alone_with(group).await?;
+        let checked = entry.run(|group| group.check_forgettable(offsets));
+        let results = checked.ok_or(GroupError::NotFound)??;
+        let may_go = offsets.iter().zip(&results).filter(|(_, result)| result.is_ok());
+        let may_go: Vec<(ByteString, i32)> = may_go.map(|(offset, _)| offset.clone()).collect();
+        let there = |group: &mut Group| {
+            let is_there = |(topic, partition): &(ByteString, i32)| group.committed(topic, *partition).is_some();
+            may_go.into_iter().filter(is_there).collect()
+        };
+        let going: Vec<(ByteString, i32)> = entry.run(there).unwrap_or_default();
+        self.logged(group, alone.append(&offset_tombstones(group, &going)).await)?;
+        entry.run(|group| {
+            for (topic, partition) in &going {
+                group.forget_offset(topic, *partition);
+            }
+        });
+        Ok(results)
+    }
+
     /// Takes a group out of the map that the log knows nothing of, unless somebody uses it again.
     pub(super) fn remove_unused(&self, entry: &Entry) {
         let mut groups = self.groups.lock();

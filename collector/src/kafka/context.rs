@@ -88,6 +88,14 @@ impl Context {
                 .allows(&self.broker.acls(), call.access(operation), resource)
     }
 
+    /// What the caller may do to the resource: a bit for each operation (KIP-430).
+    #[must_use]
+    pub fn allowed_operations(&self, call: &Call, resource: Resource<'_>) -> i32 {
+        let operations = resource.kind.operations().iter();
+        let allowed = operations.filter(|operation| self.allows(call, **operation, resource));
+        allowed.fold(0, |bits, operation| bits | (1 << operation.code()))
+    }
+
     /// Whether there may be a topic to which the caller may do that.
     #[must_use]
     pub fn allows_some_topic(&self, call: &Call, operation: Operation) -> bool {

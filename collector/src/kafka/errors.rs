@@ -11,7 +11,7 @@ use crate::catalog::{
     GrowTopicError,
 };
 use crate::group::GroupError;
-use crate::partition::{AppendError, ReadError, SequenceError};
+use crate::partition::{AdvanceLogStartError, AppendError, ReadError, SequenceError};
 use crate::security::login::LoginError;
 use crate::wal::ReserveError;
 
@@ -37,6 +37,7 @@ impl ToErrorCode for GroupError {
             Self::InvalidGroupId => ErrorCode::InvalidGroupId,
             Self::NotFound => ErrorCode::GroupIdNotFound,
             Self::NotEmpty => ErrorCode::NonEmptyGroup,
+            Self::Subscribed => ErrorCode::GroupSubscribedToTopic,
             Self::UnknownMember => ErrorCode::UnknownMemberId,
             Self::MemberIdRequired(_) => ErrorCode::MemberIdRequired,
             Self::FencedInstance => ErrorCode::FencedInstanceId,
@@ -102,6 +103,15 @@ impl ToErrorCode for ReadError {
             Self::OutOfRange { .. } => ErrorCode::OffsetOutOfRange,
             Self::Closed => ErrorCode::NotLeaderOrFollower,
             Self::Wal { .. } | Self::Segment { .. } | Self::Damaged { .. } => ErrorCode::KafkaStorageError,
+        }
+    }
+}
+
+impl ToErrorCode for AdvanceLogStartError {
+    fn code(&self) -> ErrorCode {
+        match self {
+            Self::BeyondEnd { .. } => ErrorCode::OffsetOutOfRange,
+            Self::Change(_) => ErrorCode::KafkaStorageError,
         }
     }
 }

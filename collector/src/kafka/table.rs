@@ -102,6 +102,7 @@ api_table! {
     ApiVersions 0..=4 => handlers::api_versions::api_versions;
     CreateTopics 0..=7 => handlers::create_topics::create_topics;
     DeleteTopics 1..=6 => handlers::delete_topics::delete_topics;
+    DeleteRecords 0..=2 => handlers::delete_records::delete_records;
     InitProducerId 0..=6 => handlers::init_producer_id::init_producer_id;
     OffsetForLeaderEpoch 2..=4 => handlers::offset_for_leader_epoch::offset_for_leader_epoch;
     DescribeAcls 1..=3 => handlers::describe_acls::describe_acls;
@@ -109,14 +110,18 @@ api_table! {
     DeleteAcls 1..=3 => handlers::delete_acls::delete_acls;
     DescribeConfigs 1..=4 => handlers::describe_configs::describe_configs;
     AlterConfigs 0..=2 => handlers::alter_configs::alter_configs;
+    DescribeLogDirs 1..=4 => handlers::describe_log_dirs::describe_log_dirs;
     SaslAuthenticate 0..=2 => handlers::sasl_authenticate::sasl_authenticate;
     CreatePartitions 0..=3 => handlers::create_partitions::create_partitions;
     DeleteGroups 0..=2 => handlers::delete_groups::delete_groups;
     IncrementalAlterConfigs 0..=1 => handlers::incremental_alter_configs::incremental_alter_configs;
+    OffsetDelete 0..=0 => handlers::offset_delete::offset_delete;
     DescribeUserScramCredentials 0..=0 => handlers::describe_user_scram_credentials::describe_user_scram_credentials;
     AlterUserScramCredentials 0..=0 => handlers::alter_user_scram_credentials::alter_user_scram_credentials;
     DescribeCluster 0..=2 => handlers::describe_cluster::describe_cluster;
     DescribeProducers 0..=0 => handlers::describe_producers::describe_producers;
+    ListConfigResources 0..=1 => handlers::list_config_resources::list_config_resources;
+    DescribeTopicPartitions 0..=0 => handlers::describe_topic_partitions::describe_topic_partitions;
 }
 
 /// Takes a request: a Produce is sequenced here and answered later, all else runs when its answer is awaited.

@@ -6,9 +6,11 @@ use tailrace_shared::kafka::messages::alter_user_scram_credentials::ScramCredent
 use tailrace_shared::kafka::messages::create_acls::AclCreation;
 use tailrace_shared::kafka::messages::create_partitions::CreatePartitionsTopic;
 use tailrace_shared::kafka::messages::delete_acls::DeleteAclsFilter;
+use tailrace_shared::kafka::messages::delete_records::{DeleteRecordsPartition, DeleteRecordsTopic};
 use tailrace_shared::kafka::messages::delete_topics::DeleteTopicState;
 use tailrace_shared::kafka::messages::describe_configs::{DescribeConfigsResource, RESOURCE_TOPIC};
 use tailrace_shared::kafka::messages::describe_producers::TopicRequest;
+use tailrace_shared::kafka::messages::describe_topic_partitions::TopicRequest as TopicRequestByName;
 use tailrace_shared::kafka::messages::list_offsets::{ListOffsetsPartition, ListOffsetsTopic};
 use tailrace_shared::kafka::messages::metadata::MetadataRequestTopic;
 use tailrace_shared::kafka::messages::offset_commit::{OffsetCommitRequestPartition, OffsetCommitRequestTopic};
@@ -323,6 +325,31 @@ async fn whom_no_entry_allows_anything_learns_nothing_and_changes_nothing() {
         |answer| answer.filter_results[0].error_code
     );
 
+    denied!(
+        2,
+        denied_topic,
+        DeleteRecordsRequest {
+            topics: vec![DeleteRecordsTopic {
+                name: topic(),
+                partitions: vec![DeleteRecordsPartition::default()]
+            }],
+        },
+        |answer| answer.topics[0].partitions[0].error_code
+    );
+    denied!(
+        0,
+        denied_topic,
+        DescribeTopicPartitionsRequest {
+            topics: vec![TopicRequestByName { name: topic() }]
+        },
+        |answer| answer.topics[0].error_code
+    );
+    denied!(0, denied_group, OffsetDeleteRequest { group_id: group() }, |answer| {
+        answer.error_code
+    });
+    denied!(4, denied_cluster, DescribeLogDirsRequest {}, |answer| answer.error_code);
+    denied!(1, denied_cluster, ListConfigResourcesRequest {}, |answer| answer
+        .error_code);
     denied!(0, denied_cluster, DescribeUserScramCredentialsRequest {}, |answer| {
         answer.error_code
     });

@@ -5,15 +5,19 @@ use tailrace_shared::kafka::messages::alter_user_scram_credentials::{
     ScramCredentialDeletion, ScramCredentialUpsertion,
 };
 use tailrace_shared::kafka::messages::create_partitions::CreatePartitionsTopic;
+use tailrace_shared::kafka::messages::delete_records::{DeleteRecordsPartition, DeleteRecordsTopic};
 use tailrace_shared::kafka::messages::delete_topics::DeleteTopicState;
 use tailrace_shared::kafka::messages::describe_configs::DescribeConfigsResource;
+use tailrace_shared::kafka::messages::describe_log_dirs::DescribableLogDirTopic;
 use tailrace_shared::kafka::messages::describe_producers::TopicRequest;
+use tailrace_shared::kafka::messages::describe_topic_partitions::TopicRequest as TopicRequestByName;
 use tailrace_shared::kafka::messages::describe_user_scram_credentials::UserName;
 use tailrace_shared::kafka::messages::join_group::JoinGroupRequestProtocol;
 use tailrace_shared::kafka::messages::leave_group::MemberIdentity;
 use tailrace_shared::kafka::messages::list_offsets::{ListOffsetsPartition, ListOffsetsTopic};
 use tailrace_shared::kafka::messages::metadata::MetadataRequestTopic;
 use tailrace_shared::kafka::messages::offset_commit::{OffsetCommitRequestPartition, OffsetCommitRequestTopic};
+use tailrace_shared::kafka::messages::offset_delete::{OffsetDeleteRequestPartition, OffsetDeleteRequestTopic};
 use tailrace_shared::kafka::messages::offset_fetch::{
     OffsetFetchRequestGroup, OffsetFetchRequestTopic, OffsetFetchRequestTopics,
 };
@@ -89,6 +93,23 @@ async fn exercise(client: &mut Client, api: ApiKey, version: i16, id: Uuid) {
             assert_eq!(answer.error_code, code(ErrorCode::IllegalSaslState));
         }
         ApiKey::DescribeUserScramCredentials | ApiKey::AlterUserScramCredentials => credentials(client, version).await,
+        ApiKey::DeleteRecords => delete_records(client, version).await,
+        ApiKey::DescribeLogDirs => describe_log_dirs(client, version).await,
+        ApiKey::OffsetDelete => offset_delete(client, version).await,
+        ApiKey::ListConfigResources => list_config_resources(client, version).await,
+        ApiKey::DescribeTopicPartitions => {
+            let request = DescribeTopicPartitionsRequest {
+                topics: vec![
+                    TopicRequestByName { name: text("logs") },
+                    TopicRequestByName { name: text("nothing") },
+                ],
+                ..Default::default()
+            };
+            let answer = client.ask(&request, version).await;
+            let codes: Vec<_> = answer.topics.iter().map(|topic| topic.error_code).collect();
+            assert_eq!(codes, [OK, code(ErrorCode::UnknownTopicOrPartition)]);
+            assert_eq!((answer.topics[0].topic_id, answer.topics[0].partitions.len()), (id, 2));
+        }
         ApiKey::DescribeAcls => {
             let answer = client.ask(&DescribeAclsRequest::default(), version).await;
             assert_eq!(answer.error_code, code(ErrorCode::SecurityDisabled));
@@ -120,6 +141,112 @@ async fn exercise(client: &mut Client, api: ApiKey, version: i16, id: Uuid) {
         }
         ApiKey::DescribeCluster => describe_cluster(client, version).await,
         ApiKey::DescribeProducers => describe_producers(client, version).await,
+    }
+}
+
+async fn delete_records(client: &mut Client, version: i16) {
+    let partition = |partition_index, offset| DeleteRecordsPartition {
+        partition_index,
+        offset,
+    };
+    let topic = |name: &str, partitions| DeleteRecordsTopic {
+        name: text(name),
+        partitions,
+    };
+    let request = DeleteRecordsRequest {
+        topics: vec![
+            topic(
+                "logs",
+                vec![partition(1, 0), partition(1, 99), partition(9, 0), partition(1, -2)],
+            ),
+            topic("nothing", vec![partition(0, -1)]),
+            topic("__consumer_offsets", vec![partition(0, -1)]),
+        ],
+        timeout_ms: 1000,
+    };
+    let answer = client.ask(&request, version).await;
+    let partitions = answer.topics.iter().flat_map(|topic| &topic.partitions);
+    let found: Vec<_> = partitions
+        .map(|one| (name_of(one.error_code), one.low_watermark))
+        .collect();
+    let expected = [
+        ("NONE", 0),
+        ("OFFSET_OUT_OF_RANGE", -1),
+        ("UNKNOWN_TOPIC_OR_PARTITION", -1),
+        ("OFFSET_OUT_OF_RANGE", -1),
+        ("UNKNOWN_TOPIC_OR_PARTITION", -1),
+        ("INVALID_TOPIC_EXCEPTION", -1),
+    ];
+    assert_eq!(found, expected);
+}
+
+async fn describe_log_dirs(client: &mut Client, version: i16) {
+    let one = DescribableLogDirTopic {
+        topic: text("logs"),
+        partitions: vec![0, 9],
+    };
+    for (topics, expected) in [(Some(vec![one]), 1), (Some(vec![]), 0), (None, 2)] {
+        let answer = client
+            .ask(&DescribeLogDirsRequest { topics: topics.clone() }, version)
+            .await;
+        assert_eq!((answer.error_code, answer.results.len()), (OK, 1));
+        let dir = &answer.results[0];
+        assert!(dir.log_dir.starts_with('/'), "{}", dir.log_dir);
+        let logs = dir.topics.iter().find(|topic| topic.name == "logs");
+        assert_eq!(logs.map_or(0, |topic| topic.partitions.len()), expected, "{topics:?}");
+        let size = logs.map_or(1, |topic| topic.partitions[0].partition_size);
+        assert!(size > 0, "{size}");
+        assert_eq!(
+            dir.usable_bytes > 0 && dir.total_bytes >= dir.usable_bytes,
+            version >= 4
+        );
+    }
+}
+
+async fn offset_delete(client: &mut Client, version: i16) {
+    let ask = |group: &str, topic: &str| OffsetDeleteRequest {
+        group_id: text(group),
+        topics: vec![OffsetDeleteRequestTopic {
+            name: text(topic),
+            partitions: vec![OffsetDeleteRequestPartition { partition_index: 1 }],
+        }],
+    };
+    for (group, topic, whole, partition) in [
+        ("committers", "logs", "NONE", Some("NONE")),
+        ("committers", "nothing", "NONE", Some("NONE")),
+        ("nobody", "logs", "GROUP_ID_NOT_FOUND", None),
+        ("members", "logs", "NONE", Some("NONE")),
+    ] {
+        let answer = client.ask(&ask(group, topic), version).await;
+        let found = answer
+            .topics
+            .first()
+            .map(|topic| name_of(topic.partitions[0].error_code));
+        assert_eq!(
+            (name_of(answer.error_code), found),
+            (whole, partition),
+            "{group} {topic}"
+        );
+    }
+}
+
+async fn list_config_resources(client: &mut Client, version: i16) {
+    let answer = client.ask(&ListConfigResourcesRequest::default(), version).await;
+    assert_eq!(answer.error_code, OK);
+    let has = |name: &str, kind| {
+        let mut found = answer.config_resources.iter();
+        found.any(|resource| resource.resource_name == name && resource.resource_type == kind)
+    };
+    assert_eq!((has("logs", 2), has("1", 4)), (version >= 1, version >= 1));
+    if version >= 1 {
+        for (kind, expected) in [(4, "NONE"), (32, "NONE"), (99, "UNSUPPORTED_VERSION")] {
+            let resource_types = vec![kind];
+            let answer = client
+                .ask(&ListConfigResourcesRequest { resource_types }, version)
+                .await;
+            assert_eq!(name_of(answer.error_code), expected);
+            assert_eq!(answer.config_resources.len(), usize::from(kind == 4));
+        }
     }
 }
 

@@ -82,7 +82,7 @@ fn preallocation_reads_as_zeros(disk: &dyn Disk, dir: &Path) {
     file.preallocate(10).unwrap();
     file.preallocate(0).unwrap();
     assert_eq!(file.metadata().unwrap().len, 300_000);
-    let free = disk.free_bytes(dir).unwrap();
+    let free = disk.space(dir).unwrap().free_bytes;
     let error = file.preallocate(free.saturating_mul(4)).unwrap_err();
     assert!(
         matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::FileTooLarge),

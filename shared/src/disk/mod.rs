@@ -103,8 +103,8 @@ pub trait Disk: Send + Sync + std::fmt::Debug + 'static {
     /// The path with all symbolic links resolved.
     fn canonicalize(&self, path: &Path) -> io::Result<PathBuf>;
 
-    /// Bytes that may still be written on the file system that holds `path`.
-    fn free_bytes(&self, path: &Path) -> io::Result<u64>;
+    /// What the file system has that holds `path`.
+    fn space(&self, path: &Path) -> io::Result<Space>;
 
     /// Takes the exclusive lock on `path` (created if need be), or `WouldBlock` if another process holds it.
     /// It is released when the returned guard is dropped, or when the process dies.
@@ -135,6 +135,15 @@ pub trait DiskFile: Send + Sync + std::fmt::Debug {
 
     /// `fstat`.
     fn metadata(&self) -> io::Result<Metadata>;
+}
+
+/// What a file system has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Space {
+    /// Its size.
+    pub total_bytes: u64,
+    /// What may still be written.
+    pub free_bytes: u64,
 }
 
 /// Reads until `buf` is full.

@@ -10,7 +10,7 @@ use rustix::fs::{CWD, FallocateFlags, RenameFlags, fallocate, renameat_with};
 use rustix::io::Errno;
 
 use super::stable;
-use super::{DirEntry, Disk, DiskFile, DiskLock, FileId, FileKind, LockGuard, Metadata, OpenMode};
+use super::{DirEntry, Disk, DiskFile, DiskLock, FileId, FileKind, LockGuard, Metadata, OpenMode, Space};
 
 /// The machine's own file system.
 #[derive(Debug, Default, Clone, Copy)]
@@ -108,9 +108,12 @@ impl Disk for RealDisk {
         fs::canonicalize(path)
     }
 
-    fn free_bytes(&self, path: &Path) -> io::Result<u64> {
+    fn space(&self, path: &Path) -> io::Result<Space> {
         let stat = rustix::fs::statvfs(path)?;
-        Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
+        Ok(Space {
+            total_bytes: stat.f_blocks.saturating_mul(stat.f_frsize),
+            free_bytes: stat.f_bavail.saturating_mul(stat.f_frsize),
+        })
     }
 
     fn lock(&self, path: &Path) -> io::Result<DiskLock> {

@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicI64, Ordering};
 
-use tailrace_shared::disk::{DirEntry, DiskFile, DiskLock, Metadata, OpenMode};
+use tailrace_shared::disk::{DirEntry, DiskFile, DiskLock, Metadata, OpenMode, Space};
 
 use super::*;
 
@@ -74,8 +74,8 @@ impl Disk for Meddled {
         self.disk.sync_dir(dir)
     }
 
-    fn free_bytes(&self, path: &Path) -> io::Result<u64> {
-        self.disk.free_bytes(path)
+    fn space(&self, path: &Path) -> io::Result<Space> {
+        self.disk.space(path)
     }
 
     fn lock(&self, path: &Path) -> io::Result<DiskLock> {

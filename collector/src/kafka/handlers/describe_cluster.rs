@@ -1,9 +1,10 @@
-//! DescribeCluster 0-2 (KIP-700): the one broker that there is. Authorized operations are not answered yet.
+//! DescribeCluster 0-2 (KIP-700): the one broker that there is.
 
 use tailrace_shared::kafka::ErrorCode;
 use tailrace_shared::kafka::messages::describe_cluster::{DescribeClusterBroker, ENDPOINT_TYPE_BROKERS};
 use tailrace_shared::kafka::messages::{DescribeClusterRequest, DescribeClusterResponse};
 
+use crate::catalog::acl::Resource;
 use crate::kafka::context::{Call, Context};
 
 pub(in crate::kafka) async fn describe_cluster(
@@ -19,7 +20,7 @@ pub(in crate::kafka) async fn describe_cluster(
             ..Default::default()
         };
     }
-    DescribeClusterResponse {
+    let mut answer = DescribeClusterResponse {
         endpoint_type: request.endpoint_type,
         cluster_id: context.broker.cluster_id().into(),
         controller_id: context.broker.node_id(),
@@ -30,5 +31,9 @@ pub(in crate::kafka) async fn describe_cluster(
             ..Default::default()
         }],
         ..Default::default()
+    };
+    if request.include_cluster_authorized_operations {
+        answer.cluster_authorized_operations = context.allowed_operations(call, Resource::CLUSTER);
     }
+    answer
 }

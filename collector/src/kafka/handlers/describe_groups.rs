@@ -1,5 +1,5 @@
 //! DescribeGroups 0-6: a group with its members. A group that does not exist is "Dead", and GROUP_ID_NOT_FOUND from
-//! version 6 on (KIP-1043). Authorized operations are not answered yet.
+//! version 6 on (KIP-1043).
 
 use bytestring::ByteString;
 use tailrace_shared::kafka::ErrorCode;
@@ -23,7 +23,13 @@ pub(in crate::kafka) async fn describe_groups(
             return refused(group, code);
         }
         match context.groups.describe(&group) {
-            Some(found) => described(found),
+            Some(found) => {
+                let mut answer = described(found);
+                if request.include_authorized_operations {
+                    answer.authorized_operations = context.allowed_operations(call, Resource::group(&answer.group_id));
+                }
+                answer
+            }
             None => unknown(group, call.version),
         }
     };

@@ -1,5 +1,4 @@
 //! Metadata 0-13: brokers, topics and who leads their partitions. Creates topics on demand where that is allowed.
-//! Authorized operations are not answered yet.
 
 use std::sync::Arc;
 
@@ -43,7 +42,7 @@ pub(in crate::kafka) async fn metadata(context: &Context, call: &Call, request: 
             topics
         }
     };
-    MetadataResponse {
+    let mut answer = MetadataResponse {
         brokers: vec![MetadataResponseBroker {
             node_id: context.broker.node_id(),
             host: call.endpoint.host.clone(),
@@ -54,7 +53,22 @@ pub(in crate::kafka) async fn metadata(context: &Context, call: &Call, request: 
         controller_id: context.broker.node_id(),
         topics,
         ..Default::default()
+    };
+    if request.include_cluster_authorized_operations {
+        answer.cluster_authorized_operations = context.allowed_operations(call, Resource::CLUSTER);
     }
+    if request.include_topic_authorized_operations {
+        for topic in &mut answer.topics {
+            let name = topic
+                .name
+                .as_ref()
+                .filter(|_| topic.error_code == ErrorCode::None.code());
+            topic.topic_authorized_operations = name.map_or(topic.topic_authorized_operations, |name| {
+                context.allowed_operations(call, Resource::topic(name))
+            });
+        }
+    }
+    answer
 }
 
 async fn find(context: &Context, call: &Call, asked: MetadataRequestTopic, may_create: bool) -> MetadataResponseTopic {

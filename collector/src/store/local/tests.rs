@@ -210,7 +210,7 @@ async fn a_full_disk_leaves_nothing_behind() {
     disk.set_capacity(1000);
     store.put(&key("a"), payload(600, 1)).await.unwrap();
     store.put(&key("b"), payload(600, 2)).await.unwrap_err();
-    assert_eq!(disk.free_bytes(Path::new("/")).unwrap(), 400);
+    assert_eq!(disk.space(Path::new("/")).unwrap().free_bytes, 400);
     assert_eq!(keys(&store, None).await, ["a"]);
 }
 

@@ -10,7 +10,7 @@ use rand::{Rng, SeedableRng};
 use super::content::Content;
 use super::names::Names;
 use super::{Fate, PowerLoss};
-use crate::disk::{FileId, FileKind, Metadata};
+use crate::disk::{FileId, FileKind, Metadata, Space};
 
 /// Tells nodes apart for ever, while inode numbers may be used again.
 pub(super) type NodeKey = u64;
@@ -317,7 +317,18 @@ impl Machine {
                 }
             })
             .sum();
-        self.capacity.unwrap_or(UNLIMITED).saturating_sub(used as u64)
+        self.size().saturating_sub(used as u64)
+    }
+
+    fn size(&self) -> u64 {
+        self.capacity.unwrap_or(UNLIMITED)
+    }
+
+    pub(super) fn space(&self) -> Space {
+        Space {
+            total_bytes: self.size(),
+            free_bytes: self.room(),
+        }
     }
 
     // Handles and locks.

@@ -175,7 +175,7 @@ fn a_full_disk_takes_what_fits() {
     file.write_all_at(b"0123456789", 0).unwrap();
     drop(file);
     disk.remove(Path::new(A)).unwrap();
-    assert_eq!(disk.free_bytes(Path::new("/")).unwrap(), 10);
+    assert_eq!(disk.space(Path::new("/")).unwrap().free_bytes, 10);
 }
 
 #[test]

@@ -10,7 +10,7 @@ use rand::seq::SliceRandom;
 use super::content::Content;
 use super::machine::{Body, End, HandleKey, Machine, NodeKey};
 use super::{PowerLoss, SimDisk};
-use crate::disk::{DirEntry, Disk, DiskFile, DiskLock, FileKind, LockGuard, Metadata, OpenMode};
+use crate::disk::{DirEntry, Disk, DiskFile, DiskLock, FileKind, LockGuard, Metadata, OpenMode, Space};
 
 #[derive(Debug)]
 struct SimFile {
@@ -212,8 +212,8 @@ impl Disk for SimDisk {
         })
     }
 
-    fn free_bytes(&self, path: &Path) -> io::Result<u64> {
-        self.look(|machine| machine.existing(path).map(|_| machine.room()))
+    fn space(&self, path: &Path) -> io::Result<Space> {
+        self.look(|machine| machine.existing(path).map(|_| machine.space()))
     }
 
     fn lock(&self, path: &Path) -> io::Result<DiskLock> {
