@@ -4,6 +4,8 @@ use tailrace_shared::kafka::messages::create_partitions::{CreatePartitionsAssign
 use tailrace_shared::kafka::messages::create_topics::{
     CreatableReplicaAssignment, CreatableTopic, CreatableTopicConfig,
 };
+use tailrace_shared::kafka::messages::delete_records::{DeleteRecordsPartition, DeleteRecordsTopic};
+use tailrace_shared::kafka::messages::describe_topic_partitions::TopicRequest;
 use tailrace_shared::kafka::messages::*;
 
 use super::support::*;
@@ -97,4 +99,67 @@ async fn partitions_are_added_by_hand_only_to_this_broker() {
         assert_eq!(name_of(answer.results[0].error_code), expected);
     }
     assert_eq!(client.produce("logs", 3, batch(&[b"x"])).await.error_code, 0);
+}
+
+#[tokio::test]
+async fn deleted_records_are_gone_and_the_rest_stays() {
+    let server = Server::start().await;
+    let (mut client, _) = server.with_topic("logs").await;
+    for line in [&b"a"[..], b"b", b"c"] {
+        client.produce("logs", 0, batch(&[line])).await;
+    }
+    let delete = |offset| DeleteRecordsRequest {
+        topics: vec![DeleteRecordsTopic {
+            name: text("logs"),
+            partitions: vec![DeleteRecordsPartition {
+                partition_index: 0,
+                offset,
+            }],
+        }],
+        ..Default::default()
+    };
+    for (offset, start) in [(1, 1), (0, 1), (-1, 3)] {
+        let answer = client.newest(&delete(offset)).await;
+        assert_eq!(answer.topics[0].partitions[0].low_watermark, start);
+        let below = client.fetch("logs", 0, start - 1).await;
+        assert_eq!(name_of(below.error_code), "OFFSET_OUT_OF_RANGE");
+        assert_eq!(client.fetch("logs", 0, start).await.log_start_offset, start);
+    }
+    assert_eq!(client.produce("logs", 0, batch(&[b"d"])).await.base_offset, 3);
+}
+
+#[tokio::test]
+async fn topics_are_described_page_by_page() {
+    let server = Server::start().await;
+    let (mut client, _) = server.with_topic("b").await;
+    client.create_topic("a").await;
+    let mut seen = Vec::new();
+    let mut request = DescribeTopicPartitionsRequest {
+        topics: ["b", "nothing", "a"]
+            .map(|name| TopicRequest { name: text(name) })
+            .into(),
+        response_partition_limit: 1,
+        ..Default::default()
+    };
+    loop {
+        let answer = client.newest(&request).await;
+        let partitions: usize = answer.topics.iter().map(|topic| topic.partitions.len()).sum();
+        assert!(partitions <= 1);
+        for topic in answer.topics {
+            let name = topic.name.unwrap().to_string();
+            seen.extend(
+                topic
+                    .partitions
+                    .iter()
+                    .map(|partition| (name.clone(), partition.partition_index)),
+            );
+            seen.extend((topic.error_code != 0).then(|| (name, -1)));
+        }
+        match answer.next_cursor {
+            Some(cursor) => request.cursor = Some(cursor),
+            None => break,
+        }
+    }
+    let expected = [("a", 0), ("a", 1), ("b", 0), ("b", 1), ("nothing", -1)];
+    assert_eq!(seen, expected.map(|(name, partition)| (name.to_owned(), partition)));
 }

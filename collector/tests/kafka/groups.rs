@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use tailrace_shared::kafka::messages::join_group::JoinGroupRequestProtocol;
 use tailrace_shared::kafka::messages::offset_commit::{OffsetCommitRequestPartition, OffsetCommitRequestTopic};
+use tailrace_shared::kafka::messages::offset_delete::{OffsetDeleteRequestPartition, OffsetDeleteRequestTopic};
+use tailrace_shared::kafka::messages::offset_fetch::OffsetFetchRequestGroup;
 use tailrace_shared::kafka::messages::sync_group::SyncGroupRequestAssignment;
 use tailrace_shared::kafka::messages::*;
 use tokio::time::sleep;
@@ -39,6 +41,62 @@ fn sync(joined: &JoinGroupResponse, assignments: &[(&str, &'static str)]) -> Syn
         assignments: assignments.iter().map(assignment).collect(),
         ..Default::default()
     }
+}
+
+#[tokio::test]
+async fn offsets_of_a_topic_that_a_member_reads_are_not_forgotten() {
+    let server = Server::start().await;
+    let (mut client, _) = server.with_topic("read").await;
+    client.create_topic("left").await;
+    let commit = |topic: &str| OffsetCommitRequestTopic {
+        name: text(topic),
+        partitions: vec![OffsetCommitRequestPartition {
+            committed_offset: 7,
+            ..Default::default()
+        }],
+        ..Default::default()
+    };
+    let request = OffsetCommitRequest {
+        group_id: text("g"),
+        generation_id_or_member_epoch: -1,
+        topics: vec![commit("read"), commit("left")],
+        ..Default::default()
+    };
+    client.ask(&request, 9).await;
+    let subscription = ConsumerProtocolSubscription {
+        topics: vec![text("read")],
+        ..Default::default()
+    };
+    let mut member = join("");
+    member.protocols[0].metadata = subscription.encode(0).unwrap();
+    let joined = client.ask(&member, JOIN).await;
+    client.newest(&sync(&joined, &[(&joined.member_id, "all")])).await;
+
+    let forget = |topic: &str| OffsetDeleteRequestTopic {
+        name: text(topic),
+        partitions: vec![OffsetDeleteRequestPartition { partition_index: 0 }],
+    };
+    let request = OffsetDeleteRequest {
+        group_id: text("g"),
+        topics: vec![forget("read"), forget("left")],
+    };
+    let answer = client.newest(&request).await;
+    let found = answer
+        .topics
+        .iter()
+        .map(|topic| name_of(topic.partitions[0].error_code));
+    assert_eq!(found.collect::<Vec<_>>(), ["GROUP_SUBSCRIBED_TO_TOPIC", "NONE"]);
+    let group = OffsetFetchRequestGroup {
+        group_id: text("g"),
+        ..Default::default()
+    };
+    let request = OffsetFetchRequest {
+        groups: vec![group],
+        ..Default::default()
+    };
+    let kept = client.ask(&request, 9).await;
+    let names: Vec<_> = kept.groups[0].topics.iter().map(|topic| &*topic.name).collect();
+    assert_eq!(names, ["read"]);
 }
 
 #[tokio::test]
