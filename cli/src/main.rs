@@ -3,7 +3,9 @@
 
 mod acls;
 mod admin;
+mod cluster;
 mod connect;
+mod from;
 mod groups;
 mod murmur2;
 mod output;
@@ -63,10 +65,12 @@ enum Command {
     Tail(tail::TailArgs),
     /// Write lines to a topic, each as a record.
     Produce(produce::ProduceArgs),
-    /// List, describe, create and delete topics.
+    /// List, describe, create, alter and delete topics.
     Topics(topics::TopicsArgs),
-    /// List, describe and delete consumer groups.
+    /// List, describe, reset and delete consumer groups.
     Groups(groups::GroupsArgs),
+    /// Show the cluster: brokers, and what is kept and free.
+    Cluster(cluster::ClusterArgs),
     /// List, add and remove access control entries.
     Acls(acls::AclsArgs),
     /// List users, set and take away their passwords.
@@ -101,6 +105,7 @@ fn run(command: Command) -> anyhow::Result<()> {
             Command::Produce(args) => produce::run(args).await,
             Command::Topics(args) => topics::run(args).await,
             Command::Groups(args) => groups::run(args).await,
+            Command::Cluster(args) => cluster::run(args).await,
             Command::Acls(args) => acls::run(args).await,
             Command::Users(args) => users::run(args).await,
         }

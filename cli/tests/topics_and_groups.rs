@@ -11,6 +11,69 @@ mod support;
 use support::Broker;
 
 #[test]
+fn the_oldest_records_are_deleted_after_a_look_at_them() {
+    let broker = Broker::start();
+    broker.run(&["topics", "create", "web", "--partitions", "2"]);
+    broker.produce(&["web", "--partition", "1"], b"a\nb\nc\n");
+    let delete = ["topics", "delete-records", "web", "--before", "2", "-o", "json"];
+    let planned = broker.json(&[&delete[..], &["--dry-run"]].concat());
+    let expected = serde_json::json!([{"partition": 1, "start_offset": 0, "next_start_offset": 2, "records": 2}]);
+    assert_eq!(planned, expected);
+    assert!(broker.failure(&delete).contains("--yes"));
+    assert_eq!(broker.json(&[&delete[..], &["--yes"]].concat()), expected);
+    assert_eq!(
+        broker.run(&["tail", "web", "--from", "beginning", "--no-follow"]),
+        b"c\n"
+    );
+    assert_eq!(broker.json(&delete), serde_json::json!([]));
+}
+
+#[test]
+fn a_group_is_moved_and_forgets() {
+    let broker = Broker::start();
+    broker.run(&["topics", "create", "web", "--partitions", "2"]);
+    broker.produce(&["web", "--partition", "1"], b"a\nb\nc\n");
+    let reset = ["groups", "reset", "g", "--topic", "web", "--to", "2", "-o", "json"];
+    let planned = broker.json(&[&reset[..], &["--dry-run"]].concat());
+    let expected = serde_json::json!([
+        {"topic": "web", "partition": 0, "committed": null, "next": 0},
+        {"topic": "web", "partition": 1, "committed": null, "next": 2},
+    ]);
+    assert_eq!(planned, expected);
+    assert!(broker.failure(&["groups", "describe", "g"]).contains("does not exist"));
+    assert!(broker.failure(&reset).contains("--yes"));
+    assert_eq!(broker.json(&[&reset[..], &["--yes"]].concat()), expected);
+
+    let moved = broker.json(&["groups", "reset", "g", "--to", "beginning", "--yes", "-o", "json"]);
+    assert_eq!(
+        moved[1],
+        serde_json::json!({"topic": "web", "partition": 1, "committed": 2, "next": 0})
+    );
+    let forgot = broker.text(&["groups", "forget", "g", "--topic", "web", "--yes"]);
+    assert_eq!(forgot.lines().count(), 3, "{forgot}");
+    assert!(
+        broker
+            .failure(&["groups", "forget", "g", "--topic", "web", "--yes"])
+            .contains("nothing in web")
+    );
+}
+
+#[test]
+fn the_cluster_says_what_it_keeps() {
+    let broker = Broker::start();
+    broker.produce(&["web"], b"a\n");
+    let described = broker.json(&["cluster", "-o", "json"]);
+    let one = &described["brokers"][0];
+    assert_eq!(one["address"], broker.address());
+    assert!(one["kept_bytes"].as_i64().unwrap() > 0 && one["free_bytes"].as_i64() <= one["total_bytes"].as_i64());
+    let shown = broker.text(&["cluster"]);
+    assert!(
+        shown.contains(described["id"].as_str().unwrap()) && shown.contains("DIRECTORY"),
+        "{shown}"
+    );
+}
+
+#[test]
 fn a_topic_goes_from_creation_to_deletion() {
     let broker = Broker::start();
     let created = broker.text(&[

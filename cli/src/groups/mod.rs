@@ -1,6 +1,7 @@
 //! `tailrace groups`: who reads what, how far they came, and how far they are behind.
 
 mod lag;
+mod reset;
 
 use std::collections::BTreeMap;
 
@@ -16,14 +17,17 @@ use tailrace_shared::kafka::messages::{
 };
 
 use self::lag::PartitionLag;
-use crate::admin::check;
+use self::reset::Move;
+use crate::admin::{check, confirm};
 use crate::connect::{Bootstrap, MissingTopic};
+use crate::from::From;
 use crate::output::{self, Format, Table};
 
 const EXAMPLES: &str = "\
 Examples:
   tailrace groups list
   tailrace groups describe billing
+  tailrace groups reset billing --to 2h --topic nginx
   tailrace groups delete billing";
 
 const DESCRIBE_EXAMPLES: &str = "\
@@ -33,6 +37,19 @@ Examples:
 
 COMMITTED is the next record the group will read, END is behind the last, LAG
 the records in between.";
+
+const RESET_EXAMPLES: &str = "\
+Examples:
+  tailrace groups reset billing --to beginning --dry-run
+  tailrace groups reset billing --to 2026-01-31T14:00:00Z --topic nginx
+  tailrace groups reset billing --to end --yes
+
+Its consumers must have stopped. NEXT is the next record that they will read.";
+
+const FORGET_EXAMPLES: &str = "\
+Examples:
+  tailrace groups forget billing --topic old
+  tailrace groups forget billing --topic old --topic older --yes";
 
 const DELETE_EXAMPLES: &str = "\
 Examples:
@@ -66,12 +83,65 @@ enum Command {
         /// Name of the group.
         group: String,
     },
+    /// Let a group go on elsewhere: shows where, asks, and commits.
+    #[command(after_help = RESET_EXAMPLES)]
+    Reset {
+        /// Name of the group.
+        group: String,
+        /// Where to: `beginning`, `end`, an offset, how long ago such as 15m, or a time such as 2026-01-31T14:00:00Z.
+        #[arg(long, value_name = "WHERE")]
+        to: From,
+        /// In this topic; may be given several times. Without it, in all of which the group has committed an offset.
+        #[arg(long, short)]
+        topic: Vec<String>,
+        #[command(flatten)]
+        caution: Caution,
+    },
+    /// Forget the offsets of topics that the group reads no longer.
+    #[command(after_help = FORGET_EXAMPLES)]
+    Forget {
+        /// Name of the group.
+        group: String,
+        /// Which topic; may be given several times.
+        #[arg(long, short, required = true)]
+        topic: Vec<String>,
+        #[command(flatten)]
+        caution: Caution,
+    },
     /// Forget a group and its offsets.
     #[command(after_help = DELETE_EXAMPLES)]
     Delete {
         /// Name of the group.
         group: String,
     },
+}
+
+/// How sure one is.
+#[derive(Debug, Args)]
+struct Caution {
+    /// Show what would be done, and do nothing.
+    #[arg(long)]
+    dry_run: bool,
+    /// Do not ask.
+    #[arg(long, short)]
+    yes: bool,
+}
+
+impl Caution {
+    /// Whether to go on with what is shown.
+    fn agrees_to(&self, question: &str, moves: &[Move], format: Format) -> Result<bool> {
+        if self.dry_run {
+            return reset::show(moves, format).map(|()| false);
+        }
+        if self.yes {
+            return Ok(true);
+        }
+        eprint!("{}", reset::table(moves));
+        if !confirm(question)? {
+            bail!("the group was left as it is");
+        }
+        Ok(true)
+    }
 }
 
 /// A group as listed.
@@ -106,6 +176,32 @@ pub(crate) async fn run(args: GroupsArgs) -> Result<()> {
     match args.command {
         Command::List => show_list(&list(&cluster).await?, args.output),
         Command::Describe { group } => show(&describe(&cluster, group.into()).await?, args.output),
+        Command::Reset {
+            group,
+            to,
+            topic,
+            caution,
+        } => {
+            let group = group.into();
+            let moves = reset::plan_reset(&cluster, &group, topic, to).await?;
+            if caution.agrees_to("Commit these offsets?", &moves, args.output)? {
+                reset::reset(&cluster, &group, &moves).await?;
+                reset::show(&moves, args.output)?;
+            }
+            Ok(())
+        }
+        Command::Forget { group, topic, caution } => {
+            let group = group.into();
+            let moves = reset::plan_forget(&cluster, &group, &topic).await?;
+            if moves.is_empty() {
+                bail!("group {group} has committed nothing in {}", topic.join(", "));
+            }
+            if caution.agrees_to("Forget these offsets?", &moves, args.output)? {
+                reset::forget(&cluster, &group, &moves).await?;
+                reset::show(&moves, args.output)?;
+            }
+            Ok(())
+        }
         Command::Delete { group } => {
             delete(&cluster, group.as_str().into()).await?;
             match args.output {

@@ -12,9 +12,9 @@ use tailrace_shared::client::{ClientError, Cluster, GroupMember, GroupOptions, H
 use tailrace_shared::kafka::ErrorCode;
 use tokio::time::{Interval, MissedTickBehavior, interval};
 
-use super::from::From;
 use super::printer::Printer;
 use super::reading::Reading;
+use crate::from::From;
 use crate::output;
 use crate::stop::Stop;
 

@@ -1,6 +1,5 @@
 //! `tailrace tail`: prints the records of a topic exactly as they are, and goes on as more arrive.
 
-mod from;
 mod member;
 mod printer;
 pub(crate) mod reading;
@@ -14,12 +13,12 @@ use clap::Args;
 use regex::bytes::Regex;
 use tailrace_shared::client::{Cluster, OffsetSpec, list_offsets};
 
-use self::from::From;
 use self::member::PrintingMember;
 use self::printer::Printer;
 use self::reading::Reading;
 use self::render::{Form, Renderer};
 use crate::connect::{self, Bootstrap, MissingTopic};
+use crate::from::From;
 use crate::output;
 use crate::stop::Stop;
 

@@ -153,7 +153,7 @@ async fn topics_are_described_page_by_page() {
                     .iter()
                     .map(|partition| (name.clone(), partition.partition_index)),
             );
-            seen.extend((topic.error_code != 0).then(|| (name, -1)));
+            seen.extend((topic.error_code != 0).then_some((name, -1)));
         }
         match answer.next_cursor {
             Some(cursor) => request.cursor = Some(cursor),

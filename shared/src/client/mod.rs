@@ -28,7 +28,7 @@ pub use connection::{Connection, ConnectionOptions};
 pub use error::ClientError;
 pub use fetched_batch::FetchedBatch;
 pub use fetcher::{FetchOptions, Fetcher};
-pub use group::{Assignment, GroupMember, GroupOptions, Health, Offsets};
+pub use group::{Assignment, GroupMember, GroupOptions, Health, Offsets, commit_offsets};
 pub use metadata::{Metadata, Partition, Topic};
 pub use offsets::{OffsetSpec, list_offsets};
 pub use producer::{Produced, Producer, ProducerIdentity, init_producer_id, produce};

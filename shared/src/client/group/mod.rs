@@ -11,7 +11,7 @@ use std::time::Duration;
 use bytestring::ByteString;
 
 pub use self::assignment::Assignment;
-pub use self::offsets::Offsets;
+pub use self::offsets::{Offsets, commit_offsets};
 use super::cluster::{check, refusal};
 use super::{ClientError, Cluster, Connection, Lane};
 use crate::kafka::messages::leave_group::MemberIdentity;

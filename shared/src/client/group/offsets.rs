@@ -6,7 +6,7 @@ use bytestring::ByteString;
 
 use super::GroupMember;
 use super::assignment::Assignment;
-use crate::client::cluster::check;
+use crate::client::cluster::{Cluster, check, refusal};
 use crate::client::{ClientError, Lane};
 use crate::kafka::messages::offset_commit::{OffsetCommitRequestPartition, OffsetCommitRequestTopic};
 use crate::kafka::messages::offset_fetch::{
@@ -17,8 +17,46 @@ use crate::kafka::messages::{OffsetCommitRequest, OffsetFetchRequest, OffsetFetc
 /// From this version on, several groups can be asked for at a time.
 const OFFSET_FETCH_WITH_GROUPS: i16 = 8;
 
+/// Of a caller that is no member.
+const NO_GENERATION: i32 = -1;
+
 /// Offsets by topic and partition: the next one to read.
 pub type Offsets = BTreeMap<ByteString, BTreeMap<i32, i64>>;
+
+/// Commits the next offsets to read of a group that has no members.
+pub async fn commit_offsets(cluster: &Cluster, group: &ByteString, offsets: &Offsets) -> Result<(), ClientError> {
+    let request = OffsetCommitRequest {
+        group_id: group.clone(),
+        generation_id_or_member_epoch: NO_GENERATION,
+        topics: to_commit(cluster, offsets).await?,
+        ..Default::default()
+    };
+    let coordinator = cluster.coordinator(group, Lane::Prompt).await?;
+    let answer = coordinator.send(&request).await?;
+    let mut answered = answer.topics.into_iter().flat_map(|topic| topic.partitions);
+    answered.try_for_each(|partition| {
+        check(partition.error_code, |code| {
+            refusal::<OffsetCommitRequest>(coordinator.address(), format!("group {group}"), code, None)
+        })
+    })
+}
+
+async fn to_commit(cluster: &Cluster, offsets: &Offsets) -> Result<Vec<OffsetCommitRequestTopic>, ClientError> {
+    let mut topics = Vec::new();
+    for (name, partitions) in offsets {
+        let commits = partitions.iter().map(|(index, offset)| OffsetCommitRequestPartition {
+            partition_index: *index,
+            committed_offset: *offset,
+            ..Default::default()
+        });
+        topics.push(OffsetCommitRequestTopic {
+            name: name.clone(),
+            topic_id: cluster.topic(name).await?.id,
+            partitions: commits.collect(),
+        });
+    }
+    Ok(topics)
+}
 
 impl GroupMember {
     /// Commits the next offsets to read.
@@ -36,20 +74,7 @@ impl GroupMember {
     }
 
     async fn try_commit(&mut self, offsets: &Offsets) -> Result<(), ClientError> {
-        let mut topics = Vec::new();
-        for (name, partitions) in offsets {
-            let commits = partitions.iter().map(|(index, offset)| OffsetCommitRequestPartition {
-                partition_index: *index,
-                committed_offset: *offset,
-                ..Default::default()
-            });
-            let topic_id = self.cluster.topic(name).await?.id;
-            topics.push(OffsetCommitRequestTopic {
-                name: name.clone(),
-                topic_id,
-                partitions: commits.collect(),
-            });
-        }
+        let topics = to_commit(&self.cluster, offsets).await?;
         let request = OffsetCommitRequest {
             group_id: self.options.group.clone(),
             generation_id_or_member_epoch: self.generation,

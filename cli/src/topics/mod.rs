@@ -1,5 +1,7 @@
 //! `tailrace topics`: what topics there are, what is in them, and how to make and remove them.
 
+mod records;
+
 use std::collections::BTreeMap;
 
 use anyhow::{Result, anyhow};
@@ -24,7 +26,8 @@ use tailrace_shared::kafka::messages::{
 
 use crate::admin::{check, confirm, controller};
 use crate::connect::{self, Bootstrap, MissingTopic};
-use crate::output::{self, Format, Table, records};
+use crate::from::From;
+use crate::output::{self, Format, Table};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -53,6 +56,15 @@ Examples:
   tailrace topics alter nginx --config retention.ms=259200000
   tailrace topics alter nginx --reset retention.ms          back to the default
   tailrace topics alter nginx --partitions 8                more, never fewer";
+
+const DELETE_RECORDS_EXAMPLES: &str = "\
+Examples:
+  tailrace topics delete-records nginx --before 7d --dry-run
+  tailrace topics delete-records nginx --before 2026-01-31T14:00:00Z
+  tailrace topics delete-records nginx --before end --yes
+
+What lies below NEXT START is gone for every consumer, and given back to the
+disk within minutes.";
 
 const DELETE_EXAMPLES: &str = "\
 Examples:
@@ -112,6 +124,22 @@ enum Command {
         /// How many partitions it shall have. Files that are followed keep theirs.
         #[arg(long, short, value_parser = clap::value_parser!(i32).range(1..), group = "change")]
         partitions: Option<i32>,
+    },
+    /// Delete the oldest records of a topic: shows which, asks, and deletes.
+    #[command(after_help = DELETE_RECORDS_EXAMPLES)]
+    DeleteRecords {
+        /// Name of the topic.
+        name: String,
+        /// What stays: from an offset on, from how long ago such as 15m, from a time such as 2026-01-31T14:00:00Z, or
+        /// from the `end` on.
+        #[arg(long, value_name = "WHERE")]
+        before: From,
+        /// Show what would be deleted, and delete nothing.
+        #[arg(long)]
+        dry_run: bool,
+        /// Do not ask.
+        #[arg(long, short)]
+        yes: bool,
     },
     /// Delete a topic and all that is in it.
     #[command(after_help = DELETE_EXAMPLES)]
@@ -195,6 +223,25 @@ pub(crate) async fn run(args: TopicsArgs) -> Result<()> {
                 grow(&cluster, &name, count).await?;
             }
             report(&name, "altered", args.output)
+        }
+        Command::DeleteRecords {
+            name,
+            before,
+            dry_run,
+            yes,
+        } => {
+            let topic = name.as_str().into();
+            let deletions = records::plan(&cluster, &topic, before).await?;
+            if !dry_run && !deletions.is_empty() {
+                if !yes {
+                    eprint!("{}", records::table(&deletions));
+                    if !confirm(&format!("Delete these records of topic {name}?"))? {
+                        return Err(anyhow!("topic {name} was left as it is"));
+                    }
+                }
+                records::delete(&cluster, &topic, &deletions).await?;
+            }
+            records::show(&deletions, args.output)
         }
         Command::Delete { name, yes } => {
             connect::topic(&cluster, &name.clone().into(), MissingTopic::Fail).await?;
@@ -290,7 +337,7 @@ fn show(topic: &Described, format: Format) -> Result<()> {
         return output::print_json(topic);
     }
     let total: i64 = topic.partitions.iter().map(|partition| partition.records).sum();
-    let mut text = format!("Topic {}, id {}, {}\n\n", topic.name, topic.id, records(total));
+    let mut text = format!("Topic {}, id {}, {}\n\n", topic.name, topic.id, output::records(total));
     let mut partitions = Table::new(&["PARTITION", "LEADER", "START", "END", "RECORDS"]);
     for it in &topic.partitions {
         let leader = it.leader.map_or_else(|| "-".to_owned(), |leader| leader.to_string());

@@ -81,7 +81,7 @@ async fn nearest(wanted: i64, cluster: &Cluster, topic: &ByteString, partitions:
         let start = starts.get(&partition).copied().unwrap_or(0);
         let offset = wanted.clamp(start.min(end), end);
         if offset != wanted {
-            eprintln!("tailrace: partition {partition} has offsets {start} to {end}; reading from {offset}");
+            eprintln!("tailrace: partition {partition} has offsets {start} to {end}; taking {offset}");
         }
         positions.insert(partition, offset);
     }
