@@ -1,0 +1,163 @@
+// The scenario of tests/clients/scenario.py with kafkajs. Of the codecs it has gzip; the others are packages of their own.
+
+const { CompressionTypes, ConfigResourceTypes, Kafka, logLevel } = require("kafkajs");
+
+const TOPIC = "suite";
+const GROUP = "three";
+const PATIENCE_MS = 60_000;
+const kafka = new Kafka({ brokers: [process.argv[2]], logLevel: logLevel.NOTHING });
+let failed = false;
+
+async function step(name, run) {
+  try {
+    await run();
+    console.log(`ok ${name}`);
+  } catch (error) {
+    failed = true;
+    console.log(`fail ${name}: ${String(error).replaceAll("\n", " ")}`);
+  }
+}
+
+function check(holds, otherwise) {
+  if (!holds) throw new Error(otherwise);
+}
+
+function values(prefix, count) {
+  return Array.from({ length: count }, (_, number) => `${prefix}-${number}`);
+}
+
+function same(got, wanted, what) {
+  check(JSON.stringify(got) === JSON.stringify(wanted), `${what}: ${got.length} values instead of ${wanted.length}, or others`);
+}
+
+async function withAdmin(use) {
+  const admin = kafka.admin();
+  await admin.connect();
+  try {
+    return await use(admin);
+  } finally {
+    await admin.disconnect();
+  }
+}
+
+async function produce(partition, messages, compression, idempotent = false) {
+  const producer = kafka.producer({ idempotent, maxInFlightRequests: idempotent ? 1 : undefined });
+  await producer.connect();
+  await producer.send({
+    topic: TOPIC,
+    compression,
+    acks: -1,
+    messages: messages.map((value) => ({ value, partition })),
+  });
+  await producer.disconnect();
+}
+
+// Reads until `enough` says so; the member leaves by then.
+async function read(groupId, enough, options = {}) {
+  const consumer = kafka.consumer({ groupId, rebalanceTimeout: 10_000 });
+  let share = 0;
+  consumer.on(consumer.events.GROUP_JOIN, ({ payload }) => {
+    share = (payload.memberAssignment[TOPIC] ?? []).length;
+    options.joined?.(share);
+  });
+  await consumer.connect();
+  await consumer.subscribe({ topics: [TOPIC], fromBeginning: true });
+  const taken = [];
+  let end;
+  const ended = new Promise((resolve) => (end = resolve));
+  const timer = setInterval(() => enough(taken) && end(), 50);
+  const late = setTimeout(end, PATIENCE_MS);
+  await consumer.run({
+    autoCommit: false,
+    eachMessage: async ({ topic, partition, message }) => {
+      if (enough(taken)) return;
+      taken.push(message.value.toString());
+      options.taken?.(taken.at(-1));
+      await consumer.commitOffsets([{ topic, partition, offset: String(BigInt(message.offset) + 1n) }]);
+    },
+  });
+  await ended;
+  clearInterval(timer);
+  clearTimeout(late);
+  await consumer.disconnect();
+  return taken;
+}
+
+async function create() {
+  await withAdmin(async (admin) => {
+    const configEntries = [{ name: "retention.ms", value: "3600000" }];
+    await admin.createTopics({ topics: [{ topic: TOPIC, numPartitions: 2, configEntries }] });
+    const { topics } = await admin.fetchTopicMetadata({ topics: [TOPIC] });
+    check(topics[0].partitions.length === 2, "not two partitions");
+  });
+}
+
+async function group() {
+  await withAdmin(async (admin) => {
+    const ends = await admin.fetchTopicOffsets(TOPIC);
+    const partitions = ends.map(({ partition, high }) => ({ partition, offset: high }));
+    await admin.setOffsets({ groupId: GROUP, topic: TOPIC, partitions });
+  });
+  const [left, right] = [values("left", 150), values("right", 150)];
+  await produce(0, left);
+  await produce(1, right);
+  const all = [];
+  const shares = {};
+  const isShared = () => {
+    const sizes = Object.values(shares).sort();
+    return JSON.stringify(sizes) === "[0,1,1]";
+  };
+  const done = () => all.length >= 300 && isShared();
+  const members = [0, 1, 2].map((number) =>
+    read(GROUP, done, { joined: (share) => (shares[number] = share), taken: (value) => all.push(value) }),
+  );
+  await Promise.all(members);
+  check(isShared(), `shares ${JSON.stringify(shares)}`);
+  same(all.sort(), [...left, ...right].sort(), "group");
+}
+
+async function resume() {
+  const wanted = values("resume", 100);
+  await produce(1, wanted);
+  for (const half of [wanted.slice(0, 50), wanted.slice(50)]) {
+    same(await read(GROUP, (taken) => taken.length >= 50), half, "resume");
+  }
+}
+
+async function administer() {
+  await withAdmin(async (admin) => {
+    const resource = { type: ConfigResourceTypes.TOPIC, name: TOPIC };
+    for (const wanted of ["3600000", "7200000"]) {
+      const { resources } = await admin.describeConfigs({ resources: [{ ...resource, configNames: ["retention.ms"] }] });
+      const { configValue } = resources[0].configEntries[0];
+      check(configValue === wanted, `retention.ms is ${configValue} instead of ${wanted}`);
+      await admin.alterConfigs({ resources: [{ ...resource, configEntries: [{ name: "retention.ms", value: "7200000" }] }] });
+    }
+    const { groups } = await admin.listGroups();
+    check(groups.some(({ groupId }) => groupId === GROUP), "the group is not listed");
+    const described = await admin.describeGroups([GROUP]);
+    check(described.groups[0].state === "Empty", `the group is ${described.groups[0].state}`);
+    await admin.deleteGroups([GROUP]);
+    await admin.deleteTopics({ topics: [TOPIC] });
+    check(!(await admin.listTopics()).includes(TOPIC), "the topic is still there");
+  });
+}
+
+async function main() {
+  const sent = [];
+  const send = (prefix, ...how) => async () => {
+    sent.push(...values(prefix, 200));
+    await produce(0, values(prefix, 200), ...how);
+  };
+  await step("create", create);
+  await step("produce-none", send("none", CompressionTypes.None));
+  await step("produce-gzip", send("gzip", CompressionTypes.GZIP));
+  await step("produce-idempotent", send("idempotent", CompressionTypes.None, true));
+  await step("consume", async () => same(await read("one", (taken) => taken.length >= sent.length), sent, "consume"));
+  await step("group", group);
+  await step("resume", resume);
+  await step("admin", administer);
+  process.exit(failed ? 1 : 0);
+}
+
+main();

@@ -1,0 +1,84 @@
+"""The scenario with the clients of Go, Node and asyncio, each a program of its own."""
+
+import functools
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+
+import pytest
+
+from tests.clients import scenario
+from tests.lib.processes import Collector
+
+HERE = pathlib.Path(__file__).parent
+TARGET = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", "target")).absolute()
+BUILD_S = 400
+
+
+@functools.cache
+def go_program(name: str) -> list[str]:
+    program = TARGET / "test-go" / name
+    subprocess.run(["go", "build", "-o", str(program), f"./{name}"], cwd=HERE / "go", check=True, timeout=BUILD_S)
+    return [str(program)]
+
+
+@functools.cache
+def node_program(name: str) -> list[str]:
+    """Node looks for packages above the program, so the program lies beside them."""
+    place = TARGET / "test-node"
+    shutil.copytree(HERE / "node", place, dirs_exist_ok=True)
+    install = ["npm", "ci", "--silent", "--no-audit", "--no-fund"]
+    subprocess.run(install, cwd=place, check=True, timeout=BUILD_S)
+    return ["node", str(place / name)]
+
+
+def python_program(name: str) -> list[str]:
+    return [sys.executable, str(HERE / name)]
+
+
+def without(*steps: str) -> list[str]:
+    return [step for step in scenario.STEPS if step not in steps]
+
+
+# What to call, what it needs, and which steps its client can do.
+CLIENTS: dict[str, tuple[Callable[[], list[str]], list[str], list[str]]] = {
+    "franz-go": (lambda: go_program("franz"), ["go"], scenario.STEPS),
+    "sarama": (lambda: go_program("sarama"), ["go"], scenario.STEPS),
+    "kafka-go": (lambda: go_program("segmentio"), ["go"], without("produce-idempotent")),
+    "kafkajs": (
+        lambda: node_program("kafkajs.js"),
+        ["node", "npm"],
+        without("produce-snappy", "produce-lz4", "produce-zstd"),
+    ),
+    "aiokafka": (lambda: python_program("aio_suite.py"), [], scenario.STEPS),
+}
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], dict[str, str]]:
+    """What became of a client's steps, against a collector of its own."""
+
+    @functools.cache
+    def run(client: str) -> dict[str, str]:
+        program = CLIENTS[client][0]()
+        with Collector(tmp_path_factory.mktemp(client)) as collector:
+            collector.wait_ready()
+            return scenario.run([*program, collector.bootstrap])
+
+    return run
+
+
+def cases() -> list[object]:
+    return [
+        pytest.param(client, step, marks=pytest.mark.needs(*tools), id=f"{client}-{step}")
+        for client, (_, tools, steps) in CLIENTS.items()
+        for step in steps
+    ]
+
+
+@pytest.mark.parametrize(("client", "step"), cases())
+def test_suite(results: Callable[[str], dict[str, str]], client: str, step: str) -> None:
+    assert results(client).get(step) == "ok"
