@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from tests.lib.apache_kafka import ApacheKafka
 from tests.lib.processes import BIN, Agent, Collector
 
 SKIPS = os.environ.get("TAILRACE_TEST_SKIPS")
@@ -36,6 +37,12 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
 @pytest.fixture
 def collector(tmp_path: pathlib.Path) -> Iterator[Collector]:
     with Collector(tmp_path) as running:
+        yield running.wait_ready()
+
+
+@pytest.fixture(scope="session")
+def apache_kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApacheKafka]:
+    with ApacheKafka(tmp_path_factory.mktemp("apache-kafka")) as running:
         yield running.wait_ready()
 
 

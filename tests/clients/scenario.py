@@ -17,6 +17,9 @@ each, `ok STEP` or `fail STEP: why`; a step that its client cannot do is not in 
 import subprocess
 
 CODECS = ["none", "gzip", "snappy", "lz4", "zstd"]
+# What the suites are run against, and what that needs. Apache Kafka is the yardstick: what fails with both is a fault
+# of the suite.
+BROKERS = {"tailrace": [], "apache-kafka": ["java", "mvn"]}
 STEPS = [
     "create",
     *(f"produce-{codec}" for codec in CODECS),

@@ -57,13 +57,18 @@ CLIENTS: dict[str, tuple[Callable[[], list[str]], list[str], list[str]]] = {
 }
 
 
+Results = Callable[[str, str], dict[str, str]]
+
+
 @pytest.fixture(scope="module")
-def results(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], dict[str, str]]:
-    """What became of a client's steps, against a collector of its own."""
+def results(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Results:
+    """What became of a client's steps, against a collector of its own or against Apache Kafka."""
 
     @functools.cache
-    def run(client: str) -> dict[str, str]:
+    def run(client: str, broker: str) -> dict[str, str]:
         program = CLIENTS[client][0]()
+        if broker == "apache-kafka":
+            return scenario.run([*program, request.getfixturevalue("apache_kafka").bootstrap])
         with Collector(tmp_path_factory.mktemp(client)) as collector:
             collector.wait_ready()
             return scenario.run([*program, collector.bootstrap])
@@ -73,12 +78,13 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], dict[st
 
 def cases() -> list[object]:
     return [
-        pytest.param(client, step, marks=pytest.mark.needs(*tools), id=f"{client}-{step}")
+        pytest.param(client, broker, step, marks=pytest.mark.needs(*tools, *more), id=f"{client}-{broker}-{step}")
+        for broker, more in scenario.BROKERS.items()
         for client, (_, tools, steps) in CLIENTS.items()
         for step in steps
     ]
 
 
-@pytest.mark.parametrize(("client", "step"), cases())
-def test_suite(results: Callable[[str], dict[str, str]], client: str, step: str) -> None:
-    assert results(client).get(step) == "ok"
+@pytest.mark.parametrize(("client", "broker", "step"), cases())
+def test_suite(results: Results, client: str, broker: str, step: str) -> None:
+    assert results(client, broker).get(step) == "ok"

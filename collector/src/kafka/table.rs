@@ -226,9 +226,13 @@ mod tests {
             format!("| {} | {} | {low}-{high} |", supported.api, supported.api.code())
         };
         let in_force: Vec<String> = supported.iter().map(row).collect();
-        let rows = DOCUMENT.lines().skip_while(|line| *line != "|---|---|---|").skip(1);
+        let rows = DOCUMENT.lines().skip_while(|line| *line != "|---|---|---|---|").skip(1);
         let documented: Vec<&str> = rows.take_while(|line| line.starts_with('|')).collect();
-        assert_eq!(documented, in_force);
+        assert_eq!(documented.len(), in_force.len());
+        for (documented, in_force) in documented.iter().zip(&in_force) {
+            // What follows is what Apache Kafka speaks.
+            assert!(documented.starts_with(in_force), "{documented} {in_force}");
+        }
     }
 
     #[test]

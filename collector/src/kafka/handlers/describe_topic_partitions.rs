@@ -102,9 +102,9 @@ fn describe(
             leader_epoch: partition.leader_epoch(),
             replica_nodes: vec![node],
             isr_nodes: vec![node],
-        // The Java client takes null for granted never to come.
-        eligible_leader_replicas: Some(Vec::new()),
-        last_known_elr: Some(Vec::new()),
+            // The Java client takes null for granted never to come.
+            eligible_leader_replicas: Some(Vec::new()),
+            last_known_elr: Some(Vec::new()),
             ..Default::default()
         });
     DescribeTopicPartitionsResponseTopic {
