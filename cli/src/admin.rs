@@ -4,8 +4,29 @@ use std::io::{self, IsTerminal, Write};
 use std::sync::Arc;
 
 use anyhow::{Result, bail};
+use clap::Args;
 use tailrace_shared::client::{Cluster, Connection, Lane};
 use tailrace_shared::kafka::ErrorCode;
+
+use crate::connect::{Bootstrap, MissingTopic};
+use crate::output::Format;
+
+/// What every administrative command is told.
+#[derive(Debug, Args)]
+pub(crate) struct Common {
+    #[command(flatten)]
+    pub(crate) bootstrap: Bootstrap,
+    /// The form of the answer.
+    #[arg(long, short, value_enum, default_value_t = Format::Table, global = true)]
+    pub(crate) output: Format,
+}
+
+impl Common {
+    /// The cluster, as it is: nothing is created.
+    pub(crate) async fn connect(&self) -> Result<Cluster> {
+        self.bootstrap.connect(MissingTopic::Fail).await
+    }
+}
 
 /// The broker that changes topics; any one where the cluster names none.
 pub(crate) async fn controller(cluster: &Cluster) -> Result<Arc<Connection>> {

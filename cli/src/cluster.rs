@@ -9,8 +9,7 @@ use tailrace_shared::client::{Cluster, Lane};
 use tailrace_shared::config::ByteSize;
 use tailrace_shared::kafka::messages::DescribeLogDirsRequest;
 
-use crate::admin::check;
-use crate::connect::{Bootstrap, MissingTopic};
+use crate::admin::{Common, check};
 use crate::output::{self, Format, Table};
 
 const EXAMPLES: &str = "\
@@ -26,10 +25,7 @@ system still has.";
 #[command(after_help = EXAMPLES)]
 pub(crate) struct ClusterArgs {
     #[command(flatten)]
-    bootstrap: Bootstrap,
-    /// The form of the answer.
-    #[arg(long, short, value_enum, default_value_t = Format::Table)]
-    output: Format,
+    common: Common,
 }
 
 #[derive(Debug, Serialize)]
@@ -52,9 +48,9 @@ struct Broker {
 }
 
 pub(crate) async fn run(args: ClusterArgs) -> Result<()> {
-    let cluster = args.bootstrap.connect(MissingTopic::Fail).await?;
+    let cluster = args.common.connect().await?;
     let described = describe(&cluster).await?;
-    if args.output == Format::Json {
+    if args.common.output == Format::Json {
         return output::print_json(&described);
     }
     let mut table = Table::new(&["BROKER", "ADDRESS", "PARTITIONS", "KEPT", "FREE", "OF", "DIRECTORY"]);

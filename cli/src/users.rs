@@ -15,8 +15,7 @@ use tailrace_shared::kafka::messages::alter_user_scram_credentials::{
 use tailrace_shared::kafka::messages::{AlterUserScramCredentialsRequest, DescribeUserScramCredentialsRequest};
 use tailrace_shared::sasl::{ITERATIONS_DEFAULT, Mechanism, ScramHash, salted_password};
 
-use crate::admin::{check, confirm, controller, who_may_alter};
-use crate::connect::{Bootstrap, MissingTopic};
+use crate::admin::{Common, check, confirm, controller, who_may_alter};
 use crate::output::{self, Format, Table};
 
 const EXAMPLES: &str = "\
@@ -39,10 +38,7 @@ pub(crate) struct UsersArgs {
     #[command(subcommand)]
     command: Command,
     #[command(flatten)]
-    bootstrap: Bootstrap,
-    /// The form of the answer.
-    #[arg(long, short, value_enum, default_value_t = Format::Table, global = true)]
-    output: Format,
+    common: Common,
 }
 
 #[derive(Debug, Subcommand)]
@@ -89,16 +85,16 @@ struct Changed<'a> {
 }
 
 pub(crate) async fn run(args: UsersArgs) -> Result<()> {
-    let cluster = args.bootstrap.connect(MissingTopic::Fail).await?;
+    let cluster = args.common.connect().await?;
     match args.command {
-        Command::List => list(&cluster, args.output).await,
+        Command::List => list(&cluster, args.common.output).await,
         Command::Set {
             name,
             new_password_file,
         } => {
             let password = new_password(new_password_file)?;
             set(&cluster, &name, &password).await?;
-            report(&name, "set the password of", args.output)
+            report(&name, "set the password of", args.common.output)
         }
         Command::Delete { name, yes } => {
             let there = users(&cluster).await?;
@@ -109,7 +105,7 @@ pub(crate) async fn run(args: UsersArgs) -> Result<()> {
                 bail!("user {name} was left as it is");
             }
             delete(&cluster, &name, hashes).await?;
-            report(&name, "deleted", args.output)
+            report(&name, "deleted", args.common.output)
         }
     }
 }

@@ -13,8 +13,7 @@ use tailrace_shared::kafka::messages::delete_acls::DeleteAclsFilter;
 use tailrace_shared::kafka::messages::{CreateAclsRequest, DeleteAclsRequest, DescribeAclsRequest};
 
 use self::selection::{Named, Resources, parse_operation, parse_principal, word};
-use crate::admin::{check, confirm, controller, who_may_alter};
-use crate::connect::{Bootstrap, MissingTopic};
+use crate::admin::{Common, check, confirm, controller, who_may_alter};
 use crate::output::{self, Format, Table};
 
 const EXAMPLES: &str = "\
@@ -69,10 +68,7 @@ pub(crate) struct AclsArgs {
     #[command(subcommand)]
     command: Command,
     #[command(flatten)]
-    bootstrap: Bootstrap,
-    /// The form of the answer.
-    #[arg(long, short, value_enum, default_value_t = Format::Table, global = true)]
-    output: Format,
+    common: Common,
 }
 
 #[derive(Debug, Subcommand)]
@@ -144,22 +140,22 @@ struct Changed {
 }
 
 pub(crate) async fn run(args: AclsArgs) -> Result<()> {
-    let cluster = args.bootstrap.connect(MissingTopic::Fail).await?;
+    let cluster = args.common.connect().await?;
     match args.command {
         Command::List { resources, principal } => {
             let entries = find(&cluster, &filters(&resources, principal.as_deref())).await?;
-            match args.output {
+            match args.common.output {
                 Format::Json => output::print_json(&entries),
                 Format::Table => output::print(&table(&entries)),
             }
         }
         Command::Allow(addition) => {
             let added = add(&cluster, addition, Permission::Allow).await?;
-            report("added", added, args.output)
+            report("added", added, args.common.output)
         }
         Command::Deny(addition) => {
             let added = add(&cluster, addition, Permission::Deny).await?;
-            report("added", added, args.output)
+            report("added", added, args.common.output)
         }
         Command::Remove {
             resources,
@@ -175,7 +171,7 @@ pub(crate) async fn run(args: AclsArgs) -> Result<()> {
                 }
             }
             let removed = remove(&cluster, filters).await?;
-            report("removed", removed, args.output)
+            report("removed", removed, args.common.output)
         }
     }
 }

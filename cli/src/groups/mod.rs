@@ -18,8 +18,7 @@ use tailrace_shared::kafka::messages::{
 
 use self::lag::PartitionLag;
 use self::reset::Move;
-use crate::admin::{check, confirm};
-use crate::connect::{Bootstrap, MissingTopic};
+use crate::admin::{Common, check, confirm};
 use crate::from::From;
 use crate::output::{self, Format, Table};
 
@@ -64,10 +63,7 @@ pub(crate) struct GroupsArgs {
     #[command(subcommand)]
     command: Command,
     #[command(flatten)]
-    bootstrap: Bootstrap,
-    /// The form of the answer.
-    #[arg(long, short, value_enum, default_value_t = Format::Table, global = true)]
-    output: Format,
+    common: Common,
 }
 
 #[derive(Debug, Subcommand)]
@@ -172,10 +168,10 @@ struct Member {
 }
 
 pub(crate) async fn run(args: GroupsArgs) -> Result<()> {
-    let cluster = args.bootstrap.connect(MissingTopic::Fail).await?;
+    let cluster = args.common.connect().await?;
     match args.command {
-        Command::List => show_list(&list(&cluster).await?, args.output),
-        Command::Describe { group } => show(&describe(&cluster, group.into()).await?, args.output),
+        Command::List => show_list(&list(&cluster).await?, args.common.output),
+        Command::Describe { group } => show(&describe(&cluster, group.into()).await?, args.common.output),
         Command::Reset {
             group,
             to,
@@ -184,9 +180,9 @@ pub(crate) async fn run(args: GroupsArgs) -> Result<()> {
         } => {
             let group = group.into();
             let moves = reset::plan_reset(&cluster, &group, topic, to).await?;
-            if caution.agrees_to("Commit these offsets?", &moves, args.output)? {
+            if caution.agrees_to("Commit these offsets?", &moves, args.common.output)? {
                 reset::reset(&cluster, &group, &moves).await?;
-                reset::show(&moves, args.output)?;
+                reset::show(&moves, args.common.output)?;
             }
             Ok(())
         }
@@ -196,15 +192,15 @@ pub(crate) async fn run(args: GroupsArgs) -> Result<()> {
             if moves.is_empty() {
                 bail!("group {group} has committed nothing in {}", topic.join(", "));
             }
-            if caution.agrees_to("Forget these offsets?", &moves, args.output)? {
+            if caution.agrees_to("Forget these offsets?", &moves, args.common.output)? {
                 reset::forget(&cluster, &group, &moves).await?;
-                reset::show(&moves, args.output)?;
+                reset::show(&moves, args.common.output)?;
             }
             Ok(())
         }
         Command::Delete { group } => {
             delete(&cluster, group.as_str().into()).await?;
-            match args.output {
+            match args.common.output {
                 Format::Json => output::print_json(&BTreeMap::from([("group", group.as_str()), ("done", "deleted")])),
                 Format::Table => output::print(&format!("deleted group {group}\n")),
             }

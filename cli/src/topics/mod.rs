@@ -24,8 +24,8 @@ use tailrace_shared::kafka::messages::{
     IncrementalAlterConfigsRequest,
 };
 
-use crate::admin::{check, confirm, controller};
-use crate::connect::{self, Bootstrap, MissingTopic};
+use crate::admin::{Common, check, confirm, controller};
+use crate::connect::{self, MissingTopic};
 use crate::from::From;
 use crate::output::{self, Format, Table};
 
@@ -78,10 +78,7 @@ pub(crate) struct TopicsArgs {
     #[command(subcommand)]
     command: Command,
     #[command(flatten)]
-    bootstrap: Bootstrap,
-    /// The form of the answer.
-    #[arg(long, short, value_enum, default_value_t = Format::Table, global = true)]
-    output: Format,
+    common: Common,
 }
 
 #[derive(Debug, Subcommand)]
@@ -200,17 +197,17 @@ struct Changed<'a> {
 }
 
 pub(crate) async fn run(args: TopicsArgs) -> Result<()> {
-    let cluster = args.bootstrap.connect(MissingTopic::Fail).await?;
+    let cluster = args.common.connect().await?;
     match args.command {
-        Command::List => list(&cluster, args.output).await,
-        Command::Describe { name } => show(&describe(&cluster, name.into()).await?, args.output),
+        Command::List => list(&cluster, args.common.output).await,
+        Command::Describe { name } => show(&describe(&cluster, name.into()).await?, args.common.output),
         Command::Create {
             name,
             partitions,
             config,
         } => {
             create(&cluster, &name, partitions, config).await?;
-            report(&name, "created", args.output)
+            report(&name, "created", args.common.output)
         }
         Command::Alter {
             name,
@@ -222,7 +219,7 @@ pub(crate) async fn run(args: TopicsArgs) -> Result<()> {
             if let Some(count) = partitions {
                 grow(&cluster, &name, count).await?;
             }
-            report(&name, "altered", args.output)
+            report(&name, "altered", args.common.output)
         }
         Command::DeleteRecords {
             name,
@@ -241,7 +238,7 @@ pub(crate) async fn run(args: TopicsArgs) -> Result<()> {
                 }
                 records::delete(&cluster, &topic, &deletions).await?;
             }
-            records::show(&deletions, args.output)
+            records::show(&deletions, args.common.output)
         }
         Command::Delete { name, yes } => {
             connect::topic(&cluster, &name.clone().into(), MissingTopic::Fail).await?;
@@ -249,7 +246,7 @@ pub(crate) async fn run(args: TopicsArgs) -> Result<()> {
                 return Err(anyhow!("topic {name} was left as it is"));
             }
             delete(&cluster, &name).await?;
-            report(&name, "deleted", args.output)
+            report(&name, "deleted", args.common.output)
         }
     }
 }

@@ -10,26 +10,23 @@ use super::{Broker, FlushError, MaintenanceIntervals};
 use crate::segment::SegmentError;
 use crate::segment::orphans::Swept;
 
-/// Starts the background tasks; they end with [`Broker::shut_down`], or when nobody else holds the broker any more.
 /// A broker that writes no more than this between two looks is quiet.
 const QUIET_BYTES: u64 = 1 << 20;
 
 /// What may stay in the WAL of a quiet broker: moving less would make many small segments.
 const QUIET_BACKLOG_BYTES: u64 = 8 << 20;
 
+/// Starts the background tasks; they end with [`Broker::shut_down`], or when nobody else holds the broker any more.
 pub(super) fn start(broker: &Arc<Broker>, intervals: MaintenanceIntervals) {
-    let flushing = flush_closed_files(Arc::downgrade(broker), intervals);
-    broker
-        .background
-        .spawn(broker.stopping.clone().run_until_cancelled_owned(flushing));
-    let resting = rest(Arc::downgrade(broker), intervals.quiet);
-    broker
-        .background
-        .spawn(broker.stopping.clone().run_until_cancelled_owned(resting));
-    let tidying = tidy(Arc::downgrade(broker), intervals.retention);
-    broker
-        .background
-        .spawn(broker.stopping.clone().run_until_cancelled_owned(tidying));
+    let weak = || Arc::downgrade(broker);
+    spawn(broker, flush_closed_files(weak(), intervals));
+    spawn(broker, rest(weak(), intervals.quiet));
+    spawn(broker, tidy(weak(), intervals.retention));
+}
+
+fn spawn(broker: &Broker, task: impl Future<Output = ()> + Send + 'static) {
+    let until_stopped = broker.stopping.clone().run_until_cancelled_owned(task);
+    broker.background.spawn(until_stopped);
 }
 
 /// Flushes whenever a WAL file was closed, those of earlier processes first, and closes one that has been open for long.
