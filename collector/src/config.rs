@@ -1,6 +1,7 @@
 //! The configuration file of the collector: what the operator wrote, with every default in one place.
 
 use std::collections::HashSet;
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -133,6 +134,8 @@ pub struct KafkaConfig {
     /// How many connections there may be at once; more wait to be accepted.
     #[serde(deserialize_with = "at_least_one")]
     pub connections_max: usize,
+    /// How many of them one address may have; more are closed. Without it, there is no limit.
+    pub connections_per_address_max: Option<NonZeroUsize>,
     /// The largest request.
     #[serde(deserialize_with = "memory")]
     pub request_bytes_max: ByteSize,
@@ -164,6 +167,7 @@ impl Default for KafkaConfig {
             login_lifetime: None,
             listeners: Vec::new(),
             connections_max: 10_000,
+            connections_per_address_max: None,
             request_bytes_max: ByteSize(16 << 20),
             request_memory: ByteSize(128 << 20),
             fetch_memory: ByteSize(128 << 20),
@@ -401,6 +405,7 @@ mod tests {
         said.kafka.advertised = None;
         said.kafka.sasl.clear();
         said.kafka.login_lifetime = None;
+        said.kafka.connections_per_address_max = None;
         said.kafka.tls = None;
         said.kafka.listeners.clear();
         said.users.clear();

@@ -129,7 +129,7 @@ impl Collector {
         let topic_defaults = config.topics.as_topic_config()?;
         let request_memory = MemoryBudget::new(config.kafka.request_memory.as_usize());
         let fetch_memory = MemoryBudget::new(config.kafka.fetch_memory.as_usize());
-        let connections = Connections::at_most(config.kafka.connections_max);
+        let connections = Connections::at_most(config.kafka.connections_max, config.kafka.connections_per_address_max);
         let bound = listeners::bind(config, &request_memory, &connections).await?;
         let server = HttpServer::bind(&config.http.listen, HttpLimits::default()).await?;
         let http_addr = server.local_addr();

@@ -46,6 +46,18 @@ def test_a_stop_ends_a_collector_whose_places_are_all_taken(tmp_path: pathlib.Pa
         assert collector.stop() == 0
 
 
+def test_one_address_gets_no_more_connections_than_it_may(tmp_path: pathlib.Path) -> None:
+    collector = Collector(tmp_path, "connections_per_address_max = 1\n" + SMALL_WAL)
+    address = ("127.0.0.1", collector.port)
+    with collector.start().wait_ready(), socket.create_connection(address) as first:
+        wait_until(lambda: collector.metric("tailrace_collector_connections") == 1, "the first is there")
+        with socket.create_connection(address, timeout=60) as second:
+            assert second.recv(1) == b""
+        assert "connections_per_address_max" in collector.log()
+        first.close()
+        wait_until(lambda: collector.metric("tailrace_collector_connections") == 0, "the first is gone")
+
+
 def test_a_second_collector_on_a_data_dir_is_refused(collector: Collector, tmp_path: pathlib.Path) -> None:
     other = tmp_path / "other"
     other.mkdir()

@@ -55,6 +55,8 @@ pub(super) enum ConnectionError {
     Login(#[from] LoginError),
     #[error("the client is not on TLS; set security.protocol=SSL, or SASL_SSL, in the client")]
     PlainOnTls,
+    #[error("this address has as many connections as it may (kafka.connections_per_address_max)")]
+    TooMany,
     #[error("the TLS handshake failed: {0}")]
     Handshake(#[source] io::Error),
     #[error("the client has read nothing for {} s", .0.as_secs())]
@@ -72,6 +74,7 @@ impl ConnectionError {
             Self::Frame(FrameError::Io(_) | FrameError::CutShort) | Self::Write(_) => "lost",
             Self::Request(_) => "request",
             Self::Login(_) => "login",
+            Self::TooMany => "too_many",
             Self::PlainOnTls | Self::Handshake(_) => "handshake",
         }
     }

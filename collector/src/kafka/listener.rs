@@ -3,18 +3,18 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tailrace_shared::config::ListenAddr;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::timeout;
 use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::connection::{self, Client, ConnectionError, ConnectionLimits};
+use super::connections::Connections;
 use super::context::Context;
 use super::endpoint::Endpoint;
 use super::frame_reader::FrameError;
@@ -55,30 +55,6 @@ pub struct Listener {
     connections: Connections,
 }
 
-/// The connections of all listeners.
-#[derive(Debug, Clone)]
-pub struct Connections {
-    places: Arc<Semaphore>,
-    open: Arc<AtomicUsize>,
-}
-
-impl Connections {
-    /// At most so many at once; more wait to be accepted.
-    #[must_use]
-    pub fn at_most(limit: usize) -> Self {
-        Self {
-            places: Arc::new(Semaphore::new(limit)),
-            open: Arc::default(),
-        }
-    }
-
-    /// Open connections, for metrics.
-    #[must_use]
-    pub fn open(&self) -> Arc<AtomicUsize> {
-        Arc::clone(&self.open)
-    }
-}
-
 impl Listener {
     /// Takes the port.
     ///
@@ -111,7 +87,7 @@ impl Listener {
     pub async fn run(self, context: Arc<Context>, endpoint: Arc<Endpoint>, stop: CancellationToken) {
         let connections = TaskTracker::new();
         loop {
-            let (place, accepted) = tokio::select! {
+            let (room, accepted) = tokio::select! {
                 () = stop.cancelled() => break,
                 next = self.next() => next,
             };
@@ -124,15 +100,17 @@ impl Listener {
                     continue;
                 }
             };
+            let Some(place) = self.connections.enter(room, peer.ip()) else {
+                report_end(&context.metrics, peer, Err(ConnectionError::TooMany));
+                continue;
+            };
             let served = self.serve(Arc::clone(&context), Arc::clone(&endpoint), stream, peer);
-            let (open, stop, metrics) = (self.connections.open(), stop.clone(), Arc::clone(&context.metrics));
+            let (stop, metrics) = (stop.clone(), Arc::clone(&context.metrics));
             connections.spawn(async move {
-                open.fetch_add(1, Ordering::Relaxed);
                 tokio::select! {
                     () = stop.cancelled() => {}
                     result = served => report_end(&metrics, peer, result),
                 }
-                open.fetch_sub(1, Ordering::Relaxed);
                 drop(place);
             });
         }
@@ -142,9 +120,8 @@ impl Listener {
 
     /// The next connection, once there is a place for it.
     async fn next(&self) -> (Option<OwnedSemaphorePermit>, io::Result<(TcpStream, SocketAddr)>) {
-        // The semaphore is never closed.
-        let place = Arc::clone(&self.connections.places).acquire_owned().await.ok();
-        (place, self.socket.accept().await)
+        let room = self.connections.room().await;
+        (room, self.socket.accept().await)
     }
 
     fn serve(

@@ -5,6 +5,7 @@
 //! or the groups, and `errors` is the one place that turns their refusals into Kafka's error codes.
 
 mod connection;
+mod connections;
 mod context;
 mod endpoint;
 mod errors;
@@ -14,7 +15,8 @@ mod listener;
 mod memory;
 mod table;
 
+pub use connections::Connections;
 pub use context::{Call, Context, Limits};
 pub use endpoint::Endpoint;
-pub use listener::{Connections, Listener, ListenerOptions};
+pub use listener::{Listener, ListenerOptions};
 pub use memory::MemoryBudget;
