@@ -123,7 +123,7 @@ fn from_takes_offsets_ages_and_times() {
     assert!(
         String::from_utf8(clamped.stderr)
             .unwrap()
-            .contains("has offsets 0 to 3; reading from 3")
+            .contains("has offsets 0 to 3; taking 3")
     );
 }
 
