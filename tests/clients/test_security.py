@@ -1,8 +1,12 @@
 """TLS, logins and access control, with clients that nobody here wrote, and with the agent."""
 
 import pathlib
+import random
+import socket
 import ssl
+import struct
 import subprocess
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -151,6 +155,53 @@ def test_kafka_python_logs_in_with_every_mechanism(site: Site, mechanism: str) -
     taken = [message.value for _, message in zip(LINES, consumer, strict=False)]
     consumer.close()
     assert taken == LINES
+
+
+def ask(connection: ssl.SSLSocket, api: int, version: int, body: bytes) -> None:
+    request = struct.pack(">hhih", api, version, 1, -1) + body
+    connection.sendall(struct.pack(">i", len(request)) + request)
+
+
+def receive(connection: ssl.SSLSocket, length: int) -> bytes:
+    received = b""
+    while len(received) < length:
+        piece = connection.recv(length - len(received))
+        assert piece, f"the end after {len(received)} of {length} bytes"
+        received += piece
+    return received
+
+
+def answer(connection: ssl.SSLSocket) -> bytes:
+    return receive(connection, struct.unpack(">i", receive(connection, 4))[0])
+
+
+def text(value: str) -> bytes:
+    return struct.pack(">h", len(value)) + value.encode()
+
+
+def test_the_end_of_an_answer_is_not_held_back_from_a_slow_reader(site: Site) -> None:
+    """TLS keeps what the socket does not take at once, and nothing but a flush brings it out."""
+    alone = {**site.librdkafka(), "batch.num.messages": "1"}
+    produce(alone, [random.Random(7).randbytes(30_000)] * 200)
+    plain = socket.socket()
+    plain.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    plain.settimeout(20)
+    plain.connect(("127.0.0.1", site.collector.port))
+    context = ssl.create_default_context(cafile=site.authority.path)
+    with context.wrap_socket(plain, server_hostname="localhost") as connection:
+        ask(connection, 17, 1, text("PLAIN"))
+        answer(connection)
+        login = f"\0admin\0{PASSWORD}".encode()
+        ask(connection, 36, 0, struct.pack(">i", len(login)) + login)
+        answer(connection)
+        # One of these sizes is a little more than what the sockets take.
+        for size in range(1 << 20, 6 << 20, 48 << 10):
+            partition = struct.pack(">iiqi", 1, 0, 0, size)
+            fetch = struct.pack(">iiiibi", -1, 1000, 1, 1 << 23, 0, 1) + text("logs") + partition
+            ask(connection, 1, 4, fetch)
+            # Long enough for the collector to have written all that they take.
+            time.sleep(0.05)
+            assert len(answer(connection)) > size // 2
 
 
 def test_who_does_not_know_the_password_is_told_so_and_writes_nothing(site: Site) -> None:

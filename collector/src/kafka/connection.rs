@@ -233,5 +233,9 @@ where
             Err(_) => return Err(ConnectionError::NotReading(stall)),
         }
     }
-    Ok(())
+    // TLS may hold the end of it back.
+    match timeout(stall, write.flush()).await {
+        Ok(flushed) => flushed.map_err(ConnectionError::Write),
+        Err(_) => Err(ConnectionError::NotReading(stall)),
+    }
 }
