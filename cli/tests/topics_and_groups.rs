@@ -11,6 +11,23 @@ mod support;
 use support::Broker;
 
 #[test]
+fn a_setting_without_effect_is_taken_and_said_to_have_none() {
+    let broker = Broker::start();
+    let stderr = |args: &[&str]| {
+        let output = broker.command(args).output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stderr).unwrap()
+    };
+    let created = stderr(&["topics", "create", "web", "-c", "flush.ms=5", "-c", "retention.ms=5"]);
+    assert!(
+        created.contains("flush.ms has no effect here: Every batch is on stable storage"),
+        "{created}"
+    );
+    assert_eq!(created.lines().count(), 1, "{created}");
+    assert_eq!(stderr(&["topics", "alter", "web", "-c", "retention.ms=6"]), "");
+}
+
+#[test]
 fn the_oldest_records_are_deleted_after_a_look_at_them() {
     let broker = Broker::start();
     broker.run(&["topics", "create", "web", "--partitions", "2"]);

@@ -1,6 +1,7 @@
 //! `tailrace topics`: what topics there are, what is in them, and how to make and remove them.
 
 mod records;
+mod remarks;
 
 use std::collections::BTreeMap;
 
@@ -156,6 +157,10 @@ fn parse_setting(text: &str) -> Result<(String, String), String> {
     }
 }
 
+fn keys_of(config: &[(String, String)]) -> Vec<String> {
+    config.iter().map(|(key, _)| key.clone()).collect()
+}
+
 /// A topic as listed.
 #[derive(Debug, Serialize)]
 struct Listed {
@@ -206,7 +211,9 @@ pub(crate) async fn run(args: TopicsArgs) -> Result<()> {
             partitions,
             config,
         } => {
+            let keys = keys_of(&config);
             create(&cluster, &name, partitions, config).await?;
+            remarks::without_effect(&cluster, &name, keys).await;
             report(&name, "created", args.common.output)
         }
         Command::Alter {
@@ -215,7 +222,9 @@ pub(crate) async fn run(args: TopicsArgs) -> Result<()> {
             reset,
             partitions,
         } => {
+            let keys = keys_of(&config);
             alter(&cluster, &name, config, reset).await?;
+            remarks::without_effect(&cluster, &name, keys).await;
             if let Some(count) = partitions {
                 grow(&cluster, &name, count).await?;
             }
