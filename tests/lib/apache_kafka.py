@@ -11,6 +11,8 @@ POM = """<project xmlns="http://maven.apache.org/POM/4.0.0"><modelVersion>4.0.0<
 <groupId>tailrace</groupId><artifactId>yardstick</artifactId><version>1</version><packaging>pom</packaging>
 <dependencies><dependency>
 <groupId>org.apache.kafka</groupId><artifactId>kafka_2.13</artifactId><version>{version}</version>
+</dependency><dependency>
+<groupId>org.apache.kafka</groupId><artifactId>kafka-tools</artifactId><version>{version}</version>
 </dependency></dependencies></project>
 """
 CLUSTER_ID = "4L6g3nShT-eMCtK--X86sw"
@@ -24,9 +26,9 @@ def maven_libraries(pom: pathlib.Path, directory: pathlib.Path, *options: str) -
 
 
 def libraries() -> pathlib.Path:
-    """A directory with the broker and what it needs, fetched once."""
-    directory = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", "target")) / "test-java" / f"broker-{VERSION}"
-    if not any(directory.glob("kafka_2.13-*.jar")):
+    """A directory with the broker, its command line tools and what they need, fetched once."""
+    directory = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", "target")) / "test-java" / f"kafka-{VERSION}"
+    if not any(directory.glob("kafka-tools-4*.jar")):
         directory.mkdir(parents=True, exist_ok=True)
         pom = directory / "pom.xml"
         pom.write_text(POM.format(version=VERSION))
