@@ -16,6 +16,10 @@ each, `ok STEP` or `fail STEP: why`; a step that its client cannot do is not in 
 
 import subprocess
 
+from confluent_kafka.admin import AdminClient
+
+from tests.lib.processes import wait_until
+
 CODECS = ["none", "gzip", "snappy", "lz4", "zstd"]
 # What the suites are run against, and what that needs. Apache Kafka is the yardstick: what fails with both is a fault
 # of the suite.
@@ -29,6 +33,14 @@ STEPS = [
     "resume",
     "admin",
 ]
+
+
+def begin(bootstrap: str) -> None:
+    """Takes away what a suite that failed may have left on a broker that others use too."""
+    admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 0})
+    if "suite" in admin.list_topics(timeout=60).topics:
+        admin.delete_topics(["suite"])["suite"].result(60)
+    wait_until(lambda: "suite" not in admin.list_topics(timeout=60).topics, "the topic of the suite before is gone")
 
 
 def run(command: list[str], seconds: float = 240) -> dict[str, str]:

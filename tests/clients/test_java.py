@@ -63,6 +63,7 @@ def bootstrap(
 
 @functools.cache
 def results(bootstrap: str, program: str, version: str) -> dict[str, str]:
+    scenario.begin(bootstrap)
     return scenario.run(["java", "-cp", f"{libraries(version)}/*", str(HERE / program), bootstrap])
 
 

@@ -68,7 +68,9 @@ def results(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureReq
     def run(client: str, broker: str) -> dict[str, str]:
         program = CLIENTS[client][0]()
         if broker == "apache-kafka":
-            return scenario.run([*program, request.getfixturevalue("apache_kafka").bootstrap])
+            bootstrap = request.getfixturevalue("apache_kafka").bootstrap
+            scenario.begin(bootstrap)
+            return scenario.run([*program, bootstrap])
         with Collector(tmp_path_factory.mktemp(client)) as collector:
             collector.wait_ready()
             return scenario.run([*program, collector.bootstrap])

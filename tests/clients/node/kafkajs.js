@@ -134,9 +134,13 @@ async function administer() {
   await withAdmin(async (admin) => {
     const resource = { type: ConfigResourceTypes.TOPIC, name: TOPIC };
     for (const wanted of ["3600000", "7200000"]) {
-      const { resources } = await admin.describeConfigs({ resources: [{ ...resource, configNames: ["retention.ms"] }] });
-      const { configValue } = resources[0].configEntries[0];
-      check(configValue === wanted, `retention.ms is ${configValue} instead of ${wanted}`);
+      // Apache Kafka answers a change before its brokers know of it.
+      const end = Date.now() + PATIENCE_MS;
+      for (let value = ""; value !== wanted; ) {
+        check(Date.now() < end, `retention.ms is ${value} instead of ${wanted}`);
+        const { resources } = await admin.describeConfigs({ resources: [{ ...resource, configNames: ["retention.ms"] }] });
+        value = resources[0].configEntries[0].configValue;
+      }
       await admin.alterConfigs({ resources: [{ ...resource, configEntries: [{ name: "retention.ms", value: "7200000" }] }] });
     }
     const { groups } = await admin.listGroups();
@@ -145,7 +149,8 @@ async function administer() {
     check(described.groups[0].state === "Empty", `the group is ${described.groups[0].state}`);
     await admin.deleteGroups([GROUP]);
     await admin.deleteTopics({ topics: [TOPIC] });
-    check(!(await admin.listTopics()).includes(TOPIC), "the topic is still there");
+    const end = Date.now() + PATIENCE_MS;
+    while ((await admin.listTopics()).includes(TOPIC)) check(Date.now() < end, "the topic is still there");
   });
 }
 

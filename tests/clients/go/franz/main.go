@@ -212,14 +212,20 @@ func admin() error {
 	defer cancel()
 	longer := "7200000"
 	for _, wanted := range []string{"3600000", longer} {
-		configs, err := admin.DescribeTopicConfigs(ctx, Topic)
+		err := Becomes(wanted, func() (string, error) {
+			configs, err := admin.DescribeTopicConfigs(ctx, Topic)
+			if err != nil {
+				return "", err
+			}
+			for _, config := range configs[0].Configs {
+				if config.Key == "retention.ms" {
+					return *config.Value, nil
+				}
+			}
+			return "", errors.New("there is no retention.ms")
+		})
 		if err != nil {
 			return err
-		}
-		for _, config := range configs[0].Configs {
-			if config.Key == "retention.ms" && *config.Value != wanted {
-				return fmt.Errorf("retention.ms is %s instead of %s", *config.Value, wanted)
-			}
 		}
 		change := []kadm.AlterConfig{{Op: kadm.SetConfig, Name: "retention.ms", Value: &longer}}
 		if _, err = admin.AlterTopicConfigs(ctx, change, Topic); err != nil {

@@ -274,14 +274,17 @@ func admin() error {
 	return withAdmin(func(admin sarama.ClusterAdmin) error {
 		longer := "7200000"
 		for _, wanted := range []string{"3600000", longer} {
-			found, err := admin.DescribeConfig(sarama.ConfigResource{
-				Type: sarama.TopicResource, Name: Topic, ConfigNames: []string{"retention.ms"},
+			err := Becomes(wanted, func() (string, error) {
+				found, err := admin.DescribeConfig(sarama.ConfigResource{
+					Type: sarama.TopicResource, Name: Topic, ConfigNames: []string{"retention.ms"},
+				})
+				if err != nil {
+					return "", err
+				}
+				return found[0].Value, nil
 			})
 			if err != nil {
 				return err
-			}
-			if found[0].Value != wanted {
-				return fmt.Errorf("retention.ms is %s instead of %s", found[0].Value, wanted)
 			}
 			change := map[string]sarama.IncrementalAlterConfigsEntry{
 				"retention.ms": {Operation: sarama.IncrementalAlterConfigsOperationSet, Value: &longer},

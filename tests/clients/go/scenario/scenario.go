@@ -75,6 +75,19 @@ func EachOnce(got, wanted []string) error {
 	return Same(make([]string, len(got)), make([]string, len(wanted)))
 }
 
+// Becomes waits until a value is as wanted: Apache Kafka answers a change before its brokers know of it.
+func Becomes(wanted string, look func() (string, error)) error {
+	for end := time.Now().Add(Patience); ; time.Sleep(100 * time.Millisecond) {
+		found, err := look()
+		if err != nil || found == wanted {
+			return err
+		}
+		if time.Now().After(end) {
+			return fmt.Errorf("%s instead of %s", found, wanted)
+		}
+	}
+}
+
 // Shared says whether three members hold two partitions, so that one has none.
 func Shared(shares map[int]int) bool {
 	total, idle := 0, 0

@@ -201,14 +201,17 @@ func admin() error {
 	ctx, cancel := limited()
 	defer cancel()
 	for _, wanted := range []string{"3600000", "7200000"} {
-		found, err := client.DescribeConfigs(ctx, &kafka.DescribeConfigsRequest{Resources: []kafka.DescribeConfigRequestResource{{
-			ResourceType: kafka.ResourceTypeTopic, ResourceName: Topic, ConfigNames: []string{"retention.ms"},
-		}}})
+		err := Becomes(wanted, func() (string, error) {
+			found, err := client.DescribeConfigs(ctx, &kafka.DescribeConfigsRequest{Resources: []kafka.DescribeConfigRequestResource{{
+				ResourceType: kafka.ResourceTypeTopic, ResourceName: Topic, ConfigNames: []string{"retention.ms"},
+			}}})
+			if err != nil {
+				return "", err
+			}
+			return found.Resources[0].ConfigEntries[0].ConfigValue, nil
+		})
 		if err != nil {
 			return err
-		}
-		if value := found.Resources[0].ConfigEntries[0].ConfigValue; value != wanted {
-			return fmt.Errorf("retention.ms is %s instead of %s", value, wanted)
 		}
 		changed, err := client.IncrementalAlterConfigs(ctx, &kafka.IncrementalAlterConfigsRequest{
 			Resources: []kafka.IncrementalAlterConfigsRequestResource{{
