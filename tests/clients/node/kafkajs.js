@@ -87,8 +87,13 @@ async function create() {
   await withAdmin(async (admin) => {
     const configEntries = [{ name: "retention.ms", value: "3600000" }];
     await admin.createTopics({ topics: [{ topic: TOPIC, numPartitions: 2, configEntries }] });
-    const { topics } = await admin.fetchTopicMetadata({ topics: [TOPIC] });
-    check(topics[0].partitions.length === 2, "not two partitions");
+    // Apache Kafka answers before its brokers know of the topic.
+    const end = Date.now() + PATIENCE_MS;
+    for (let count = 0; count !== 2; ) {
+      check(Date.now() < end, `${count} partitions`);
+      const { topics } = await admin.fetchTopicMetadata({ topics: [TOPIC] }).catch(() => ({ topics: [] }));
+      count = topics[0]?.partitions.length ?? 0;
+    }
   });
 }
 

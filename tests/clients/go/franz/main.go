@@ -61,11 +61,10 @@ func create() error {
 	if _, err := admin.CreateTopic(ctx, 2, 1, map[string]*string{"retention.ms": &retention}, Topic); err != nil {
 		return err
 	}
-	topics, err := admin.ListTopics(ctx, Topic)
-	if err == nil && len(topics[Topic].Partitions) != 2 {
-		err = errors.New("not two partitions")
-	}
-	return err
+	return Becomes("2 partitions", func() (string, error) {
+		topics, err := admin.ListTopics(ctx, Topic)
+		return fmt.Sprintf("%d partitions", len(topics[Topic].Partitions)), err
+	})
 }
 
 func produce(partition int32, values []string, options ...kgo.Opt) error {

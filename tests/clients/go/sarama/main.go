@@ -73,11 +73,13 @@ func create() error {
 		if err := admin.CreateTopic(Topic, detail, false); err != nil {
 			return err
 		}
-		found, err := admin.DescribeTopics([]string{Topic})
-		if err == nil && len(found[0].Partitions) != 2 {
-			err = errors.New("not two partitions")
-		}
-		return err
+		return Becomes("2 partitions", func() (string, error) {
+			found, err := admin.DescribeTopics([]string{Topic})
+			if err != nil {
+				return "", err
+			}
+			return fmt.Sprintf("%d partitions", len(found[0].Partitions)), nil
+		})
 	})
 }
 

@@ -75,7 +75,7 @@ func EachOnce(got, wanted []string) error {
 	return Same(make([]string, len(got)), make([]string, len(wanted)))
 }
 
-// Becomes waits until a value is as wanted: Apache Kafka answers a change before its brokers know of it.
+// Becomes waits until a value is as wanted: Apache Kafka answers a change before all of it knows.
 func Becomes(wanted string, look func() (string, error)) error {
 	for end := time.Now().Add(Patience); ; time.Sleep(100 * time.Millisecond) {
 		found, err := look()

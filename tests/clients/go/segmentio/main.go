@@ -52,11 +52,13 @@ func create() error {
 	if err = answer.Errors[Topic]; err != nil {
 		return err
 	}
-	metadata, err := client.Metadata(ctx, &kafka.MetadataRequest{Topics: []string{Topic}})
-	if err == nil && len(metadata.Topics[0].Partitions) != 2 {
-		err = errors.New("not two partitions")
-	}
-	return err
+	return Becomes("2 partitions", func() (string, error) {
+		metadata, err := client.Metadata(ctx, &kafka.MetadataRequest{Topics: []string{Topic}})
+		if err != nil {
+			return "", err
+		}
+		return fmt.Sprintf("%d partitions", len(metadata.Topics[0].Partitions)), nil
+	})
 }
 
 func produce(partition int, values []string, codec kafka.Compression) error {
