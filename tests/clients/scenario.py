@@ -12,6 +12,7 @@ each, `ok STEP` or `fail STEP: why`; a step that its client cannot do is not in 
 * `resume`: one member reads 50 of 100 new records, commits and leaves; the next one reads exactly the other 50.
 * `admin`: describe the topic's configuration, alter `retention.ms` and see it altered; list and describe groups; delete
   the group and the topic.
+* `end`: not printed; it ends in time, with status 0, or with 1 if a step failed.
 """
 
 import subprocess
@@ -32,6 +33,7 @@ STEPS = [
     "group",
     "resume",
     "admin",
+    "end",
 ]
 
 
@@ -44,14 +46,19 @@ def begin(bootstrap: str) -> None:
 
 
 def run(command: list[str], seconds: float = 240) -> dict[str, str]:
-    """What became of each step: `ok`, or why not."""
-    done = subprocess.run(command, capture_output=True, text=True, timeout=seconds)
+    """What became of each step: `ok`, or why not; and of the program itself, as `end`."""
+    try:
+        done = subprocess.run(command, capture_output=True, timeout=seconds)
+        output = done.stdout
+        end = "ok" if done.returncode == 0 else f"status {done.returncode}: {done.stderr[-2000:].decode()}"
+    except subprocess.TimeoutExpired as late:
+        output = late.stdout or b""
+        end = f"not done after {seconds} s"
     results: dict[str, str] = {}
-    for line in done.stdout.splitlines():
+    for line in output.decode().splitlines():
         word, _, rest = line.partition(" ")
         step, _, reason = rest.partition(": ")
         if word in ("ok", "fail"):
             results[step] = reason or "ok"
-    if done.returncode != 0 and all(result == "ok" for result in results.values()):
-        results["end"] = f"status {done.returncode}: {done.stderr[-2000:]}"
-    return results
+    failed = any(result != "ok" for result in results.values())
+    return results | {"end": "ok" if failed and end.startswith("status 1:") else end}

@@ -33,6 +33,7 @@ CALLS = [
     "describeMetadataQuorum",
     "describeClientQuotas",
     "listTransactions",
+    "end",
 ]
 
 
