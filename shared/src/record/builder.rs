@@ -4,17 +4,12 @@
 use bytes::Bytes;
 
 use super::compression::Compressor;
+use super::encoded::{EncodedRecord, MAX_UNCOMPRESSED};
 use super::header::{LENGTH_PREFIX, refresh_crc};
-use super::record_headers::{blob_len, put_blob};
-use super::varint::{self, signed};
 use super::{
     Attributes, BatchError, BatchHeader, Compression, HEADER_LEN, NO_PRODUCER_EPOCH, NO_PRODUCER_ID, NO_SEQUENCE,
     RecordHeaders,
 };
-
-/// The most that the records of one batch may take uncompressed. Length fields are signed 32-bit numbers, and
-/// incompressible data grows a little.
-const MAX_UNCOMPRESSED: usize = 1 << 30;
 
 /// Why a batch could not be built.
 #[derive(Debug, thiserror::Error)]
@@ -87,32 +82,14 @@ impl BatchBuilder {
         } else {
             self.base_timestamp
         };
-        let timestamp_delta = timestamp_ms.wrapping_sub(base_timestamp);
-        let offset_delta = i64::from(self.record_count);
-        let headers = headers.as_bytes();
-        let body_len = 1
-            + varint::len_i64(timestamp_delta)
-            + varint::len_i64(offset_delta)
-            + blob_len(key)
-            + blob_len(value)
-            + headers.len();
-        let needed = body_len + varint::len_i64(signed(body_len));
-        if self.records.len().saturating_add(needed) > MAX_UNCOMPRESSED {
-            return Err(BuildError::TooLarge {
-                bytes: self.records.len() + needed,
-                max: MAX_UNCOMPRESSED,
-            });
-        }
-
-        let out = &mut self.records;
-        out.reserve(needed);
-        varint::put_i64(out, signed(body_len));
-        out.push(0);
-        varint::put_i64(out, timestamp_delta);
-        varint::put_i64(out, offset_delta);
-        put_blob(out, key);
-        put_blob(out, value);
-        out.extend_from_slice(headers);
+        let record = EncodedRecord {
+            timestamp_delta: timestamp_ms.wrapping_sub(base_timestamp),
+            offset_delta: self.record_count,
+            key,
+            value,
+            headers,
+        };
+        record.append_to(&mut self.records)?;
 
         self.base_timestamp = base_timestamp;
         self.max_timestamp = self.max_timestamp.max(timestamp_ms);
@@ -152,18 +129,8 @@ impl BatchBuilder {
         if self.is_empty() {
             return Err(BuildError::Empty);
         }
-        let codec = self.compressor.codec();
-        self.scratch.clear();
-        self.scratch.resize(HEADER_LEN, 0);
-        self.compressor
-            .compress_into(&self.records, &mut self.scratch)
-            .map_err(|source| BuildError::Compress { codec, source })?;
-
-        let header = self.header(codec)?.encode();
-        if let Some(slot) = self.scratch.first_chunk_mut() {
-            *slot = header;
-        }
-        refresh_crc(&mut self.scratch)?;
+        let header = self.header();
+        put_batch(header, &self.records, &mut self.compressor, &mut self.scratch)?;
         self.last_ratio = (self.records.len(), self.scratch.len() - HEADER_LEN);
         self.clear();
         // The scratch buffer has room for the worst case: a copy of the exact size is what may wait in queues.
@@ -177,18 +144,14 @@ impl BatchBuilder {
         self.max_timestamp = i64::MIN;
     }
 
-    fn header(&self, codec: Compression) -> Result<BatchHeader, BuildError> {
-        let batch_length = i32::try_from(self.scratch.len() - LENGTH_PREFIX).map_err(|_| BuildError::TooLarge {
-            bytes: self.scratch.len(),
-            max: MAX_UNCOMPRESSED,
-        })?;
-        Ok(BatchHeader {
+    fn header(&self) -> BatchHeader {
+        BatchHeader {
             base_offset: 0,
-            batch_length,
+            batch_length: 0,
             partition_leader_epoch: -1,
             magic: 2,
             crc: 0,
-            attributes: Attributes(codec.code().into()),
+            attributes: Attributes(self.compressor.codec().code().into()),
             last_offset_delta: self.record_count - 1,
             base_timestamp: self.base_timestamp,
             max_timestamp: self.max_timestamp,
@@ -196,6 +159,29 @@ impl BatchBuilder {
             producer_epoch: NO_PRODUCER_EPOCH,
             base_sequence: NO_SEQUENCE,
             record_count: self.record_count,
-        })
+        }
     }
+}
+
+/// Puts a batch together in `out`, which it empties first: compresses the records, and fills in length and CRC.
+pub(super) fn put_batch(
+    mut header: BatchHeader,
+    records: &[u8],
+    compressor: &mut Compressor,
+    out: &mut Vec<u8>,
+) -> Result<(), BuildError> {
+    let codec = compressor.codec();
+    out.clear();
+    out.resize(HEADER_LEN, 0);
+    compressor
+        .compress_into(records, out)
+        .map_err(|source| BuildError::Compress { codec, source })?;
+    header.batch_length = i32::try_from(out.len() - LENGTH_PREFIX).map_err(|_| BuildError::TooLarge {
+        bytes: out.len(),
+        max: MAX_UNCOMPRESSED,
+    })?;
+    if let Some(slot) = out.first_chunk_mut() {
+        *slot = header.encode();
+    }
+    Ok(refresh_crc(out)?)
 }

@@ -91,6 +91,9 @@ pub enum BatchError {
     /// Control records are written by brokers only.
     #[error("a client may not write control records")]
     ControlFromClient,
+    /// Only compaction says when deletion marks may go.
+    #[error("a client may not set a delete horizon")]
+    DeleteHorizonFromClient,
     /// Only a broker stamps append time.
     #[error("a client may not set the timestamp type to LogAppendTime")]
     LogAppendTimeFromClient,
@@ -140,6 +143,7 @@ impl BatchError {
             Self::RecordCount { .. }
             | Self::Identity { .. }
             | Self::ControlFromClient
+            | Self::DeleteHorizonFromClient
             | Self::Record { .. }
             | Self::TrailingBytes { .. } => BatchErrorKind::InvalidRecord,
             Self::LogAppendTimeFromClient => BatchErrorKind::InvalidTimestamp,

@@ -4,15 +4,17 @@
 //! carries all that a broker needs: offsets, producer identity, sequence, and a CRC32C over everything behind it. So
 //! [`Batches`] cuts outside bytes into checked [`BatchView`]s without copying or decompressing; only consumers,
 //! compaction and tests open the section, through [`RecordIter`], which never allocates more than it was allowed to.
-//! [`BatchBuilder`] is the other direction and the agent's hot path.
+//! [`BatchBuilder`] is the other direction and the agent's hot path; [`rewrite`] is what compaction leaves of a batch.
 //!
 //! Source of the format: the Kafka documentation, "Implementation: Message Format" (KIP-98), and KIP-82 for headers.
 
 mod builder;
 pub mod compression;
+mod encoded;
 mod error;
 mod header;
 mod record_headers;
+mod rewrite;
 #[cfg(test)]
 mod tests;
 pub mod varint;
@@ -26,4 +28,5 @@ pub use header::{
     patch_base_offset, patch_leader_epoch, restamp, set_log_append_time,
 };
 pub use record_headers::RecordHeaders;
+pub use rewrite::rewrite;
 pub use view::{BatchView, Batches, RecordIter, RecordView};

@@ -98,6 +98,9 @@ impl BatchView {
         if header.attributes.is_control() {
             return Err(BatchError::ControlFromClient);
         }
+        if header.attributes.has_delete_horizon() {
+            return Err(BatchError::DeleteHorizonFromClient);
+        }
         if header.attributes.timestamp_type() == TimestampType::LogAppendTime {
             return Err(BatchError::LogAppendTimeFromClient);
         }
