@@ -12,8 +12,7 @@ use tailrace_shared::record::{BatchError, BatchHeader};
 
 use super::Partition;
 use super::tail::TailEntry;
-use crate::segment::SegmentError;
-use crate::segment::run::Run;
+use crate::segment::{Run, RunRead, SegmentError};
 
 /// How much to read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,7 +27,8 @@ pub struct ReadLimits {
 /// What was read, and the state of the partition thereafter.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReadBatches {
-    /// Whole batches, in pieces of any number of them. The first one holds the offset that was asked for.
+    /// Whole batches, in pieces of any number of them. The first one holds the offset that was asked for, or is the
+    /// first behind it that compaction has left.
     pub batches: Vec<Bytes>,
     /// One past the last committed offset.
     pub high_watermark: i64,
@@ -82,6 +82,16 @@ pub(super) enum Place {
     Run(Run),
 }
 
+impl Place {
+    /// Where to go on from an offset at which nothing was read here.
+    fn after(&self, offset: i64, to_the_end: bool) -> i64 {
+        match self {
+            Self::Run(run) if to_the_end => run.end,
+            _ => offset,
+        }
+    }
+}
+
 impl Partition {
     /// Whole batches from the one that holds `from`, up to the high watermark.
     pub async fn read(&self, from: i64, limits: ReadLimits) -> Result<ReadBatches, ReadError> {
@@ -94,7 +104,7 @@ impl Partition {
                 at_least_one: limits.at_least_one && taken == 0,
             };
             let (pieces, after) = self.read_some(next, left).await?;
-            if pieces.is_empty() {
+            if after == next {
                 break;
             }
             taken += pieces.iter().map(Bytes::len).sum::<usize>();
@@ -128,13 +138,14 @@ impl Partition {
         })
     }
 
-    /// Reads from one place; nothing if the next batch does not fit. Also gives the offset to go on from.
+    /// Reads from one place. Also gives the offset to go on from: the same again if the next batch does not fit, and the
+    /// end of a run in which compaction has left nothing from there on.
     async fn read_some(&self, next: i64, limits: ReadLimits) -> Result<(Vec<Bytes>, i64), ReadError> {
         let mut place = self.locate(next)?;
         loop {
             match self.read_at(&place, next, limits).await {
-                Ok(pieces) if pieces.is_empty() => return Ok((pieces, next)),
-                Ok(pieces) => return cut(pieces, next, limits),
+                Ok(read) if read.pieces.is_empty() => return Ok((read.pieces, place.after(next, read.to_the_end))),
+                Ok(read) => return cut(read.pieces, next, limits),
                 Err(error) => {
                     let moved = self.locate(next)?;
                     if moved == place {
@@ -157,9 +168,12 @@ impl Partition {
         })
     }
 
-    async fn read_at(&self, place: &Place, offset: i64, limits: ReadLimits) -> Result<Vec<Bytes>, ReadError> {
+    async fn read_at(&self, place: &Place, offset: i64, limits: ReadLimits) -> Result<RunRead, ReadError> {
         match place {
-            Place::Frame(entry) => self.read_frame(entry, offset).await.map(|payload| vec![payload]),
+            Place::Frame(entry) => Ok(RunRead {
+                pieces: vec![self.read_frame(entry, offset).await?],
+                to_the_end: true,
+            }),
             Place::Run(run) => {
                 let ReadLimits {
                     max_bytes,

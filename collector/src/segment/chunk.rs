@@ -55,6 +55,11 @@ impl Chunk {
         Ok(Self { bytes, batches })
     }
 
+    /// All of it.
+    pub(super) fn into_bytes(self) -> Bytes {
+        self.bytes
+    }
+
     /// Whole batches from the one that holds `offset` on: as many as fit into `max_bytes`, but one in any case if
     /// `min_one`.
     pub(super) fn take(&self, offset: i64, max_bytes: usize, min_one: bool) -> Taken {

@@ -25,6 +25,8 @@ use super::run::Run;
 
 /// The footer of nearly every segment is in its last so many bytes.
 const FOOTER_GUESS_BYTES: u64 = 64 << 10;
+/// A scan reads about so much at once.
+const SCANNED_BYTES: u64 = 4 << 20;
 /// A footer of more than this is not believed.
 const FOOTER_BYTES_MAX: u32 = 256 << 20;
 /// A batch that unfolds to more than this is answered for as a whole when a time is looked up.
@@ -66,6 +68,15 @@ pub struct TimeMatch {
     pub timestamp: TimestampMs,
 }
 
+/// Batches of a run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RunRead {
+    /// Whole batches, in pieces of any number of them.
+    pub pieces: Vec<Bytes>,
+    /// The run has no batch behind these. After a compaction that may be so well before its end.
+    pub to_the_end: bool,
+}
+
 /// Reads segments. Cheap to clone; all clones share their caches.
 #[derive(Debug, Clone)]
 pub struct SegmentReader {
@@ -104,18 +115,21 @@ impl SegmentReader {
         self.shared.chunks.drop_unused();
     }
 
-    /// Whole batches of a run from the one that holds `from_offset` on, up to `max_bytes` in all; with `min_one` at
-    /// least one batch, however large. Empty only if the run has nothing there, or nothing that fits.
+    /// Whole batches of a run from the one that holds `from_offset` on, or the first behind it, up to `max_bytes` in all;
+    /// with `min_one` at least one batch, however large.
     pub async fn read(
         &self,
         run: &Run,
         from_offset: i64,
         max_bytes: usize,
         min_one: bool,
-    ) -> Result<Vec<Bytes>, SegmentError> {
-        let mut pieces = Vec::new();
+    ) -> Result<RunRead, SegmentError> {
+        let mut read = RunRead {
+            pieces: Vec::new(),
+            to_the_end: true,
+        };
         if from_offset >= run.end {
-            return Ok(pieces);
+            return Ok(read);
         }
         let footer = self.shared.footer(run.object).await?;
         let row = find_row(&footer, run)?;
@@ -124,17 +138,29 @@ impl SegmentReader {
         while let Some(range) = self.shared.chunk_range(row, block) {
             let chunk = self.shared.chunk(row, &range).await?;
             self.read_ahead_of(row, &range);
-            let taken = chunk.take(from_offset, left, min_one && pieces.is_empty());
+            let taken = chunk.take(from_offset, left, min_one && read.pieces.is_empty());
             left = left.saturating_sub(taken.bytes.len());
             if !taken.bytes.is_empty() {
-                pieces.push(taken.bytes);
+                read.pieces.push(taken.bytes);
             }
+            block = range.blocks.end;
+            read.to_the_end = taken.to_the_end && block >= row.index.len();
             if !taken.to_the_end || left == 0 {
                 break;
             }
-            block = range.blocks.end;
         }
-        Ok(pieces)
+        Ok(read)
+    }
+
+    /// Reads a run from its start to its end, past the caches.
+    pub async fn scan(&self, run: &Run) -> Result<RunScan, SegmentError> {
+        let footer = self.shared.footer(run.object).await?;
+        let row = find_row(&footer, run)?.clone();
+        Ok(RunScan {
+            shared: Arc::clone(&self.shared),
+            row,
+            block: 0,
+        })
     }
 
     /// The first record from `from_offset` on whose timestamp is at or after `timestamp`. In a batch that cannot be
@@ -191,13 +217,35 @@ impl SegmentReader {
             // Claims the cell now, so that the next reader waits for this task instead of starting another.
             let cell = shared.chunks.cell(wanted.key(), wanted.len());
             tokio::spawn(async move {
-                let loaded = cell.get_or_try_init(|| shared.load_chunk(&wanted)).await;
+                let load = || async { shared.load_chunk(&wanted).await.map(Arc::new) };
+                let loaded = cell.get_or_try_init(load).await;
                 if let Err(error) = loaded {
                     tracing::debug!(%error, "reading ahead failed; the consumer that comes here will try again");
                 }
                 drop(permit);
             });
         }
+    }
+}
+
+/// A run that is read once, piece by piece, so that no more than a piece of it is in memory.
+#[derive(Debug)]
+pub struct RunScan {
+    shared: Arc<Shared>,
+    row: FooterRun,
+    block: usize,
+}
+
+impl RunScan {
+    /// The next batches, each checked; `None` behind the last.
+    pub async fn next(&mut self) -> Result<Option<Bytes>, SegmentError> {
+        let FooterRun { run, index, .. } = &self.row;
+        let Some(range) = index::chunk_of(run, index, self.block, SCANNED_BYTES) else {
+            return Ok(None);
+        };
+        self.block = range.blocks.end;
+        let chunk = self.shared.load_chunk(&range.wanted(&self.row)).await?;
+        Ok(Some(chunk.into_bytes()))
     }
 }
 
@@ -253,15 +301,15 @@ impl Shared {
     async fn chunk(&self, row: &FooterRun, range: &ChunkRange) -> Result<Arc<Chunk>, SegmentError> {
         let wanted = range.wanted(row);
         let cell = self.chunks.cell(wanted.key(), wanted.len());
-        let chunk = cell.get_or_try_init(|| self.load_chunk(&wanted)).await?;
+        let load = || async { self.load_chunk(&wanted).await.map(Arc::new) };
+        let chunk = cell.get_or_try_init(load).await?;
         Ok(Arc::clone(chunk))
     }
 
-    async fn load_chunk(&self, wanted: &WantedChunk) -> Result<Arc<Chunk>, SegmentError> {
+    async fn load_chunk(&self, wanted: &WantedChunk) -> Result<Chunk, SegmentError> {
         let bytes = read_range(&*self.store, wanted.object, wanted.bytes.clone()).await?;
         let checked = Chunk::check(bytes, wanted.offsets.start, wanted.offsets.end);
-        let chunk = checked.map_err(|reason| SegmentError::damaged(wanted.object, "batches", reason))?;
-        Ok(Arc::new(chunk))
+        checked.map_err(|reason| SegmentError::damaged(wanted.object, "batches", reason))
     }
 }
 

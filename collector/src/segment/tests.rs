@@ -111,14 +111,14 @@ async fn a_consumer_reads_back_every_batch_byte_for_byte() {
     for (run, written) in runs.iter().zip(&written) {
         let (mut read, mut next) = (BytesMut::new(), run.start);
         while next < run.end {
-            let pieces = reader.read(run, next, 70_000, true).await.unwrap();
+            let pieces = reader.read(run, next, 70_000, true).await.unwrap().pieces;
             let piece = joined(&pieces);
             assert!(piece.len() <= 70_000);
             next = offsets(piece.clone()).1;
             read.extend_from_slice(&piece);
         }
         assert_eq!(read.freeze(), joined(written));
-        assert!(reader.read(run, run.end, 70_000, true).await.unwrap().is_empty());
+        assert!(reader.read(run, run.end, 70_000, true).await.unwrap().pieces.is_empty());
     }
 }
 
@@ -127,11 +127,11 @@ async fn a_read_inside_a_batch_returns_the_whole_batch() {
     let (store, runs) = put(vec![payload(0, 0, batches(0, 200, 1000))]).await;
     let reader = SegmentReader::new(store, small_chunks());
     for offset in [0, 1, 2, 3, 299, 300, 301, 599] {
-        let pieces = reader.read(&runs[0], offset, 1, true).await.unwrap();
+        let pieces = reader.read(&runs[0], offset, 1, true).await.unwrap().pieces;
         let (start, end) = offsets(joined(&pieces));
         assert_eq!((start, end), (offset - offset % 3, offset - offset % 3 + 3));
     }
-    assert!(reader.read(&runs[0], 5, 1, false).await.unwrap().is_empty());
+    assert!(reader.read(&runs[0], 5, 1, false).await.unwrap().pieces.is_empty());
 }
 
 #[tokio::test]
@@ -139,7 +139,7 @@ async fn one_read_may_span_many_chunks() {
     let written = batches(0, 200, 1000);
     let (store, runs) = put(vec![payload(0, 0, written.clone())]).await;
     let reader = SegmentReader::new(store, small_chunks());
-    let pieces = reader.read(&runs[0], 0, usize::MAX, false).await.unwrap();
+    let pieces = reader.read(&runs[0], 0, usize::MAX, false).await.unwrap().pieces;
     assert!(pieces.len() > 3);
     assert_eq!(joined(&pieces), joined(&written));
 }
@@ -175,7 +175,7 @@ proptest! {
             let (store, runs) = put(vec![before, payload(0, 0, written.clone())]).await;
             let reader = SegmentReader::new(store, small_chunks());
             for (from, max_bytes, min_one) in reads {
-                let read = reader.read(&runs[1], from, max_bytes, min_one).await.unwrap();
+                let read = reader.read(&runs[1], from, max_bytes, min_one).await.unwrap().pieces;
                 prop_assert_eq!(joined(&read), expected(&written, from, max_bytes, min_one));
                 let found = reader.offset_for_time(&runs[1], 0, from * 1000 - 500).await.unwrap();
                 prop_assert_eq!(found.map(|found| found.offset), (from < next).then_some(from));
@@ -190,10 +190,10 @@ async fn a_batch_larger_than_a_chunk_is_served_whole() {
     let written = vec![batch(0, &[1], 10), batch(1, &[2], 400_000), batch(2, &[3], 10)];
     let (store, runs) = put(vec![payload(0, 0, written.clone())]).await;
     let reader = SegmentReader::new(store, small_chunks());
-    let pieces = reader.read(&runs[0], 1, 10, true).await.unwrap();
+    let pieces = reader.read(&runs[0], 1, 10, true).await.unwrap().pieces;
     assert_eq!(joined(&pieces), written[1]);
     assert_eq!(
-        reader.read(&runs[0], 2, 1000, true).await.unwrap(),
+        reader.read(&runs[0], 2, 1000, true).await.unwrap().pieces,
         [written[2].clone()]
     );
 }
@@ -231,12 +231,12 @@ async fn who_replays_is_read_ahead_of_and_memory_stays_bounded() {
         ..small_chunks()
     };
     let reader = SegmentReader::new(Arc::clone(&store), options);
-    reader.read(&runs[0], 0, 150_000, true).await.unwrap();
+    reader.read(&runs[0], 0, 150_000, true).await.unwrap().pieces;
     tokio::task::yield_now().await;
     // Two chunks were read and two ahead of them: those are served with the store gone.
     tokio::time::sleep(Duration::from_millis(20)).await;
     store.delete(&object_path(OBJECT)).await.unwrap();
-    let pieces = reader.read(&runs[0], 150, 1, true).await.unwrap();
+    let pieces = reader.read(&runs[0], 150, 1, true).await.unwrap().pieces;
     assert_eq!(offsets(joined(&pieces)).0, 150);
     assert!(reader.read(&runs[0], 2990, 1, true).await.is_err());
 }
@@ -262,7 +262,7 @@ async fn a_damaged_batch_is_named_and_the_rest_is_served() {
         "{error}"
     );
     assert!(error.to_string().contains("DeleteRecords"), "{error}");
-    assert!(!reader.read(&runs[0], 500, 1, true).await.unwrap().is_empty());
+    assert!(!reader.read(&runs[0], 500, 1, true).await.unwrap().pieces.is_empty());
 }
 
 #[tokio::test]
@@ -283,7 +283,7 @@ async fn a_footer_larger_than_the_guess_is_read_in_two_requests() {
     let runs = (0..1000).map(|index| payload(index, 0, batches(0, 1, 10))).collect();
     let (store, runs) = put(runs).await;
     let reader = SegmentReader::new(store, small_chunks());
-    assert_eq!(reader.read(&runs[999], 0, 1, true).await.unwrap().len(), 1);
+    assert_eq!(reader.read(&runs[999], 0, 1, true).await.unwrap().pieces.len(), 1);
 }
 
 #[test]
@@ -486,7 +486,7 @@ async fn a_flush_gives_large_partitions_their_own_objects_and_lets_small_ones_sh
     let reader = SegmentReader::new(store, small_chunks());
     let mut read = vec![];
     for run in of(0) {
-        read.extend(reader.read(run, run.start, usize::MAX, true).await.unwrap());
+        read.extend(reader.read(run, run.start, usize::MAX, true).await.unwrap().pieces);
     }
     assert_eq!(joined(&read), joined(&large));
     assert!(of(0).windows(2).all(|pair| pair[0].end == pair[1].start));
@@ -561,7 +561,7 @@ async fn a_merge_replaces_many_runs_by_one_with_the_same_batches() {
     for index in 0..2 {
         let runs = &merged.runs[&partition(index)];
         assert_eq!((runs.len(), runs[0].start, runs[0].end), (1, 0, 120));
-        let read = reader.read(&runs[0], 0, usize::MAX, true).await.unwrap();
+        let read = reader.read(&runs[0], 0, usize::MAX, true).await.unwrap().pieces;
         assert_eq!(joined(&read), joined(&batches(0, 40, 100)));
     }
     assert_eq!(
@@ -677,7 +677,7 @@ async fn after_a_power_failure_at_any_moment_what_a_flush_returned_is_there_and_
             let store: Arc<dyn ObjectStore> = Arc::new(LocalStore::open(Arc::new(disk), root).unwrap());
             let reader = SegmentReader::new(Arc::clone(&store), small_chunks());
             for run in &manifest {
-                let read = reader.read(run, run.start, usize::MAX, true).await.unwrap();
+                let read = reader.read(run, run.start, usize::MAX, true).await.unwrap().pieces;
                 assert_eq!(offsets(joined(&read)), (run.start, run.end));
             }
             let (kept, pending, mut orphans) = (objects_of(&manifest), PendingObjects::default(), Orphans::default());
