@@ -4,6 +4,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
+use tailrace_collector::partition::checkpoint::VERSION;
 use tailrace_collector::partition::{Manifest, ManifestChange};
 
 fuzz_target!(|input: &[u8]| {
@@ -18,7 +19,7 @@ fuzz_target!(|input: &[u8]| {
             manifest = next;
             let mut bytes = Vec::new();
             manifest.encode(&mut bytes);
-            assert_eq!(Manifest::decode(&mut &bytes[..]).as_ref(), Ok(&manifest));
+            assert_eq!(Manifest::decode(&mut &bytes[..], VERSION).as_ref(), Ok(&manifest));
         }
     }
 });

@@ -15,7 +15,8 @@ use crate::topic_partition::TopicPartition;
 use crate::wal::WalPosition;
 
 const MAGIC: &[u8; 4] = b"TRCP";
-const VERSION: u16 = 1;
+/// The version that is written. Version 1, which is read too, did not know how far a partition was compacted.
+pub const VERSION: u16 = 2;
 const HEADER_LEN: usize = 4 + 2;
 const CRC_LEN: usize = 4;
 const PRODUCER_LEN: usize = 47;
@@ -94,7 +95,7 @@ impl Checkpoint {
         }
         header.advance(MAGIC.len());
         let found = header.try_get_u16_le().map_err(DecodeError::from)?;
-        if found != VERSION {
+        if !(1..=VERSION).contains(&found) {
             return Err(CheckpointError::UnknownVersion { found });
         }
         let (body, mut crc) = bytes
@@ -106,18 +107,18 @@ impl Checkpoint {
         if stored != computed {
             return Err(CheckpointError::CrcMismatch { stored, computed });
         }
-        Ok(decode_body(body.get(HEADER_LEN..).unwrap_or_default())?)
+        Ok(decode_body(body.get(HEADER_LEN..).unwrap_or_default(), found)?)
     }
 }
 
-fn decode_body(mut from: &[u8]) -> Result<Checkpoint, DecodeError> {
+fn decode_body(mut from: &[u8], version: u16) -> Result<Checkpoint, DecodeError> {
     let position = WalPosition {
         incarnation: from.try_get_u64_le()?,
         file: from.try_get_u64_le()?,
     };
     let mut partitions = Vec::new();
     for _ in 0..bounded_count(&mut from, 16 + 4 + 8)? {
-        partitions.push(Snapshot::decode(&mut from)?);
+        partitions.push(Snapshot::decode(&mut from, version)?);
     }
     if from.has_remaining() {
         return Err(DecodeError::Inconsistent("bytes follow the last partition"));
@@ -156,7 +157,7 @@ impl Snapshot {
         }
     }
 
-    fn decode(from: &mut &[u8]) -> Result<Self, DecodeError> {
+    fn decode(from: &mut &[u8], version: u16) -> Result<Self, DecodeError> {
         let mut topic = [0; 16];
         from.try_copy_to_slice(&mut topic)?;
         let partition = TopicPartition {
@@ -164,7 +165,7 @@ impl Snapshot {
             partition: from.try_get_i32_le()?,
         };
         let end = from.try_get_i64_le()?;
-        let manifest = Manifest::decode(from)?;
+        let manifest = Manifest::decode(from, version)?;
         if end < manifest.covered_to() {
             return Err(DecodeError::Inconsistent("a partition ends before its segments do"));
         }
@@ -246,10 +247,10 @@ mod tests {
 
     #[test]
     fn a_newer_version_is_refused_by_its_number() {
-        let mut bytes = b"TRCP\x02\x00".to_vec();
+        let mut bytes = b"TRCP\x03\x00".to_vec();
         assert_eq!(
             Checkpoint::decode(&bytes),
-            Err(CheckpointError::UnknownVersion { found: 2 })
+            Err(CheckpointError::UnknownVersion { found: 3 })
         );
         bytes[0] = b'X';
         assert_eq!(Checkpoint::decode(&bytes), Err(CheckpointError::NotACheckpoint));
@@ -258,6 +259,29 @@ mod tests {
             Checkpoint::decode(b"TRCP\x01\x00"),
             Err(CheckpointError::NotACheckpoint)
         );
+    }
+
+    #[test]
+    fn version_1_had_compacted_nothing() {
+        let mut checkpoint = Checkpoint {
+            position: WalPosition {
+                incarnation: 3,
+                file: 4,
+            },
+            partitions: vec![Snapshot::empty(TopicPartition {
+                topic: Uuid::from_u128(5),
+                partition: 6,
+            })],
+        };
+        checkpoint.partitions[0].manifest.compacted_to = 7;
+        let mut old = checkpoint.encode().to_vec();
+        old[4] = 1;
+        let producers_and_crc = old.len() - 8;
+        old.truncate(producers_and_crc - 8);
+        old.put_u32_le(0);
+        old.put_u32_le(crc_fast::crc32_iscsi(&old));
+        checkpoint.partitions[0].manifest.compacted_to = 0;
+        assert_eq!(Checkpoint::decode(&old), Ok(checkpoint));
     }
 
     proptest! {
@@ -282,7 +306,7 @@ mod tests {
         fn malformed_content_under_a_right_checksum_is_refused_or_read(
             body in proptest::collection::vec(any::<u8>(), 0..300),
         ) {
-            let mut bytes = b"TRCP\x01\x00".to_vec();
+            let mut bytes = b"TRCP\x02\x00".to_vec();
             bytes.extend(&body);
             bytes.put_u32_le(crc_fast::crc32_iscsi(&bytes));
             if let Ok(checkpoint) = Checkpoint::decode(&bytes) {

@@ -28,6 +28,8 @@ pub struct Manifest {
     pub segments: Vec<Run>,
     /// The leader epochs, oldest first; never empty.
     pub epochs: Vec<EpochStart>,
+    /// Everything below this offset was compacted: no key is there twice.
+    pub compacted_to: i64,
 }
 
 /// A step from one version of a manifest to the next.
@@ -44,6 +46,12 @@ pub enum ManifestChange {
     /// Everything below an offset is gone. An offset below the log start changes nothing.
     LogStartAdvanced {
         /// The first offset that may still be read.
+        to: i64,
+    },
+    /// No key is twice below an offset any more, since runs took the place of others. An offset below that of an earlier
+    /// compaction changes nothing.
+    CompactedTo {
+        /// The first offset that was not compacted.
         to: i64,
     },
 }
@@ -89,6 +97,7 @@ impl Default for Manifest {
             log_start: 0,
             segments: Vec::new(),
             epochs: vec![EpochStart { epoch: 0, start: 0 }],
+            compacted_to: 0,
         }
     }
 }
@@ -137,6 +146,13 @@ impl Manifest {
         self.segments.get(after).filter(|run| run.start <= offset)
     }
 
+    /// The runs that were compacted as a whole, and those with something that was not.
+    #[must_use]
+    pub fn compacted_and_not(&self) -> (&[Run], &[Run]) {
+        let compacted = self.segments.partition_point(|run| run.end <= self.compacted_to);
+        self.segments.split_at(compacted)
+    }
+
     /// The next version.
     pub fn apply(&self, change: &ManifestChange) -> Result<Self, ChangeError> {
         let mut next = self.clone();
@@ -144,6 +160,7 @@ impl Manifest {
         match change {
             ManifestChange::SegmentsReplaced { add, remove } => next.replace(add, remove)?,
             ManifestChange::LogStartAdvanced { to } => next.log_start = next.log_start.max(*to),
+            ManifestChange::CompactedTo { to } => next.compacted_to = next.compacted_to.max(*to),
         }
         let gone = next.segments.partition_point(|run| run.end <= next.log_start);
         next.segments.drain(..gone);

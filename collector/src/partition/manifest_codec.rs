@@ -48,10 +48,11 @@ impl Manifest {
             out.put_i64_le(*start);
         }
         encode_runs(&self.segments, out);
+        out.put_i64_le(self.compacted_to);
     }
 
-    /// Decodes and checks a manifest; takes its bytes off `from`.
-    pub fn decode(from: &mut impl Buf) -> Result<Self, DecodeError> {
+    /// Decodes and checks a manifest of this version of the checkpoint; takes its bytes off `from`.
+    pub fn decode(from: &mut impl Buf, version_of_checkpoint: u16) -> Result<Self, DecodeError> {
         let version = from.try_get_i64_le()?;
         let log_start = from.try_get_i64_le()?;
         let mut epochs = Vec::new();
@@ -64,8 +65,12 @@ impl Manifest {
             log_start,
             epochs,
             segments: decode_runs(from)?,
+            compacted_to: match version_of_checkpoint {
+                1 => 0,
+                _ => from.try_get_i64_le()?,
+            },
         };
-        if manifest.version < 0 || manifest.log_start < 0 || manifest.epochs.is_empty() {
+        if manifest.version < 0 || manifest.log_start < 0 || manifest.compacted_to < 0 || manifest.epochs.is_empty() {
             return Err(DecodeError::Inconsistent(
                 "a manifest has a negative number or no epoch",
             ));
@@ -87,6 +92,7 @@ impl Manifest {
 
 const SEGMENTS_REPLACED: u8 = 1;
 const LOG_START_ADVANCED: u8 = 2;
+const COMPACTED_TO: u8 = 3;
 
 impl ManifestChange {
     /// Appends the encoded change. Changes may stand one behind the other.
@@ -101,6 +107,10 @@ impl ManifestChange {
                 out.put_u8(LOG_START_ADVANCED);
                 out.put_i64_le(*to);
             }
+            Self::CompactedTo { to } => {
+                out.put_u8(COMPACTED_TO);
+                out.put_i64_le(*to);
+            }
         }
     }
 
@@ -112,6 +122,9 @@ impl ManifestChange {
                 remove: decode_runs(from)?,
             }),
             LOG_START_ADVANCED => Ok(Self::LogStartAdvanced {
+                to: from.try_get_i64_le()?,
+            }),
+            COMPACTED_TO => Ok(Self::CompactedTo {
                 to: from.try_get_i64_le()?,
             }),
             unknown => Err(DecodeError::UnknownChange(unknown)),

@@ -1,5 +1,6 @@
 //! Tests of manifests, their changes, and the bytes of both; and the samples that other tests use.
 
+use super::super::checkpoint::VERSION;
 use super::*;
 use proptest::prelude::*;
 
@@ -24,7 +25,7 @@ pub(in crate::partition) fn add(runs: &[Run]) -> ManifestChange {
 
 /// A manifest as it may grow: runs of arbitrary length, and a log start somewhere below their end.
 pub(in crate::partition) fn manifests() -> impl Strategy<Value = Manifest> {
-    (proptest::collection::vec(1i64..50, 0..20), 0i64..1200).prop_map(|(lengths, log_start)| {
+    (proptest::collection::vec(1i64..50, 0..20), 0i64..1200, 0i64..1200).prop_map(|(lengths, log_start, compacted)| {
         let mut manifest = Manifest::default();
         let mut end = 0;
         for length in lengths {
@@ -32,7 +33,9 @@ pub(in crate::partition) fn manifests() -> impl Strategy<Value = Manifest> {
             end += length;
         }
         let to = log_start.min(end);
-        manifest.apply(&ManifestChange::LogStartAdvanced { to }).unwrap()
+        manifest = manifest.apply(&ManifestChange::LogStartAdvanced { to }).unwrap();
+        let to = compacted.min(end);
+        manifest.apply(&ManifestChange::CompactedTo { to }).unwrap()
     })
 }
 
@@ -81,6 +84,21 @@ fn the_log_start_drops_whole_runs_and_outruns_a_flush() {
 }
 
 #[test]
+fn what_was_compacted_is_told_from_what_was_not_run_by_run() {
+    let manifest = Manifest::default()
+        .apply(&add(&[run(0, 10), run(10, 20), run(20, 30)]))
+        .unwrap();
+    assert_eq!(manifest.compacted_and_not().0, []);
+    let manifest = manifest.apply(&ManifestChange::CompactedTo { to: 15 }).unwrap();
+    assert_eq!(
+        manifest.compacted_and_not(),
+        (&[run(0, 10)][..], &[run(10, 20), run(20, 30)][..])
+    );
+    let manifest = manifest.apply(&ManifestChange::CompactedTo { to: 5 }).unwrap();
+    assert_eq!(manifest.compacted_to, 15);
+}
+
+#[test]
 fn epochs_end_where_kafka_says() {
     let epochs = [(2, 0), (5, 10), (7, 30)].map(|(epoch, start)| EpochStart { epoch, start });
     let manifest = Manifest {
@@ -106,9 +124,9 @@ proptest! {
     fn a_manifest_comes_back_as_it_was(manifest in manifests()) {
         let mut bytes = Vec::new();
         manifest.encode(&mut bytes);
-        prop_assert_eq!(Manifest::decode(&mut &bytes[..]).unwrap(), manifest);
+        prop_assert_eq!(Manifest::decode(&mut &bytes[..], VERSION).unwrap(), manifest);
         for len in 0..bytes.len() {
-            prop_assert!(Manifest::decode(&mut &bytes[..len]).is_err());
+            prop_assert!(Manifest::decode(&mut &bytes[..len], VERSION).is_err());
         }
     }
 
@@ -121,7 +139,7 @@ proptest! {
 
     #[test]
     fn outside_bytes_are_refused_or_read(bytes in proptest::collection::vec(any::<u8>(), 0..400)) {
-        Manifest::decode(&mut &bytes[..]).ok();
+        Manifest::decode(&mut &bytes[..], VERSION).ok();
         if let Ok(change) = ManifestChange::decode(&mut &bytes[..]) {
             let mut again = Vec::new();
             change.encode(&mut again);
