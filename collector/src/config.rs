@@ -285,6 +285,9 @@ pub struct TopicsConfig {
     /// The largest batch.
     #[serde(deserialize_with = "message_bytes_max")]
     pub message_bytes_max: ByteSize,
+    /// What compaction may hold in memory of a partition's keys. With more keys than fit it takes more passes.
+    #[serde(deserialize_with = "memory")]
+    pub compaction_memory: ByteSize,
 }
 
 impl Default for TopicsConfig {
@@ -295,6 +298,7 @@ impl Default for TopicsConfig {
             retention: HumanDuration(Duration::from_secs(7 * 24 * 60 * 60)),
             retention_bytes: None,
             message_bytes_max: ByteSize(2 << 20),
+            compaction_memory: ByteSize(64 << 20),
         }
     }
 }

@@ -39,6 +39,12 @@ metrics! {
         log_end_offset: Gauge["topic", "partition"] = "tailrace_collector_log_end_offset", "One past the last offset.";
         log_size_bytes: Gauge["topic", "partition"] = "tailrace_collector_log_size_bytes",
             "Bytes of a partition, in the WAL and in segments.";
+        compaction_replaced_bytes: Counter[] = "tailrace_collector_compaction_replaced_bytes_total",
+            "Bytes in segments that compaction replaced.";
+        compaction_written_bytes: Counter[] = "tailrace_collector_compaction_written_bytes_total",
+            "Bytes that compaction wrote in their place.";
+        compaction_failing_partitions: Gauge[] = "tailrace_collector_compaction_failing_partitions",
+            "Partitions that could not be compacted when it was last tried.";
         group_lag: Gauge["group", "topic", "partition"] = "tailrace_collector_group_lag_records",
             "Records between a group's committed offset and the end of the partition.";
         group_members: Gauge["group"] = "tailrace_collector_group_members", "Members of a consumer group.";

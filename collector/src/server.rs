@@ -219,6 +219,7 @@ fn broker_options(
     options.topic_defaults = topic_defaults;
     options.rng = StdRng::from_os_rng();
     set_sizes(&mut options.wal, &config.wal);
+    options.compaction.key_memory = config.topics.compaction_memory.0;
     let metrics = Arc::clone(metrics);
     options.wal.on_commit = Arc::new(move |commit| {
         metrics.commit_seconds.with([]).observe(commit.took.as_secs_f64());

@@ -63,7 +63,9 @@ pub(super) struct Flusher {
     /// What the newest checkpoint says.
     checkpointed: Option<WalPosition>,
     pending: PendingObjects,
-    rng: StdRng,
+    /// Its runs belong to the compaction: only what a flush puts behind them may come.
+    pub(super) compacting: Option<TopicPartition>,
+    pub(super) rng: StdRng,
 }
 
 impl Flusher {
@@ -81,6 +83,7 @@ impl Flusher {
             checkpoints,
             checkpointed,
             pending,
+            compacting: None,
             rng,
         }
     }
@@ -140,6 +143,7 @@ impl Broker {
         let Flusher {
             limits,
             merge_limits,
+            compacting,
             pending,
             rng,
             ..
@@ -148,7 +152,8 @@ impl Broker {
         let stretches: Vec<Stretch> = self
             .partitions()
             .iter()
-            .filter_map(|one| merge::plan(one.id(), &one.manifest().segments, *merge_limits))
+            .filter(|one| compacting.as_ref() != Some(&one.id()))
+            .filter_map(|one| plan_merge(one, *merge_limits))
             .take_while(|stretch| {
                 let room = bytes < MERGED_BYTES_AT_ONCE;
                 bytes += stretch.runs.iter().map(|run| run.bytes).sum::<u64>();
@@ -186,6 +191,14 @@ impl Broker {
             .try_collect()
             .await
     }
+}
+
+/// What was compacted and what was not are not mixed again.
+fn plan_merge(partition: &Partition, limits: MergeLimits) -> Option<Stretch> {
+    let manifest = partition.manifest();
+    let (compacted, others) = manifest.compacted_and_not();
+    let plan = |runs| merge::plan(partition.id(), runs, limits);
+    plan(compacted).or_else(|| plan(others))
 }
 
 fn pieces_before(partition: &Partition, upto: WalPosition) -> PartitionPieces<FrameLocation> {

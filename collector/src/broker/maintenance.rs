@@ -1,4 +1,5 @@
-//! What happens from time to time: flush, rest, merge, retention, expiry of producers, deletion of segments; and the end.
+//! What happens from time to time: flush, rest, merge, retention, compaction, expiry of producers, deletion of segments;
+//! and the end.
 
 use std::collections::HashSet;
 use std::sync::{Arc, Weak};
@@ -22,6 +23,7 @@ pub(super) fn start(broker: &Arc<Broker>, intervals: MaintenanceIntervals) {
     spawn(broker, flush_closed_files(weak(), intervals));
     spawn(broker, rest(weak(), intervals.quiet));
     spawn(broker, tidy(weak(), intervals.retention));
+    spawn(broker, compact(weak(), intervals.compaction));
 }
 
 fn spawn(broker: &Broker, task: impl Future<Output = ()> + Send + 'static) {
@@ -105,6 +107,15 @@ async fn tidy(broker: Weak<Broker>, period: Duration) {
         if let Err(error) = broker.sweep().await {
             tracing::error!(%error, "cannot delete segments that are no longer needed: trying again later");
         }
+    }
+}
+
+async fn compact(broker: Weak<Broker>, period: Duration) {
+    let mut tick = every(period);
+    loop {
+        tick.tick().await;
+        let Some(broker) = broker.upgrade() else { return };
+        broker.compact().await;
     }
 }
 

@@ -1,12 +1,13 @@
 //! The facade that Kafka handlers and HTTP call: topics, partitions and producer ids of this broker.
 //!
 //! A [`Broker`] ties the layers below together: it opens them in order and recovers the partitions ([`open`]), changes
-//! topics ([`topics`]), moves what is in the WAL into segments and writes checkpoints ([`flush`]), and does in the
-//! background what must be done from time to time ([`maintenance`]). Records are appended and read through the
+//! topics ([`topics`]), moves what is in the WAL into segments and writes checkpoints ([`flush`]), compacts
+//! ([`compaction`]), and does in the background what must be done from time to time ([`maintenance`]). Records are appended and read through the
 //! [`Partition`](crate::partition::Partition)s that it hands out.
 
 mod access;
 mod checkpoints;
+mod compaction;
 mod data_dir;
 mod flush;
 mod maintenance;
@@ -29,6 +30,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub use checkpoints::CheckpointStoreError;
+pub use compaction::CompactionStats;
 pub use data_dir::{DataDir, DataDirError};
 pub use flush::FlushError;
 pub use open::OpenError;
@@ -40,6 +42,7 @@ use crate::partition::Engine;
 use crate::segment::PendingObjects;
 use crate::segment::orphans::Orphans;
 use crate::wal::{RecoveryReport, WalStats};
+use compaction::Compactor;
 use flush::Flusher;
 use topics::TopicTable;
 
@@ -55,6 +58,7 @@ pub struct Broker {
     topic_changes: Mutex<()>,
     producer_ids: Mutex<Range<i64>>,
     flusher: Mutex<Flusher>,
+    compactor: Compactor,
     orphans: Mutex<Orphans>,
     /// Segments that wait for their manifest.
     pending_objects: PendingObjects,
@@ -109,6 +113,12 @@ impl Broker {
     #[must_use]
     pub fn wal_stats(&self) -> WalStats {
         self.engine.wal.stats()
+    }
+
+    /// What compaction has done since the start, for metrics.
+    #[must_use]
+    pub fn compaction_stats(&self) -> CompactionStats {
+        self.compactor.stats()
     }
 
     /// A producer id that was never handed out before. An error is `COORDINATOR_NOT_AVAILABLE`: it may be tried again.

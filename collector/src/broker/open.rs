@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::checkpoints::{CheckpointStore, CheckpointStoreError};
+use super::compaction::Compactor;
 use super::flush::Flusher;
 use super::topics::{Topic, TopicTable};
 use super::{Broker, BrokerOptions, maintenance};
@@ -101,6 +102,7 @@ impl Broker {
                 pending_objects.clone(),
                 rng,
             )),
+            compactor: Compactor::new(options.compaction),
             orphans: Mutex::default(),
             pending_objects,
             store: options.store,

@@ -11,6 +11,7 @@ use tailrace_shared::clock::Clock;
 use super::DataDir;
 use crate::catalog::TopicConfig;
 use crate::segment::ReaderOptions;
+use crate::segment::compaction::CompactionLimits;
 use crate::segment::flush::FlushLimits;
 use crate::segment::merge::MergeLimits;
 use crate::wal::WalOptions;
@@ -36,6 +37,8 @@ pub struct BrokerOptions {
     pub flush: FlushLimits,
     /// Which segments are merged.
     pub merge: MergeLimits,
+    /// How much the compaction of a partition may take.
+    pub compaction: CompactionLimits,
     /// Configs of all topics that do not say otherwise.
     pub topic_defaults: TopicConfig,
     /// How many reads of WAL files may wait for the disk at once.
@@ -55,6 +58,8 @@ pub struct MaintenanceIntervals {
     pub quiet: Duration,
     /// Retention, expiry of producers and deletion of segments.
     pub retention: Duration,
+    /// Compaction.
+    pub compaction: Duration,
     /// After a failed flush.
     pub retry: Duration,
 }
@@ -65,6 +70,7 @@ impl Default for MaintenanceIntervals {
             roll: Duration::from_secs(600),
             quiet: Duration::from_secs(15),
             retention: Duration::from_secs(60),
+            compaction: Duration::from_secs(15),
             retry: Duration::from_secs(5),
         }
     }
@@ -85,6 +91,7 @@ impl BrokerOptions {
             reader: ReaderOptions::default(),
             flush: FlushLimits::default(),
             merge: MergeLimits::default(),
+            compaction: CompactionLimits::default(),
             topic_defaults: TopicConfig::default(),
             disk_reads_max: 32,
             object_grace: Duration::from_secs(60),

@@ -14,6 +14,7 @@ use crate::catalog::{
 use crate::partition::recovery::Recovered;
 use crate::partition::retention::RetentionPolicy;
 use crate::partition::{Engine, Partition, PartitionSettings};
+use crate::segment::compaction::CompactionPolicy;
 use crate::topic_partition::TopicPartition;
 
 /// A topic at one version of the catalog, and its partitions.
@@ -70,35 +71,43 @@ impl Topic {
             meta,
         };
         for partition in &topic.partitions {
-            partition.set_settings(partition_settings(&topic.settings));
+            partition.set_settings(topic.partition_settings());
         }
         topic.open_missing(engine, &mut |_| Recovered::default());
         topic
     }
 
+    fn partition_settings(&self) -> PartitionSettings {
+        let settings = &self.settings;
+        let retention = RetentionPolicy {
+            max_age_ms: settings.retention_ms,
+            max_bytes: settings.retention_bytes,
+        };
+        let compaction = CompactionPolicy {
+            dirty_ratio_min: settings.min_cleanable_dirty_ratio,
+            lag_ms_min: settings.min_compaction_lag_ms,
+            lag_ms_max: settings.max_compaction_lag_ms,
+            delete_retention_ms: settings.delete_retention_ms,
+        };
+        PartitionSettings {
+            retention: if settings.delete {
+                retention
+            } else {
+                RetentionPolicy::default()
+            },
+            compaction: settings.compact.then_some(compaction),
+            log_append_time: settings.log_append_time,
+        }
+    }
+
     fn open_missing(&mut self, engine: &Arc<Engine>, recovered: &mut impl FnMut(TopicPartition) -> Recovered) {
         let opened = i32::try_from(self.partitions.len()).unwrap_or(i32::MAX);
-        let settings = partition_settings(&self.settings);
+        let settings = self.partition_settings();
         let topic = self.meta.id;
         self.partitions.extend((opened..self.meta.partitions).map(|partition| {
             let id = TopicPartition { topic, partition };
             Partition::open(id, recovered(id), settings, Arc::clone(engine))
         }));
-    }
-}
-
-fn partition_settings(settings: &TopicSettings) -> PartitionSettings {
-    let retention = RetentionPolicy {
-        max_age_ms: settings.retention_ms,
-        max_bytes: settings.retention_bytes,
-    };
-    PartitionSettings {
-        retention: if settings.delete {
-            retention
-        } else {
-            RetentionPolicy::default()
-        },
-        log_append_time: settings.log_append_time,
     }
 }
 

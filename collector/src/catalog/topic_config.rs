@@ -223,7 +223,7 @@ impl Rule {
 }
 
 /// The values that the broker itself goes by, typed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct TopicSettings {
     /// Batches older than this may be deleted; `None` keeps them for ever.
     pub retention_ms: Option<i64>,
@@ -239,8 +239,12 @@ pub struct TopicSettings {
     pub log_append_time: bool,
     /// How long a deletion mark stays in a compacted topic.
     pub delete_retention_ms: i64,
-    /// How long a record stays uncompacted.
+    /// How long a record stays uncompacted at least.
     pub min_compaction_lag_ms: i64,
+    /// How long a record stays uncompacted at most.
+    pub max_compaction_lag_ms: i64,
+    /// How much of a partition must not be compacted yet, from 0 to 1, before it is worth compacting.
+    pub min_cleanable_dirty_ratio: f64,
 }
 
 impl TopicSettings {
@@ -262,6 +266,8 @@ impl TopicSettings {
             log_append_time: text("message.timestamp.type") == "LogAppendTime",
             delete_retention_ms: number("delete.retention.ms"),
             min_compaction_lag_ms: number("min.compaction.lag.ms"),
+            max_compaction_lag_ms: number("max.compaction.lag.ms"),
+            min_cleanable_dirty_ratio: text("min.cleanable.dirty.ratio").parse().unwrap_or_default(),
         }
     }
 }

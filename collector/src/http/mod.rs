@@ -145,6 +145,15 @@ fn show_broker(metrics: &CollectorMetrics, broker: &Broker, seen: &mut Seen) {
     metrics.wal_backlog_bytes.with([]).set(whole(wal.backlog_bytes));
     metrics.wal_queue_bytes.with([]).set(whole(wal.queue_bytes));
     metrics.disk_full.with([]).set(wal.disk_full.into());
+    let compaction = broker.compaction_stats();
+    let (replaced, written) = (
+        metrics.compaction_replaced_bytes.with([]),
+        metrics.compaction_written_bytes.with([]),
+    );
+    replaced.inc_by(compaction.replaced_bytes.saturating_sub(replaced.get()));
+    written.inc_by(compaction.written_bytes.saturating_sub(written.get()));
+    let failing = whole(compaction.failing_partitions);
+    metrics.compaction_failing_partitions.with([]).set(failing);
     for topic in broker.topics() {
         let name = topic.meta.name.as_str();
         for partition in topic.partitions() {

@@ -11,7 +11,7 @@ use crate::catalog::{
     GrowTopicError,
 };
 use crate::group::GroupError;
-use crate::partition::{AdvanceLogStartError, AppendError, ReadError, SequenceError};
+use crate::partition::{AdvanceLogStartError, AppendError, KeyError, ReadError, SequenceError};
 use crate::security::login::LoginError;
 use crate::wal::ReserveError;
 
@@ -23,6 +23,11 @@ pub(super) trait ToErrorCode: std::error::Error {
     /// The message that goes with it, where a response has room for one.
     fn message(&self) -> Option<ByteString> {
         Some(self.to_string().into())
+    }
+
+    /// Which record of a batch is to blame, counted from 0, where it is one.
+    fn record(&self) -> Option<i32> {
+        None
     }
 }
 
@@ -79,9 +84,18 @@ impl ToErrorCode for AppendError {
     fn code(&self) -> ErrorCode {
         match self {
             Self::Empty | Self::SeveralWithProducer { .. } | Self::Unstampable(_) => ErrorCode::InvalidRecord,
+            Self::Uncompactable(KeyError::NoKey { .. }) => ErrorCode::InvalidRecord,
+            Self::Uncompactable(KeyError::Batch(error)) => error.code(),
             Self::Sequence(error) => error.code(),
             Self::Reserve(error) => error.code(),
             Self::Closed | Self::Unknown => ErrorCode::NotLeaderOrFollower,
+        }
+    }
+
+    fn record(&self) -> Option<i32> {
+        match self {
+            Self::Uncompactable(KeyError::NoKey { index }) => i32::try_from(*index).ok(),
+            _ => None,
         }
     }
 }

@@ -11,6 +11,7 @@ use super::Partition;
 use super::log::{InFlight, Life, State};
 use super::producers::{ProducerStamp, SequenceError, SequencedBatch};
 use super::sequencer::{Incoming, Sequenced};
+use crate::segment::compaction::{KeyError, check_keys};
 use crate::wal::frame::{Frame, FrameKind};
 use crate::wal::{Class, Reservation, ReserveError};
 
@@ -44,6 +45,9 @@ pub enum AppendError {
     /// `INVALID_RECORD`: the header cannot be stamped with the append time.
     #[error("the batch cannot be stamped")]
     Unstampable(#[from] BatchError),
+    /// `INVALID_RECORD`, or what is wrong with the batch: the topic is compacted, and it cannot be.
+    #[error(transparent)]
+    Uncompactable(#[from] KeyError),
     /// As [`SequenceError`] says.
     #[error(transparent)]
     Sequence(#[from] SequenceError),
@@ -94,6 +98,9 @@ impl Partition {
     pub async fn begin_append(self: &Arc<Self>, batches: Vec<BatchView>) -> Result<Appending, AppendError> {
         let now = self.engine.clock.now_ms();
         let incoming = incoming(&batches)?;
+        if self.settings().compaction.is_some() {
+            batches.iter().try_for_each(check_keys)?;
+        }
         let batches = self.stamp_append_time(batches, now)?;
         let bytes = batches.iter().map(|batch| batch.bytes.len()).sum();
         let reservation = self.engine.wal.reserve(bytes, Class::Client).await?;

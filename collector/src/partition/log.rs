@@ -20,6 +20,7 @@ use super::sequencer::Sequencer;
 use super::tail::{Tail, TailEntry};
 use super::waiters::Progress;
 use crate::segment::SegmentReader;
+use crate::segment::compaction::CompactionPolicy;
 use crate::topic_partition::TopicPartition;
 use crate::wal::Wal;
 use crate::wal::frame::{CommittedFrame, FrameKind, FrameSink};
@@ -43,10 +44,12 @@ impl fmt::Debug for Engine {
 }
 
 /// What of a topic's configs concerns its partitions.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct PartitionSettings {
     /// What may be deleted.
     pub retention: RetentionPolicy,
+    /// Whether and how it is compacted.
+    pub compaction: Option<CompactionPolicy>,
     /// Whether the broker stamps batches with its own time.
     pub log_append_time: bool,
 }

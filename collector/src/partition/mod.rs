@@ -4,7 +4,7 @@
 //! sequenced ([`sequencer`], [`producers`]) and submitted under the lock ([`append`]); the commit comes back from the
 //! WAL's writer thread ([`log`]), raises the high watermark, indexes the frame ([`tail`]) and wakes the waiters
 //! ([`waiters`]). Behind the WAL the [`manifest`] says which runs of which segments hold the rest; it changes only by
-//! records in the WAL ([`change`]), be it for a flush, a merge or [`retention`]. Reads find an offset in memory, WAL or
+//! records in the WAL ([`change`]), be it for a flush, a merge, a compaction or [`retention`]. Reads find an offset in memory, WAL or
 //! segment ([`reader`], [`offsets`]). A [`checkpoint`] carries the committed state, and [`recovery`] rebuilds the rest
 //! from the WAL.
 
@@ -31,3 +31,5 @@ pub use offsets::{FoundOffset, OffsetQuery};
 pub use producers::{ActiveProducer, SequenceError};
 pub use reader::{ReadBatches, ReadError, ReadLimits};
 pub use waiters::{Awaited, Progress, any_beyond};
+
+pub use crate::segment::compaction::KeyError;

@@ -256,7 +256,8 @@ where
     Ok(runs)
 }
 
-fn random_name(rng: &mut (dyn RngCore + Send)) -> Uuid {
+/// A name for a new segment.
+pub(super) fn random_name(rng: &mut (dyn RngCore + Send)) -> Uuid {
     let mut bytes = [0; 16];
     rng.fill_bytes(&mut bytes);
     uuid::Builder::from_random_bytes(bytes).into_uuid()

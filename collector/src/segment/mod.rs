@@ -2,11 +2,12 @@
 //!
 //! A segment object holds [`run::Run`]s of one or many partitions and a footer ([`format`]) that says where they lie.
 //! [`writer`] builds one; [`flush`] turns what lies in the WAL into some, and [`merge`] many small runs into few large
-//! ones; [`reader`] serves batches through a bounded cache with read-ahead; [`orphans`] deletes what no manifest refers
+//! ones; [`compaction`] drops what newer records of the same keys have replaced; [`reader`] serves batches through a bounded cache with read-ahead; [`orphans`] deletes what no manifest refers
 //! to. The bytes are described in `docs/FORMATS.md`, "Segment".
 
 mod cache;
 mod chunk;
+pub mod compaction;
 mod error;
 pub mod flush;
 pub mod format;
@@ -22,7 +23,7 @@ pub mod writer;
 
 pub use error::SegmentError;
 pub use pending::{Pending, PendingObjects};
-pub use reader::{ReaderOptions, SegmentReader, TimeMatch};
+pub use reader::{ReaderOptions, RunRead, RunScan, SegmentReader, TimeMatch};
 pub use run::Run;
 
 use object_store::path::Path;

@@ -231,7 +231,7 @@ async fn who_replays_is_read_ahead_of_and_memory_stays_bounded() {
         ..small_chunks()
     };
     let reader = SegmentReader::new(Arc::clone(&store), options);
-    reader.read(&runs[0], 0, 150_000, true).await.unwrap().pieces;
+    reader.read(&runs[0], 0, 150_000, true).await.unwrap();
     tokio::task::yield_now().await;
     // Two chunks were read and two ahead of them: those are served with the store gone.
     tokio::time::sleep(Duration::from_millis(20)).await;

@@ -23,6 +23,7 @@ async fn a_quiet_broker_moves_its_wal_into_segments_and_keeps_little_in_memory()
         roll: HOUR,
         quiet: Duration::from_millis(20),
         retention: HOUR,
+        compaction: HOUR,
         retry: Duration::from_millis(20),
     });
     let broker = Broker::open(options).await.unwrap();

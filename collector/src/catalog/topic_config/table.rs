@@ -29,7 +29,8 @@ pub static KEYS: &[ConfigKey] = &[
         kind: ConfigType::Long,
         default: "86400000",
         rule: Rule::Integer(0, i64::MAX),
-        documentation: "How long a deletion mark (a record without a value) stays in a compacted topic.",
+        documentation: "How long a deletion mark (a record without a value) stays in a compacted topic after the \
+                        compaction that first met it.",
     },
     ConfigKey {
         name: "file.delete.delay.ms",
@@ -70,7 +71,8 @@ pub static KEYS: &[ConfigKey] = &[
         kind: ConfigType::Long,
         default: "9223372036854775807",
         rule: Rule::Integer(1, i64::MAX),
-        documentation: "How long a record of a compacted topic may stay uncompacted at most.",
+        documentation: "How long a record of a compacted topic may stay uncompacted at most, once it has left the \
+                        write-ahead log.",
     },
     ConfigKey {
         name: "max.message.bytes",
@@ -94,7 +96,8 @@ pub static KEYS: &[ConfigKey] = &[
         kind: ConfigType::Double,
         default: "0.5",
         rule: Rule::Float(0.0, 1.0),
-        documentation: "Accepted for compatibility. The collector decides by itself when compacting is worth it.",
+        documentation: "The share of a compacted partition's bytes that must not be compacted yet before it is \
+                        compacted again.",
     },
     ConfigKey {
         name: "min.compaction.lag.ms",

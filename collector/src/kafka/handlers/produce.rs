@@ -9,7 +9,7 @@ use bytes::Bytes;
 use futures::future::join_all;
 use tailrace_shared::kafka::ErrorCode;
 use tailrace_shared::kafka::messages::produce::{
-    PartitionProduceData, PartitionProduceResponse, TopicProduceData, TopicProduceResponse,
+    BatchIndexAndErrorMessage, PartitionProduceData, PartitionProduceResponse, TopicProduceData, TopicProduceResponse,
 };
 use tailrace_shared::kafka::messages::{ProduceRequest, ProduceResponse};
 use tailrace_shared::record::{BatchView, Batches};
@@ -34,11 +34,17 @@ const PATIENCE_MAX: Duration = Duration::from_secs(30);
 struct Refusal {
     code: ErrorCode,
     message: Option<bytestring::ByteString>,
+    /// The record that is to blame, where it is one.
+    record: Option<i32>,
 }
 
 impl From<ErrorCode> for Refusal {
     fn from(code: ErrorCode) -> Self {
-        Self { code, message: None }
+        Self {
+            code,
+            message: None,
+            record: None,
+        }
     }
 }
 
@@ -47,6 +53,7 @@ impl<E: ToErrorCode> From<E> for Refusal {
         Self {
             code: error.code(),
             message: error.message(),
+            record: error.record(),
         }
     }
 }
@@ -208,10 +215,18 @@ async fn answer(taken: Taken, metrics: &CollectorMetrics, topic: &str) -> Partit
             PartitionProduceResponse {
                 index: taken.index,
                 error_code: refusal.code.code(),
+                record_errors: refusal.record.map(|index| blame(index, &refusal)).into_iter().collect(),
                 error_message: refusal.message,
                 base_offset: -1,
                 ..Default::default()
             }
         }
+    }
+}
+
+fn blame(index: i32, refusal: &Refusal) -> BatchIndexAndErrorMessage {
+    BatchIndexAndErrorMessage {
+        batch_index: index,
+        batch_index_error_message: refusal.message.clone(),
     }
 }
