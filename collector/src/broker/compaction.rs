@@ -73,8 +73,9 @@ impl Compactor {
 }
 
 impl Broker {
-    /// Compacts what is worth it now. A partition that cannot be compacted is told of, and left alone for a while.
-    pub async fn compact(&self) {
+    /// Compacts what is worth it now, each partition once. Says whether one of them has more keys than fit into memory, so
+    /// that it should go on. A partition that cannot be compacted is told of, and left alone for a while.
+    pub async fn compact(&self) -> bool {
         let now = self.engine.clock.monotonic();
         let partitions = self.partitions();
         self.compactor
@@ -91,18 +92,22 @@ impl Broker {
             .filter_map(|partition| Some((self.plan_compaction(partition)?.dirty_ratio, partition)))
             .collect();
         worth_it.sort_by(|(one, _), (other, _)| other.total_cmp(one));
+        let mut goes_on = false;
         for (_, partition) in worth_it {
             let id = partition.id();
             match self.compact_partition(partition).await {
-                Ok(()) | Err(CompactError::Manifest(ChangeManifestError::Closed)) => {
+                Ok(is_whole) => {
+                    goes_on |= !is_whole;
                     self.compactor.failed.lock().remove(&id);
                 }
+                Err(CompactError::Manifest(ChangeManifestError::Closed)) => {}
                 Err(error) => {
                     self.compactor.failed.lock().insert(id, now);
                     tracing::error!(partition = %id, %error, "cannot compact: trying again in ten minutes");
                 }
             }
         }
+        goes_on
     }
 
     fn plan_compaction(&self, partition: &Partition) -> Option<Plan> {
@@ -112,7 +117,8 @@ impl Broker {
         compaction::plan(manifest.compacted_and_not(), manifest.compacted_to, policy, now)
     }
 
-    async fn compact_partition(&self, partition: &Arc<Partition>) -> Result<(), CompactError> {
+    /// Says whether all of the plan was compacted.
+    async fn compact_partition(&self, partition: &Arc<Partition>) -> Result<bool, CompactError> {
         // From here on nobody else replaces runs of this partition; the plan is made after that.
         let mut rng = {
             let mut flusher = self.flusher.lock().await;
@@ -121,13 +127,19 @@ impl Broker {
         };
         let compacted = match self.plan_compaction(partition) {
             Some(plan) => self.replace_runs(partition, plan, &mut rng).await,
-            None => Ok(()),
+            None => Ok(true),
         };
         self.flusher.lock().await.compacting = None;
         compacted
     }
 
-    async fn replace_runs(&self, partition: &Arc<Partition>, plan: Plan, rng: &mut StdRng) -> Result<(), CompactError> {
+    async fn replace_runs(
+        &self,
+        partition: &Arc<Partition>,
+        plan: Plan,
+        rng: &mut StdRng,
+    ) -> Result<bool, CompactError> {
+        let end = plan.runs.last().map_or(0, |run| run.end);
         let (store, reader) = (Arc::clone(&self.store), self.engine.segments.clone());
         let mut pass = Pass::begin(partition.id(), plan, self.compactor.limits, store, reader).await?;
         let (mut before, mut after) = (0, 0);
@@ -146,6 +158,6 @@ impl Broker {
         let to = pass.upto();
         partition.change_manifest(ManifestChange::CompactedTo { to }).await?;
         tracing::info!(partition = %partition.id(), to, before, after, "compacted");
-        Ok(())
+        Ok(to == end)
     }
 }

@@ -115,7 +115,7 @@ async fn compact(broker: Weak<Broker>, period: Duration) {
     loop {
         tick.tick().await;
         let Some(broker) = broker.upgrade() else { return };
-        broker.compact().await;
+        while broker.compact().await {}
     }
 }
 
