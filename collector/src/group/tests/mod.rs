@@ -5,14 +5,17 @@ mod coordinator;
 mod invariants;
 mod members;
 mod memory_log;
+mod model;
 mod rebalances;
 mod records;
+mod reference;
 
 use std::time::Duration;
 
 use bytes::Bytes;
 use bytestring::ByteString;
 
+use super::effect::JoinedMember;
 use super::{Caller, Effect, Group, GroupError, GroupOptions, JoinReply, JoinRequest, Phase, ReplyTo, SyncReply};
 use super::{Snapshot, SyncRequest};
 
