@@ -115,6 +115,14 @@ async fn compact(broker: Weak<Broker>, period: Duration) {
     loop {
         tick.tick().await;
         let Some(broker) = broker.upgrade() else { return };
+        if broker
+            .partitions()
+            .iter()
+            .any(|partition| partition.waits_for_segments())
+            && let Err(error) = broker.roll_and_flush().await
+        {
+            tracing::error!(%error, "cannot move the WAL into segments: trying again later");
+        }
         while broker.compact().await {}
     }
 }

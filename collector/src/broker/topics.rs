@@ -88,6 +88,8 @@ impl Topic {
             lag_ms_min: settings.min_compaction_lag_ms,
             lag_ms_max: settings.max_compaction_lag_ms,
             delete_retention_ms: settings.delete_retention_ms,
+            wal_ms_max: settings.segment_ms,
+            wal_bytes_max: settings.segment_bytes,
         };
         PartitionSettings {
             retention: if settings.delete {

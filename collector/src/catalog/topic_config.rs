@@ -243,6 +243,10 @@ pub struct TopicSettings {
     pub min_compaction_lag_ms: i64,
     /// How long a record stays uncompacted at most.
     pub max_compaction_lag_ms: i64,
+    /// How long a batch of a compacted topic stays in the WAL.
+    pub segment_ms: i64,
+    /// How many bytes of a compacted partition stay in the WAL.
+    pub segment_bytes: u64,
     /// How much of a partition must not be compacted yet, from 0 to 1, before it is worth compacting.
     pub min_cleanable_dirty_ratio: f64,
 }
@@ -267,6 +271,8 @@ impl TopicSettings {
             delete_retention_ms: number("delete.retention.ms"),
             min_compaction_lag_ms: number("min.compaction.lag.ms"),
             max_compaction_lag_ms: number("max.compaction.lag.ms"),
+            segment_ms: number("segment.ms"),
+            segment_bytes: u64::try_from(number("segment.bytes")).unwrap_or_default(),
             min_cleanable_dirty_ratio: text("min.cleanable.dirty.ratio").parse().unwrap_or_default(),
         }
     }

@@ -25,9 +25,9 @@ pub(super) trait ToErrorCode: std::error::Error {
         Some(self.to_string().into())
     }
 
-    /// Which record of a batch is to blame, counted from 0, where it is one.
-    fn record(&self) -> Option<i32> {
-        None
+    /// Which records of a batch are to blame, counted from 0, where it is some and not the batch.
+    fn records(&self) -> &[i32] {
+        &[]
     }
 }
 
@@ -92,10 +92,10 @@ impl ToErrorCode for AppendError {
         }
     }
 
-    fn record(&self) -> Option<i32> {
+    fn records(&self) -> &[i32] {
         match self {
-            Self::Uncompactable(KeyError::NoKey { index }) => i32::try_from(*index).ok(),
-            _ => None,
+            Self::Uncompactable(KeyError::NoKey { records }) => records,
+            _ => &[],
         }
     }
 }

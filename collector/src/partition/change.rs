@@ -86,6 +86,19 @@ impl Partition {
         Ok(self.log_start())
     }
 
+    /// Whether a compacted partition has more in the WAL, or has it there for longer, than its topic says.
+    #[must_use]
+    pub fn waits_for_segments(&self) -> bool {
+        let Some(policy) = self.settings().compaction else {
+            return false;
+        };
+        let now = self.engine.clock.now_ms();
+        let tail = &self.state.lock().tail;
+        let oldest = tail.iter().next();
+        let too_long = oldest.is_some_and(|entry| now.saturating_sub(entry.appended_at) > policy.wal_ms_max);
+        too_long || tail.bytes() > policy.wal_bytes_max
+    }
+
     /// Gives up what the topic's retention no longer covers. Returns the new log start if there was something.
     pub async fn retain(self: &Arc<Self>) -> Result<Option<i64>, ChangeManifestError> {
         let now = self.engine.clock.now_ms();

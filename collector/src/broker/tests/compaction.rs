@@ -502,7 +502,38 @@ async fn a_record_without_a_key_is_refused_by_its_place_in_the_batch() {
     let error = refused.unwrap_err();
     assert!(matches!(error, AppendError::Uncompactable(_)));
     assert!(
-        error.to_string().starts_with("record 1 of the batch has no key"),
+        error.to_string().starts_with("record 1 of the batch without a key"),
         "{error}"
     );
+}
+
+#[tokio::test]
+async fn what_is_in_the_wal_for_too_long_waits_for_segments() {
+    let mut machine = Machine::new(52);
+    let broker = machine.open().await;
+    let configs = [
+        ("cleanup.policy", "compact"),
+        ("segment.ms", "1000"),
+        ("segment.bytes", "2000"),
+    ];
+    create_topic(&broker, 1, &configs).await;
+    let partition = partition(&broker, 0);
+    let record = |value: &str| Record {
+        key: 1,
+        value: Some(value.to_owned()),
+        timestamp: 1,
+    };
+    partition
+        .append(vec![batch(&[record("a")], Compression::None)])
+        .await
+        .unwrap();
+    machine.clock.advance(Duration::from_millis(1000));
+    assert!(!partition.waits_for_segments());
+    machine.clock.advance(Duration::from_millis(1));
+    assert!(partition.waits_for_segments());
+    broker.roll_and_flush().await.unwrap();
+    assert!(!partition.waits_for_segments());
+    let large = [record(&"x".repeat(2000))];
+    partition.append(vec![batch(&large, Compression::None)]).await.unwrap();
+    assert!(partition.waits_for_segments());
 }

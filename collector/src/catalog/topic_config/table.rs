@@ -146,7 +146,8 @@ pub static KEYS: &[ConfigKey] = &[
         kind: ConfigType::Int,
         default: "1073741824",
         rule: Rule::Integer(14, I32_MAX),
-        documentation: "Accepted for compatibility. The collector cuts segments by itself, across partitions.",
+        documentation: "In a compacted topic, how many bytes of a partition may be in the write-ahead log, where they \
+                        are not compacted. The collector cuts segments by itself, across partitions.",
     },
     ConfigKey {
         name: "segment.index.bytes",
@@ -170,7 +171,8 @@ pub static KEYS: &[ConfigKey] = &[
         kind: ConfigType::Long,
         default: "604800000",
         rule: Rule::Integer(1, i64::MAX),
-        documentation: "Accepted for compatibility. The collector cuts segments by itself, across partitions.",
+        documentation: "In a compacted topic, how long a batch may be in the write-ahead log, where it is not compacted. \
+                        The collector cuts segments by itself, across partitions.",
     },
     ConfigKey {
         name: "unclean.leader.election.enable",

@@ -34,8 +34,8 @@ const PATIENCE_MAX: Duration = Duration::from_secs(30);
 struct Refusal {
     code: ErrorCode,
     message: Option<bytestring::ByteString>,
-    /// The record that is to blame, where it is one.
-    record: Option<i32>,
+    /// The records that are to blame, where it is some and not the batch.
+    records: Vec<i32>,
 }
 
 impl From<ErrorCode> for Refusal {
@@ -43,7 +43,7 @@ impl From<ErrorCode> for Refusal {
         Self {
             code,
             message: None,
-            record: None,
+            records: Vec::new(),
         }
     }
 }
@@ -53,7 +53,7 @@ impl<E: ToErrorCode> From<E> for Refusal {
         Self {
             code: error.code(),
             message: error.message(),
-            record: error.record(),
+            records: error.records().to_vec(),
         }
     }
 }
@@ -215,7 +215,7 @@ async fn answer(taken: Taken, metrics: &CollectorMetrics, topic: &str) -> Partit
             PartitionProduceResponse {
                 index: taken.index,
                 error_code: refusal.code.code(),
-                record_errors: refusal.record.map(|index| blame(index, &refusal)).into_iter().collect(),
+                record_errors: refusal.records.into_iter().map(blame).collect(),
                 error_message: refusal.message,
                 base_offset: -1,
                 ..Default::default()
@@ -224,9 +224,10 @@ async fn answer(taken: Taken, metrics: &CollectorMetrics, topic: &str) -> Partit
     }
 }
 
-fn blame(index: i32, refusal: &Refusal) -> BatchIndexAndErrorMessage {
+/// Why is said once, for the batch.
+fn blame(record: i32) -> BatchIndexAndErrorMessage {
     BatchIndexAndErrorMessage {
-        batch_index: index,
-        batch_index_error_message: refusal.message.clone(),
+        batch_index: record,
+        batch_index_error_message: None,
     }
 }

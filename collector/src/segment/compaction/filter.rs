@@ -9,28 +9,47 @@ use super::newest::NewestOffsets;
 /// A batch of a compacted topic may unfold to so much.
 pub const RECORDS_BYTES_MAX: usize = 64 << 20;
 
+/// So many records of a batch are blamed by their place.
+pub const BLAMED_MAX: usize = 10_000;
+
 /// Why a compacted topic does not take a batch.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum KeyError {
-    /// `INVALID_RECORD`: nothing could ever take the record's place, or be compacted because of it.
-    #[error("record {index} of the batch has no key: a compacted topic keeps the newest record of each key")]
+    /// `INVALID_RECORD`: nothing could ever take the records' place, or be compacted because of them.
+    #[error(
+        "{} of the batch without a key: a compacted topic keeps the newest record of each key",
+        these(records)
+    )]
     NoKey {
-        /// Position within the batch, from 0.
-        index: usize,
+        /// Their positions within the batch, from 0; the first [`BLAMED_MAX`] of them.
+        records: Vec<i32>,
     },
     /// The batch cannot be opened, so that its keys are not known.
     #[error(transparent)]
     Batch(#[from] BatchError),
 }
 
+fn these(records: &[i32]) -> String {
+    match records {
+        [one] => format!("record {one}"),
+        [first, ..] => format!("record {first} and others"),
+        [] => "a record".to_owned(),
+    }
+}
+
 /// Checks that a batch can be compacted one day.
 pub fn check_keys(batch: &BatchView) -> Result<(), KeyError> {
-    for (index, record) in batch.records(RECORDS_BYTES_MAX)?.enumerate() {
-        if record?.key.is_none() {
-            return Err(KeyError::NoKey { index });
+    let mut without = Vec::new();
+    for (index, record) in (0..).zip(batch.records(RECORDS_BYTES_MAX)?) {
+        if record?.key.is_none() && without.len() < BLAMED_MAX {
+            without.push(index);
         }
     }
-    Ok(())
+    if without.is_empty() {
+        Ok(())
+    } else {
+        Err(KeyError::NoKey { records: without })
+    }
 }
 
 /// What becomes of a batch.

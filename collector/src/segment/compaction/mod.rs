@@ -20,7 +20,7 @@ use tailrace_shared::clock::TimestampMs;
 
 use super::run::Run;
 
-pub use filter::{KeyError, RECORDS_BYTES_MAX, check_keys};
+pub use filter::{BLAMED_MAX, KeyError, RECORDS_BYTES_MAX, check_keys};
 pub use newest::KEY_BYTES;
 pub use pass::{Compacted, CompactionError, Pass};
 
@@ -35,6 +35,10 @@ pub struct CompactionPolicy {
     pub lag_ms_max: i64,
     /// `delete.retention.ms`: how long a deletion mark stays after the pass that first met it.
     pub delete_retention_ms: i64,
+    /// `segment.ms`: what is in the WAL for longer is moved into a segment, where it can be compacted.
+    pub wal_ms_max: i64,
+    /// `segment.bytes`: and so is what takes more than this there.
+    pub wal_bytes_max: u64,
 }
 
 /// How much a pass may take.

@@ -16,6 +16,8 @@ const POLICY: CompactionPolicy = CompactionPolicy {
     lag_ms_min: 0,
     lag_ms_max: i64::MAX,
     delete_retention_ms: 1000,
+    wal_ms_max: i64::MAX,
+    wal_bytes_max: u64::MAX,
 };
 
 fn run(start: i64, bytes: u64, appended_at: i64) -> Run {
@@ -163,7 +165,7 @@ fn what_has_no_key_stays() {
     }
     let batch = view(builder.finish().unwrap());
     assert_eq!(filter(10, &[]).apply(&batch, 0).unwrap(), Left::All);
-    assert_eq!(check_keys(&batch), Err(KeyError::NoKey { index: 0 }));
+    assert_eq!(check_keys(&batch), Err(KeyError::NoKey { records: vec![0, 1] }));
 }
 
 proptest! {
