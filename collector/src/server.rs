@@ -30,6 +30,7 @@ use crate::security::users::Users;
 use crate::store::LocalStore;
 use crate::wal::WalOptions;
 
+mod broker_configs;
 mod listeners;
 
 pub use listeners::ListenerError;
@@ -261,6 +262,7 @@ fn context(
             auto_create_topics: config.topics.auto_create,
             default_partitions: config.topics.partitions,
         },
+        broker_configs: broker_configs::broker_configs(config),
         fetch_memory,
     })
 }

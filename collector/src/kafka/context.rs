@@ -12,6 +12,7 @@ use super::endpoint::Endpoint;
 use super::memory::MemoryBudget;
 use crate::broker::Broker;
 use crate::catalog::acl::{Access, Operation, Resource, ResourceType};
+use crate::catalog::topic_config::{ConfigSource, ConfigType};
 use crate::group::Coordinator;
 use crate::metrics::CollectorMetrics;
 use crate::security::login::Login;
@@ -34,6 +35,8 @@ pub struct Context {
     pub metrics: Arc<CollectorMetrics>,
     /// What bounds requests.
     pub limits: Limits,
+    /// What is said of this broker's configuration, by name.
+    pub broker_configs: Vec<BrokerConfig>,
     /// What fetched batches may hold until they are sent.
     pub fetch_memory: MemoryBudget,
 }
@@ -47,6 +50,23 @@ pub struct Limits {
     pub auto_create_topics: bool,
     /// How many partitions a topic gets unless somebody says otherwise.
     pub default_partitions: i32,
+}
+
+/// A key of this broker's configuration, under Kafka's name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BrokerConfig {
+    /// Kafka's name for it.
+    pub name: &'static str,
+    /// Its type.
+    pub kind: ConfigType,
+    /// The value in force.
+    pub value: String,
+    /// Where it comes from.
+    pub source: ConfigSource,
+    /// The value where nothing is said.
+    pub default: String,
+    /// What it is called in the configuration file, and what it does.
+    pub documentation: &'static str,
 }
 
 /// Who is calling, and how.

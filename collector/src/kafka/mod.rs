@@ -16,7 +16,7 @@ mod memory;
 mod table;
 
 pub use connections::Connections;
-pub use context::{Call, Context, Limits};
+pub use context::{BrokerConfig, Call, Context, Limits};
 pub use endpoint::Endpoint;
 pub use listener::{Listener, ListenerOptions};
 pub use memory::MemoryBudget;

@@ -13,7 +13,7 @@ use tailrace_shared::kafka::messages::{DescribeConfigsRequest, DescribeConfigsRe
 use crate::catalog::TopicConfig;
 use crate::catalog::acl::{Operation, Resource};
 use crate::catalog::topic_config::{ConfigSource, DescribedConfig, describe};
-use crate::kafka::context::{Call, Context};
+use crate::kafka::context::{BrokerConfig, Call, Context};
 
 pub(in crate::kafka) async fn describe_configs(
     context: &Context,
@@ -89,17 +89,40 @@ fn authorize(context: &Context, call: &Call, resource: Resource<'_>) -> Result<(
     allowed.map_err(|code| (code, "DescribeConfigs is not allowed".into()))
 }
 
-/// The topic defaults under the broker's names for them, as Kafka has them.
+/// The broker's own, and the topic defaults under the broker's names for them, as Kafka has them.
 fn broker_configs(context: &Context, call: &Call, name: &str, asked: Asked) -> Described {
     authorize(context, call, Resource::CLUSTER)?;
     if name.parse() != Ok(context.broker.node_id()) {
         return Err((ErrorCode::InvalidRequest, "there is no such broker".into()));
     }
-    let configs = describe(&TopicConfig::default(), context.broker.topic_defaults());
-    Ok(configs
-        .into_iter()
-        .map(|config| on_the_wire(config.key.broker_name, config, true, asked))
-        .collect())
+    let defaults = describe(&TopicConfig::default(), context.broker.topic_defaults()).into_iter();
+    let defaults = defaults.map(|config| on_the_wire(config.key.broker_name, config, true, asked));
+    let own = context
+        .broker_configs
+        .iter()
+        .map(|config| own_on_the_wire(config, asked));
+    Ok(own.chain(defaults).collect())
+}
+
+fn own_on_the_wire(config: &BrokerConfig, asked: Asked) -> DescribeConfigsResourceResult {
+    let said = Some((&config.value, config.source));
+    let built_in = (config.source != ConfigSource::Default).then_some((&config.default, ConfigSource::Default));
+    let synonyms = said.into_iter().chain(built_in).filter(|_| asked.synonyms);
+    let synonyms = synonyms.map(|(value, source)| DescribeConfigsSynonym {
+        name: config.name.into(),
+        value: Some(value.as_str().into()),
+        source: source_code(source),
+    });
+    DescribeConfigsResourceResult {
+        name: config.name.into(),
+        value: Some(config.value.as_str().into()),
+        read_only: true,
+        config_source: source_code(config.source),
+        is_sensitive: false,
+        synonyms: synonyms.collect(),
+        config_type: config.kind as i8,
+        documentation: asked.documentation.then(|| config.documentation.into()),
+    }
 }
 
 fn on_the_wire(
