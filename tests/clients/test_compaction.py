@@ -6,13 +6,14 @@ import subprocess
 from collections.abc import Callable
 
 import pytest
-from confluent_kafka import Consumer, KafkaError, Producer, TopicPartition
+from confluent_kafka import KafkaError, Producer
 from confluent_kafka.admin import AdminClient, NewTopic
 from kafka import KafkaConsumer
 from kafka import TopicPartition as KafkaPythonPartition
 
 from tests.lib.apache_kafka import ApacheKafka
 from tests.lib.processes import SMALL_WAL, Collector, wait_until
+from tests.lib.reading import read_messages
 
 TOPIC = "prices"
 KEYS = 2_000
@@ -69,22 +70,7 @@ def newest(log: Log) -> dict[bytes, bytes]:
 
 def read(bootstrap: str) -> Log:
     """Everything, with librdkafka, up to where it says that the partition ends."""
-    settings = {"bootstrap.servers": bootstrap, "group.id": "nobody", "enable.partition.eof": True, "log_level": 2}
-    consumer = Consumer({**settings, "enable.auto.commit": False})
-    consumer.assign([TopicPartition(TOPIC, 0, 0)])
-    log: Log = {}
-    last = -1
-    while True:
-        for message in consumer.consume(10_000, timeout=0.5):
-            if message.error() is None:
-                assert message.offset() > last
-                last = message.offset()
-                log[last] = (message.key(), message.value())
-            elif message.error().code() == KafkaError._PARTITION_EOF:
-                consumer.close()
-                return log
-            else:
-                raise AssertionError(message.error())
+    return {message.offset(): (message.key(), message.value()) for message in read_messages(bootstrap, TOPIC)}
 
 
 def read_with_kafka_python(bootstrap: str, end: int) -> Log:

@@ -4,13 +4,13 @@ import time
 from collections import defaultdict
 from collections.abc import Iterator
 
-from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka import Consumer, Message, TopicPartition
 
 PATIENCE_S = 60
 
 
-def read_topic(bootstrap: str, topic: str, **settings: object) -> Iterator[tuple[int, int, bytes]]:
-    """Partition, offset and value of every record; the offsets of a partition must have no gap."""
+def read_messages(bootstrap: str, topic: str, **settings: object) -> Iterator[Message]:
+    """Every record up to where the partitions are said to end; the offsets of each must rise."""
     base = {
         "bootstrap.servers": bootstrap,
         "group.id": "reading",
@@ -21,7 +21,7 @@ def read_topic(bootstrap: str, topic: str, **settings: object) -> Iterator[tuple
     consumer = Consumer({**base, **settings})
     partitions = consumer.list_topics(topic, timeout=PATIENCE_S).topics[topic].partitions
     consumer.assign([TopicPartition(topic, partition, 0) for partition in partitions])
-    following: dict[int, int] = defaultdict(int)
+    last: dict[int, int] = defaultdict(lambda: -1)
     unread, read_at = set(partitions), time.monotonic()
     while unread:
         # This waits until so many are there, also at the end: hence not for long.
@@ -35,8 +35,19 @@ def read_topic(bootstrap: str, topic: str, **settings: object) -> Iterator[tuple
             if message.error() is not None:
                 unread.discard(partition)
                 continue
-            if offset != following[partition]:
-                raise AssertionError(f"{topic} {partition}: offset {offset} comes after {following[partition] - 1}")
-            following[partition] = offset + 1
-            yield partition, offset, message.value() or b""
+            if offset <= last[partition]:
+                raise AssertionError(f"{topic} {partition}: offset {offset} comes after {last[partition]}")
+            last[partition] = offset
+            yield message
     consumer.close()
+
+
+def read_topic(bootstrap: str, topic: str, **settings: object) -> Iterator[tuple[int, int, bytes]]:
+    """Partition, offset and value of every record; the offsets of a partition must have no gap."""
+    following: dict[int, int] = defaultdict(int)
+    for message in read_messages(bootstrap, topic, **settings):
+        partition, offset = message.partition(), message.offset()
+        if offset != following[partition]:
+            raise AssertionError(f"{topic} {partition}: offset {offset} comes after {following[partition] - 1}")
+        following[partition] = offset + 1
+        yield partition, offset, message.value() or b""

@@ -1,0 +1,95 @@
+"""Clients that hold on to what they have and do nothing with it: nobody else waits for them, and they cost little."""
+
+import pathlib
+import resource
+import socket
+import struct
+
+import pytest
+from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient, NewTopic
+from kafka import KafkaConsumer
+
+from tests.clients.logs import wait_for_lines
+from tests.clients.sample import log_lines
+from tests.clients.test_confluent import produce
+from tests.clients.test_hostile import resident_bytes
+from tests.lib.processes import SMALL_WAL, Collector, wait_until
+
+IDLE = 10_000
+"""As many as a collector serves by default."""
+IDLE_BYTES_MAX = 32 << 10
+API_VERSIONS = struct.pack(">ihhih", 10, 18, 0, 7, -1)
+
+
+def connect(collector: Collector, says_something: bool) -> socket.socket:
+    connection = socket.create_connection(("127.0.0.1", collector.port), timeout=60)
+    if says_something:
+        connection.sendall(API_VERSIONS)
+        assert len(connection.recv(65_536)) > 100
+    return connection
+
+
+@pytest.fixture
+def descriptors() -> None:
+    """This process and the collector, which inherits it, may each have as many as it takes."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard != resource.RLIM_INFINITY and hard < IDLE + 500:
+        pytest.skip(f"impossible: {IDLE} connections, where this user may have {hard} descriptors")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+@pytest.mark.usefixtures("descriptors")
+def test_ten_thousand_idle_connections_cost_little_and_keep_nobody_out(tmp_path: pathlib.Path) -> None:
+    with Collector(tmp_path, f"connections_max = {IDLE + 100}\n" + SMALL_WAL).start().wait_ready() as collector:
+        lines = log_lines(500)
+        produce(collector.bootstrap, lines)
+        before = resident_bytes(collector)
+        idle = [connect(collector, says_something=number % 2 == 0) for number in range(IDLE)]
+        wait_until(lambda: collector.metric("tailrace_collector_connections") >= IDLE, "all are counted")
+        assert (resident_bytes(collector) - before) / IDLE < IDLE_BYTES_MAX
+        produce(collector.bootstrap, lines)
+        wait_for_lines(collector.bootstrap, lines + lines)
+        for connection in idle:
+            connection.close()
+        wait_until(lambda: collector.metric("tailrace_collector_connections") < 100, "all are gone")
+
+
+def test_who_does_not_come_back_to_a_rebalance_is_left_behind(collector: Collector) -> None:
+    """It goes on sending heartbeats from its thread, and never asks for its part again."""
+    admin = AdminClient({"bootstrap.servers": collector.bootstrap})
+    admin.create_topics([NewTopic("logs", 4, 1)])["logs"].result(60)
+    settings = {"bootstrap_servers": collector.bootstrap, "group_id": "readers", "session_timeout_ms": 6_000}
+    silent = KafkaConsumer("logs", **settings, max_poll_interval_ms=8_000)
+    wait_until(lambda: silent.poll(200) or len(silent.assignment()) == 4, "the first has all partitions")
+    other = KafkaConsumer("logs", **settings, max_poll_interval_ms=8_000)
+    wait_until(lambda: other.poll(200) or len(other.assignment()) == 4, "the second has them all")
+    other.close()
+    silent.close()
+
+
+def refusal(error: KafkaException) -> KafkaError:
+    (reason,) = error.args
+    return reason
+
+
+def test_names_without_end_and_topics_that_are_not_there_are_refused(collector: Collector) -> None:
+    produce(collector.bootstrap, [b"line"])
+    # The longest that fits into the length field of older versions.
+    nameless = Consumer({"bootstrap.servers": collector.bootstrap, "group.id": "g" * 32_767})
+    with pytest.raises(KafkaException) as refused:
+        nameless.commit(offsets=[TopicPartition("logs", 0, 1)], asynchronous=False)
+    assert refusal(refused.value).code() == KafkaError.INVALID_GROUP_ID
+    nameless.close()
+    consumer = Consumer({"bootstrap.servers": collector.bootstrap, "group.id": "readers"})
+    with pytest.raises(KafkaException) as refused:
+        consumer.commit(offsets=[TopicPartition("nowhere", 0, 5)], asynchronous=False)
+    assert refusal(refused.value).code() == KafkaError.UNKNOWN_TOPIC_OR_PART
+    (kept,) = consumer.committed([TopicPartition("nowhere", 0)], timeout=60)
+    assert kept.offset < 0
+    consumer.close()
+    producer = Producer({"bootstrap.servers": collector.bootstrap})
+    errors: list[KafkaError | None] = []
+    producer.produce("t" * 250, b"value", on_delivery=lambda error, _: errors.append(error))
+    assert producer.flush(60) == 0
+    assert errors[0] is not None and errors[0].code() == KafkaError.TOPIC_EXCEPTION
