@@ -129,11 +129,13 @@ class Server(Process):
 class Collector(Server):
     """A collector on ports of its own."""
 
-    def __init__(self, work: pathlib.Path, extra: str = SMALL_WAL, data_dir: pathlib.Path | None = None):
+    def __init__(
+        self, work: pathlib.Path, extra: str = SMALL_WAL, data_dir: pathlib.Path | None = None, node_id: int = 1
+    ):
         self.port = free_port()
         self.bootstrap = f"127.0.0.1:{self.port}"
         self.data_dir = data_dir or work / "collector"
-        config = f'data_dir = "{self.data_dir}"\n[kafka]\nlisten = "{self.bootstrap}"\n{extra}'
+        config = f'data_dir = "{self.data_dir}"\nnode_id = {node_id}\n[kafka]\nlisten = "{self.bootstrap}"\n{extra}'
         super().__init__("collector", work, config)
 
 
