@@ -8,11 +8,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use proptest::prelude::*;
 use tailrace_shared::clock::Clock;
-use tailrace_shared::record::{BatchBuilder, BatchHeader, BatchView, Batches, Compression, RecordHeaders};
+use tailrace_shared::record::{BatchBuilder, BatchView, Compression, RecordHeaders};
 
-use super::machine::{Ending, GRACE, Machine, create_topic, partition};
+use super::machine::{Ending, GRACE, Machine, create_topic, partition, position, read_batches, view};
 use crate::broker::{Broker, BrokerOptions};
-use crate::partition::{AppendError, Partition, ReadLimits};
+use crate::partition::{AppendError, Partition};
 use crate::segment::compaction::KEY_BYTES;
 
 const KEYS: u8 = 6;
@@ -396,41 +396,12 @@ fn batch(records: &[Record], codec: Compression) -> BatchView {
     view(builder.finish().unwrap())
 }
 
-fn view(bytes: Bytes) -> BatchView {
-    let header = BatchHeader::decode(&bytes).unwrap();
-    BatchView { header, bytes }
-}
-
-fn position(partition: &Partition, at: f64) -> i64 {
-    #[allow(clippy::cast_possible_truncation, clippy::cast_precision_loss)]
-    let ahead = ((partition.high_watermark() - partition.log_start()) as f64 * at) as i64;
-    partition.log_start() + ahead
-}
-
-/// Reads to the end, each time something.
 async fn read(partition: &Partition, from: i64, step_bytes: usize) -> BTreeMap<i64, Record> {
     let mut found = BTreeMap::new();
-    let mut next = from;
-    let limits = ReadLimits {
-        max_bytes: step_bytes,
-        at_least_one: true,
-    };
-    while next < partition.high_watermark() {
-        let read = partition
-            .read(next, limits)
-            .await
-            .unwrap_or_else(|error| panic!("at {next}: {error:?}"));
-        let before = next;
-        for piece in read.batches {
-            for batch in Batches::split(piece, usize::MAX).map(Result::unwrap) {
-                assert!(batch.header.last_offset() >= next, "{next} again in {:?}", batch.header);
-                next = batch.header.next_offset();
-                assert!(batch.header.record_count > 0, "an empty batch");
-                let latest = take_records(&batch, &mut found);
-                assert_eq!(batch.header.max_timestamp, latest);
-            }
-        }
-        assert!(next > before, "nothing to read at {before}, below the high watermark");
+    for batch in read_batches(partition, from, step_bytes).await {
+        assert!(batch.header.record_count > 0, "an empty batch");
+        let latest = take_records(&batch, &mut found);
+        assert_eq!(batch.header.max_timestamp, latest);
     }
     found
 }

@@ -139,7 +139,7 @@ pub(super) fn stamped(batch: &BatchView, producer_id: i64, epoch: i16, sequence:
     view(bytes.into())
 }
 
-fn view(bytes: Bytes) -> BatchView {
+pub(super) fn view(bytes: Bytes) -> BatchView {
     let header = BatchHeader::decode(&bytes).unwrap();
     BatchView { header, bytes }
 }
@@ -152,37 +152,55 @@ pub(super) struct Found {
 }
 
 pub(super) fn open_batches(pieces: Vec<Bytes>) -> Vec<Found> {
-    let batches = pieces.into_iter().flat_map(|piece| Batches::split(piece, usize::MAX));
-    batches
-        .map(|batch| {
-            let batch = batch.expect("whole batches with the right checksum");
-            let records = batch.records(1 << 20).unwrap();
-            let text = |value: Option<Bytes>| String::from_utf8(value.unwrap().to_vec()).unwrap();
-            Found {
-                base_offset: batch.header.base_offset,
-                values: records.map(|record| text(record.unwrap().value)).collect(),
-            }
-        })
-        .collect()
+    whole_batches(pieces).map(open_batch).collect()
 }
 
-/// Everything from the log start on, read in steps of a size.
-pub(super) async fn read_all(partition: &Partition, step_bytes: usize) -> Vec<Found> {
-    let mut found = Vec::new();
-    let mut next = partition.log_start();
+fn whole_batches(pieces: Vec<Bytes>) -> impl Iterator<Item = BatchView> {
+    let batches = pieces.into_iter().flat_map(|piece| Batches::split(piece, usize::MAX));
+    batches.map(|batch| batch.expect("whole batches with the right checksum"))
+}
+
+fn open_batch(batch: BatchView) -> Found {
+    let records = batch.records(1 << 20).unwrap();
+    let text = |value: Option<Bytes>| String::from_utf8(value.unwrap().to_vec()).unwrap();
+    Found {
+        base_offset: batch.header.base_offset,
+        values: records.map(|record| text(record.unwrap().value)).collect(),
+    }
+}
+
+/// Everything from an offset on, read in steps of a size, each of which finds something that was not read yet.
+pub(super) async fn read_batches(partition: &Partition, from: i64, step_bytes: usize) -> Vec<BatchView> {
+    let mut found: Vec<BatchView> = Vec::new();
+    let mut next = from;
     let limits = ReadLimits {
         max_bytes: step_bytes,
         at_least_one: true,
     };
     while next < partition.high_watermark() {
-        let read = partition
-            .read(next, limits)
-            .await
-            .unwrap_or_else(|error| panic!("at {next}: {error:?}"));
-        let batches = open_batches(read.batches);
-        let last = batches.last().expect("something below the high watermark");
-        next = last.base_offset + i64::try_from(last.values.len()).unwrap();
-        found.extend(batches);
+        let read = partition.read(next, limits).await;
+        let read = read.unwrap_or_else(|error| panic!("at {next}: {error:?}"));
+        let before = next;
+        for batch in whole_batches(read.batches) {
+            assert!(batch.header.last_offset() >= next, "{next} again in {:?}", batch.header);
+            next = batch.header.next_offset();
+            found.push(batch);
+        }
+        assert!(next > before, "nothing to read at {before}, below the high watermark");
     }
     found
+}
+
+/// Everything from the log start on.
+pub(super) async fn read_all(partition: &Partition, step_bytes: usize) -> Vec<Found> {
+    let found = read_batches(partition, partition.log_start(), step_bytes).await;
+    found.into_iter().map(open_batch).collect()
+}
+
+/// The offset at a share of what may be read; beyond the end for more than 1.
+pub(super) fn position(partition: &Partition, at: f64) -> i64 {
+    let (log_start, high_watermark) = (partition.log_start(), partition.high_watermark());
+    #[allow(clippy::cast_possible_truncation, clippy::cast_precision_loss)]
+    let ahead = ((high_watermark - log_start) as f64 * at) as i64;
+    log_start + ahead
 }

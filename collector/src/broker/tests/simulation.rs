@@ -10,7 +10,9 @@ use proptest::prelude::*;
 use tailrace_shared::clock::Clock;
 use tailrace_shared::record::{BatchView, next_sequence};
 
-use super::machine::{Ending, GRACE, Machine, batch, create_topic, open_batches, partition, read_all, stamped};
+use super::machine::{
+    Ending, GRACE, Machine, batch, create_topic, open_batches, partition, position, read_all, stamped,
+};
 use super::model::{Model, Sent};
 use crate::broker::Broker;
 use crate::partition::producers::REMEMBERED_BATCHES;
@@ -163,7 +165,7 @@ impl World {
             } => self.read(partition, at, max_bytes).await,
             Op::DeleteRecords { partition: index, at } => {
                 let partition = partition(&self.broker, index);
-                let to = position(partition.log_start(), partition.high_watermark(), at);
+                let to = position(&partition, at);
                 let log_start = partition.advance_log_start(to).await.unwrap();
                 assert_eq!(log_start, to);
                 self.forget_below(index, log_start);
@@ -290,8 +292,8 @@ impl World {
 
     async fn read(&mut self, index: i32, at: f64, max_bytes: usize) {
         let partition = partition(&self.broker, index);
-        let (log_start, high_watermark) = (partition.log_start(), partition.high_watermark());
-        let from = position(log_start, high_watermark, at);
+        let high_watermark = partition.high_watermark();
+        let from = position(&partition, at);
         let limits = ReadLimits {
             max_bytes,
             at_least_one: max_bytes.is_multiple_of(2),
@@ -416,12 +418,6 @@ fn arm(machine: &Machine, ending: Ending, after: u64) {
         Ending::Kill => machine.disk.kill_after(after),
         Ending::PowerLoss => machine.disk.cut_after(after),
     }
-}
-
-fn position(log_start: i64, high_watermark: i64, at: f64) -> i64 {
-    #[allow(clippy::cast_possible_truncation, clippy::cast_precision_loss)]
-    let ahead = ((high_watermark - log_start) as f64 * at) as i64;
-    log_start + ahead
 }
 
 fn live(seed: u64, ops: Vec<Op>) {
