@@ -94,13 +94,16 @@ impl Broker {
         worth_it.sort_by(|(one, _), (other, _)| other.total_cmp(one));
         let mut goes_on = false;
         for (_, partition) in worth_it {
-            let id = partition.id();
+            let (id, log_start) = (partition.id(), partition.log_start());
             match self.compact_partition(partition).await {
                 Ok(is_whole) => {
                     goes_on |= !is_whole;
                     self.compactor.failed.lock().remove(&id);
                 }
-                Err(CompactError::Manifest(ChangeManifestError::Closed)) => {}
+                // What it was about to read or replace may be gone since it began.
+                Err(error) if self.partition(id).is_none() || partition.log_start() > log_start => {
+                    tracing::debug!(partition = %id, %error, "compaction was overtaken: trying again");
+                }
                 Err(error) => {
                     self.compactor.failed.lock().insert(id, now);
                     tracing::error!(partition = %id, %error, "cannot compact: trying again in ten minutes");

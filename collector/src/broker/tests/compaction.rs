@@ -508,3 +508,34 @@ async fn what_is_in_the_wal_for_too_long_waits_for_segments() {
     partition.append(vec![batch(&large, Compression::None)]).await.unwrap();
     assert!(partition.waits_for_segments());
 }
+
+#[tokio::test]
+async fn a_compaction_that_is_overtaken_by_the_log_start_has_not_failed() {
+    let mut machine = Machine::new(53);
+    let mut options = machine.options().unwrap();
+    options.compaction.object_bytes = 600;
+    let broker = Broker::open(options).await.unwrap();
+    let configs = [("cleanup.policy", "compact"), ("min.cleanable.dirty.ratio", "0")];
+    create_topic(&broker, 1, &configs).await;
+    let partition = partition(&broker, 0);
+    for round in 0..40 {
+        let record = Record {
+            key: 1,
+            value: Some(format!("value {round}")),
+            timestamp: 1,
+        };
+        let batches = vec![batch(&[record], Compression::None)];
+        partition.append(batches).await.unwrap();
+        broker.roll_and_flush().await.unwrap();
+    }
+    let overtake = async {
+        let end = partition.high_watermark();
+        partition.advance_log_start(end).await.unwrap();
+        broker.sweep().await.unwrap();
+        machine.clock.advance(GRACE);
+        broker.sweep().await.unwrap();
+    };
+    tokio::join!(broker.compact(), overtake);
+    assert_eq!(partition.manifest().segments, []);
+    assert_eq!(broker.compaction_stats().failing_partitions, 0);
+}
