@@ -1,6 +1,7 @@
 //! The way to a cluster that all commands share, and answers in a person's words when it leads nowhere.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
@@ -126,7 +127,7 @@ impl Bootstrap {
             })
         });
         Ok(Security {
-            tls: tls.transpose()?,
+            tls: tls.transpose()?.map(Arc::new),
             login: login.transpose()?,
         })
     }

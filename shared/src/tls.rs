@@ -1,5 +1,7 @@
 //! What both ends need for TLS: certificates and keys out of PEM files, and errors that name the file and what to do.
 
+mod reloading;
+
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -9,6 +11,8 @@ use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ClientConfig, RootCertStore};
 use serde::Deserialize;
+
+pub use reloading::Reloading;
 
 /// Why TLS cannot be used as configured.
 #[derive(Debug, thiserror::Error)]
@@ -109,11 +113,17 @@ pub struct ClientTls {
 }
 
 impl ClientTls {
-    /// Reads the files.
+    /// Reads the files, and reads them again once they change.
     ///
     /// # Errors
     /// When one cannot be used.
-    pub fn load(&self) -> Result<Arc<ClientConfig>, TlsError> {
+    pub fn load(&self) -> Result<Reloading<Arc<ClientConfig>>, TlsError> {
+        let files = [&self.ca, &self.cert, &self.key].into_iter().flatten().cloned();
+        let own = self.clone();
+        Reloading::new(files.collect(), move || own.read())
+    }
+
+    fn read(&self) -> Result<Arc<ClientConfig>, TlsError> {
         let roots = match &self.ca {
             Some(path) => authorities(path)?,
             None => system_authorities()?,

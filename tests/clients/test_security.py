@@ -346,3 +346,19 @@ def test_an_agent_delivers_each_line_once_over_tls(tmp_path: pathlib.Path, how: 
         wait_for_lines(site.collector.bootstrap, LINES + more, **settings)
         assert agent.stop() == 0
         assert PASSWORD not in agent.log() + site.collector.log()
+
+
+def test_an_agent_takes_a_new_certificate_without_a_restart(tmp_path: pathlib.Path) -> None:
+    site = Site(tmp_path, client_auth="required")
+    site.authority.issue("other", AGENT)
+    site.authority.issue("agent", AGENT, lifetime=-DAY)
+    (tmp_path / "app.log").write_bytes(b"".join(line + b"\n" for line in LINES))
+    tls = f'[collector.tls]\nca = "{site.authority.path}"\ncert = "{tmp_path}/agent.crt"\n'
+    tls += f'key = "{tmp_path}/agent.key"\n'
+    inputs = f'[[files]]\ntopic = "logs"\ninclude = ["{tmp_path}/app.log"]\n'
+    with site.collector.start().wait_ready(), Agent(tmp_path, site.collector.bootstrap, tls + inputs) as agent:
+        wait_until(lambda: "CertificateExpired" in agent.log(), "an expired certificate is refused, and it says so")
+        site.authority.issue("agent", AGENT)
+        wait_for_lines(site.collector.bootstrap, LINES, **site.certificate("other"))
+        assert "TLS files were read again" in agent.log()
+        assert agent.stop() == 0

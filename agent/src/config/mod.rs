@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Deserialize;
@@ -88,7 +89,10 @@ impl CollectorConfig {
             password: sasl.password.clone(),
         });
         let tls = self.tls.as_ref().map(ClientTls::load).transpose()?;
-        Ok(Security { tls, login })
+        Ok(Security {
+            tls: tls.map(Arc::new),
+            login,
+        })
     }
 }
 

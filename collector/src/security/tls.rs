@@ -1,16 +1,14 @@
 //! TLS of a listener. Its files are read again when they change; a new set that cannot be used leaves the old one.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::SystemTime;
 
-use parking_lot::Mutex;
 use rustls::ServerConfig;
 use rustls::server::WebPkiClientVerifier;
 use rustls::server::danger::ClientCertVerifier;
 use serde::Deserialize;
 use tailrace_shared::clock::TimestampMs;
-use tailrace_shared::tls::{TlsError, authorities, certificates, private_key, provider};
+use tailrace_shared::tls::{Reloading, TlsError, authorities, certificates, private_key, provider};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
@@ -47,68 +45,42 @@ pub struct TlsFiles {
 /// TLS as a server does it.
 #[derive(Debug)]
 pub struct TlsServer {
-    files: TlsFiles,
-    loaded: Mutex<Loaded>,
+    loaded: Reloading<Loaded>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Loaded {
-    /// As the files were when they were last looked at, whether they could be used or not.
-    stamps: Vec<Stamp>,
     config: Arc<ServerConfig>,
     expires_at: Option<TimestampMs>,
 }
 
-/// By what a file is known to be another one.
-type Stamp = Option<(SystemTime, u64)>;
-
 impl TlsServer {
-    /// Reads the files.
+    /// Reads the files, and reads them again once they change.
     ///
     /// # Errors
     /// When one of them cannot be used.
     pub fn load(files: TlsFiles) -> Result<Self, TlsError> {
-        let loaded = Mutex::new(files.load()?);
-        Ok(Self { files, loaded })
+        let paths = [Some(&files.cert), Some(&files.key), files.client_ca.as_ref()];
+        let paths = paths.into_iter().flatten().cloned().collect();
+        Ok(Self {
+            loaded: Reloading::new(paths, move || files.load())?,
+        })
     }
 
     /// For the next handshake, with the files as they are now.
     pub(crate) fn acceptor(&self) -> TlsAcceptor {
-        let mut loaded = self.loaded.lock();
-        self.refresh(&mut loaded);
-        TlsAcceptor::from(Arc::clone(&loaded.config))
+        TlsAcceptor::from(self.loaded.current().config)
     }
 
     /// Until when the certificate holds that is shown now.
     #[must_use]
     pub fn expires_at(&self) -> Option<TimestampMs> {
-        let mut loaded = self.loaded.lock();
-        self.refresh(&mut loaded);
-        loaded.expires_at
-    }
-
-    fn refresh(&self, loaded: &mut Loaded) {
-        let stamps = self.files.stamps();
-        if stamps == loaded.stamps {
-            return;
-        }
-        match self.files.load() {
-            Ok(fresh) => {
-                *loaded = fresh;
-                tracing::info!(cert = %self.files.cert.display(), "the TLS certificate was read again");
-            }
-            Err(error) => {
-                loaded.stamps = stamps;
-                tracing::error!(%error, "the TLS files changed and cannot be used: the certificate of before stays");
-            }
-        }
+        self.loaded.current().expires_at
     }
 }
 
 impl TlsFiles {
     fn load(&self) -> Result<Loaded, TlsError> {
-        // Taken first, so that a change while they are read is seen as one.
-        let stamps = self.stamps();
         let chain = certificates(&self.cert)?;
         let expires_at = chain.first().and_then(|first| certificate::expires_at(first));
         let builder = ServerConfig::builder_with_provider(provider())
@@ -126,7 +98,6 @@ impl TlsFiles {
                 source,
             })?;
         Ok(Loaded {
-            stamps,
             config: Arc::new(config),
             expires_at,
         })
@@ -148,16 +119,6 @@ impl TlsFiles {
         })?;
         Ok(Some(verifier))
     }
-
-    fn stamps(&self) -> Vec<Stamp> {
-        let files = [Some(&self.cert), Some(&self.key), self.client_ca.as_ref()];
-        files.into_iter().flatten().map(|path| stamp(path)).collect()
-    }
-}
-
-fn stamp(path: &Path) -> Stamp {
-    let metadata = std::fs::metadata(path).ok()?;
-    Some((metadata.modified().ok()?, metadata.len()))
 }
 
 /// Whose certificate the client showed, if it did.

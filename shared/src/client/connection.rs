@@ -68,7 +68,7 @@ impl Connection {
             let stream = TcpStream::connect(address).await?;
             stream.set_nodelay(true)?;
             let stream: Box<dyn Stream> = match &options.security.tls {
-                Some(config) => Box::new(start_tls(config, address, stream).await?),
+                Some(files) => Box::new(start_tls(files.current(), address, stream).await?),
                 None => Box::new(stream),
             };
             Ok(stream)

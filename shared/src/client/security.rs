@@ -20,14 +20,15 @@ use crate::config::Secret;
 use crate::kafka::ErrorCode;
 use crate::kafka::messages::{SaslAuthenticateRequest, SaslHandshakeRequest};
 use crate::sasl::{ClientLogin, Mechanism, PlainLogin, ScramError};
+use crate::tls::Reloading;
 
 const NONCE_LEN: usize = 32;
 
 /// How a connection is kept from others, and whose it is.
 #[derive(Debug, Clone, Default)]
 pub struct Security {
-    /// TLS, if the brokers expect it.
-    pub tls: Option<Arc<ClientConfig>>,
+    /// TLS, if the brokers expect it, with the files as they are when a connection begins.
+    pub tls: Option<Arc<Reloading<Arc<ClientConfig>>>>,
     /// A login, if the brokers expect one.
     pub login: Option<Credentials>,
 }
@@ -53,17 +54,14 @@ impl fmt::Debug for Credentials {
 
 /// Why TLS did not come about; the certificate has to be for the host that was asked for.
 pub(super) async fn start_tls(
-    config: &Arc<ClientConfig>,
+    config: Arc<ClientConfig>,
     address: &str,
     stream: TcpStream,
 ) -> io::Result<TlsStream<TcpStream>> {
     let host = address.rsplit_once(':').map_or(address, |(host, _)| host);
     let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
     let name = ServerName::try_from(host).map_err(io::Error::other)?;
-    TlsConnector::from(Arc::clone(config))
-        .connect(name, stream)
-        .await
-        .map_err(explain)
+    TlsConnector::from(config).connect(name, stream).await.map_err(explain)
 }
 
 /// What an operator can do about the failures that are met most.
