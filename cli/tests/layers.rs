@@ -15,7 +15,7 @@ const SHARED: Layers = &[
     ("record", &[]),
     ("kafka", &[]),
     ("sasl", &[]),
-    ("client", &["clock", "config", "kafka", "record", "sasl"]),
+    ("client", &["clock", "config", "kafka", "record", "sasl", "tls"]),
     ("config", &[]),
     ("telemetry", &["config"]),
     ("tls", &[]),
