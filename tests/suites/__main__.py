@@ -85,7 +85,8 @@ sasl.password=testpass
     def passes(test: str, conf: str, *options: str) -> bool:
         run = {**environment, "TESTS": test.split("_")[0], "RDKAFKA_TEST_CONF": str(work / conf)}
         command = ["./test-runner", "-p1", "-L", *options]
-        done = subprocess.run(command, cwd=tests, env=run, capture_output=True, text=True, timeout=600)
+        command = ["timeout", "600", *command]
+        done = subprocess.run(command, cwd=tests, env=run, capture_output=True, text=True)
         plain = re.sub(r"\x1b\[[0-9;]*m", "", done.stdout + done.stderr)
         ok = done.returncode == 0 and re.search(rf"^\| +{test} +\| +PASSED", plain, re.MULTILINE) is not None
         print(f"{test}: {'passed' if ok else 'FAILED'}", flush=True)
