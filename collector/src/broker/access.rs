@@ -1,4 +1,4 @@
-//! Access control entries and users' credentials, as the catalog has them.
+//! Access control entries, users' credentials and quotas, as the catalog has them.
 
 use std::sync::Arc;
 
@@ -6,7 +6,10 @@ use tailrace_shared::sasl::Credential;
 
 use super::Broker;
 use crate::catalog::acl::{AclBinding, AclFilter, AclSet};
-use crate::catalog::{AlterCredentialsError, CatalogError, CreateAclsError, CredentialKey, Credentials};
+use crate::catalog::{
+    AlterCredentialsError, AlterQuotasError, CatalogError, CreateAclsError, CredentialKey, Credentials, QuotaEdit,
+    Quotas,
+};
 
 impl Broker {
     /// All access control entries.
@@ -38,5 +41,16 @@ impl Broker {
         remove: Vec<CredentialKey>,
     ) -> Result<(), AlterCredentialsError> {
         self.catalog.alter_credentials(set, remove).await
+    }
+
+    /// All quotas.
+    #[must_use]
+    pub fn quotas(&self) -> Arc<Quotas> {
+        Arc::clone(self.catalog.view().quotas())
+    }
+
+    /// Makes all the changes at once.
+    pub async fn alter_quotas(&self, edits: &[QuotaEdit]) -> Result<(), AlterQuotasError> {
+        self.catalog.alter_quotas(edits).await
     }
 }

@@ -5,6 +5,7 @@ use uuid::Uuid;
 
 use super::acl::AclBinding;
 use super::credentials::{StoredCredential, StoredKey};
+use super::quotas::QuotaEntry;
 use super::topic_config::TopicConfig;
 use super::view::TopicMeta;
 
@@ -53,6 +54,11 @@ pub(super) enum Change {
         set: Vec<StoredCredential>,
         /// Those that are gone.
         remove: Vec<StoredKey>,
+    },
+    /// Quotas came and went.
+    QuotasChanged {
+        /// Entities with all quotas that they have now; with none, an entity is gone.
+        set: Vec<QuotaEntry>,
     },
     /// A broker started.
     IncarnationClaimed {

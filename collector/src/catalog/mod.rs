@@ -1,4 +1,4 @@
-//! Topics, access control entries, users' credentials, producer id blocks and incarnations: versioned documents in the store, each written with put-if-absent.
+//! Topics, access control entries, users' credentials, quotas, producer id blocks and incarnations: versioned documents in the store, each written with put-if-absent.
 //!
 //! A [`Catalog`] holds the newest [`CatalogView`] that it knows. A write plans a [`change`] on that view, puts it under
 //! the next number, and if another broker was faster reads on and plans again ([`commit`]); so any number of brokers
@@ -16,6 +16,7 @@ mod error;
 mod id;
 #[cfg(test)]
 mod lying_store;
+mod quotas;
 mod series;
 #[cfg(test)]
 mod tests;
@@ -28,6 +29,7 @@ pub use acls::{ACLS_MAX, CreateAclsError};
 pub use commit::Catalog;
 pub use credentials::{AlterCredentialsError, CREDENTIALS_MAX, CredentialKey, Credentials};
 pub use error::CatalogError;
+pub use quotas::{AlterQuotasError, Limit, QUOTAS_MAX, Quota, QuotaEdit, QuotaEntity, QuotaKind, QuotaName, Quotas};
 pub use topic_config::{TopicConfig, TopicSettings};
 pub use topic_name::check_topic_name;
 pub use topics::{AlterTopicError, CreateTopicError, DeleteTopicError, GrowTopicError, MAX_PARTITIONS, NewTopic};

@@ -38,6 +38,17 @@ fn topic(name: &str) -> NewTopic {
     }
 }
 
+fn quota_of(user: &str, value: Option<u64>) -> QuotaEdit {
+    QuotaEdit {
+        entity: QuotaEntity {
+            user: Some(QuotaName::Named(user.to_owned())),
+            client_id: None,
+        },
+        kind: QuotaKind::Produce,
+        value,
+    }
+}
+
 async fn names(store: &InMemory) -> BTreeSet<Name> {
     let objects: Vec<_> = store.list(None).try_collect().await.unwrap();
     objects
@@ -58,6 +69,15 @@ async fn reopening_finds_everything_as_it_was() {
     catalog.alter_topic(nginx.id, edit).await.unwrap();
     catalog.claim_incarnation(1).await.unwrap();
     catalog.claim_producer_ids().await.unwrap();
+    let ann = quota_of("ann", Some(1000));
+    catalog
+        .alter_quotas(&[ann.clone(), quota_of("bob", Some(1))])
+        .await
+        .unwrap();
+    catalog
+        .alter_quotas(&[quota_of("bob", None), quota_of("nobody", None)])
+        .await
+        .unwrap();
 
     let again = open(&store, 2).await;
     assert_eq!(*again.view(), *catalog.view());
@@ -65,6 +85,13 @@ async fn reopening_finds_everything_as_it_was() {
     let found = again.view().topic("nginx").cloned().unwrap();
     assert_eq!((found.id, found.partitions), (nginx.id, 8));
     assert_eq!(found.configs.get("retention.ms"), Some("5"));
+    let quotas = again
+        .view()
+        .quotas()
+        .iter()
+        .map(|(entity, _)| entity.clone())
+        .collect::<Vec<_>>();
+    assert_eq!(quotas, [ann.entity]);
     assert_eq!(again.view().incarnations().collect::<Vec<_>>(), [(1, 1)]);
 }
 
@@ -102,6 +129,19 @@ async fn refusals_name_their_reason() {
         catalog.delete_topic(nobody).await,
         Err(DeleteTopicError::Unknown(_))
     ));
+}
+
+#[tokio::test(start_paused = true)]
+async fn quotas_are_bounded() {
+    let catalog = open(&Arc::new(InMemory::new()), 1).await;
+    let users: Vec<_> = (0..=QUOTAS_MAX)
+        .map(|user| quota_of(&user.to_string(), Some(1)))
+        .collect();
+    let refused = catalog.alter_quotas(&users).await;
+    assert!(matches!(refused, Err(AlterQuotasError::TooMany)), "{refused:?}");
+    catalog.alter_quotas(&users[1..]).await.unwrap();
+    let swapped = [quota_of("1", None), quota_of("0", Some(1))];
+    catalog.alter_quotas(&swapped).await.unwrap();
 }
 
 #[tokio::test(start_paused = true)]
@@ -209,6 +249,7 @@ async fn brokers_racing_on_a_lying_store_lose_no_change() {
 async fn old_documents_are_collected_and_opening_needs_few() {
     let store = Arc::new(InMemory::new());
     let catalog = open(&store, 1).await;
+    catalog.alter_quotas(&[quota_of("ann", Some(1))]).await.unwrap();
     for _ in 0..600 {
         catalog.claim_incarnation(1).await.unwrap();
     }

@@ -10,6 +10,7 @@ use uuid::Uuid;
 use super::acl::{AclBinding, AclSet};
 use super::change::Change;
 use super::credentials::{Credentials, StoredCredential};
+use super::quotas::{QuotaEntry, Quotas};
 use super::topic_config::TopicConfig;
 use super::topic_name::{collide, may_collide};
 
@@ -41,6 +42,7 @@ pub struct CatalogView {
     ids_by_name: BTreeMap<String, Uuid>,
     acls: Arc<AclSet>,
     credentials: Arc<Credentials>,
+    quotas: Arc<Quotas>,
 }
 
 /// A change that does not fit the view: the document that holds it is damaged.
@@ -88,6 +90,12 @@ impl CatalogView {
     #[must_use]
     pub fn credentials(&self) -> &Arc<Credentials> {
         &self.credentials
+    }
+
+    /// All quotas.
+    #[must_use]
+    pub fn quotas(&self) -> &Arc<Quotas> {
+        &self.quotas
     }
 
     /// Each broker that ever claimed an incarnation, with its latest.
@@ -159,6 +167,10 @@ impl CatalogView {
                     credentials.extend([stored.to_credential().ok_or_else(|| no_credential(stored))?]);
                 }
             }
+            Change::QuotasChanged { set } => {
+                let quotas = Arc::make_mut(&mut self.quotas);
+                set.iter().cloned().for_each(|entry| quotas.set(entry));
+            }
             Change::IncarnationClaimed { broker_id, incarnation } => {
                 ensure(*incarnation > self.last_incarnation, || {
                     format!("incarnation {incarnation} is claimed twice")
@@ -220,6 +232,8 @@ pub(super) struct ViewState {
     acls: Vec<AclBinding>,
     #[serde(default)]
     credentials: Vec<StoredCredential>,
+    #[serde(default)]
+    quotas: Vec<QuotaEntry>,
 }
 
 impl ViewState {
@@ -236,6 +250,7 @@ impl ViewState {
                 .iter()
                 .map(|(key, one)| StoredCredential::of(key, one))
                 .collect(),
+            quotas: view.quotas.entries(),
         }
     }
 
@@ -253,6 +268,8 @@ impl ViewState {
         for stored in &self.credentials {
             credentials.extend([stored.to_credential().ok_or_else(|| no_credential(stored))?]);
         }
+        let quotas = Arc::make_mut(&mut view.quotas);
+        self.quotas.into_iter().for_each(|entry| quotas.set(entry));
         for topic in self.topics {
             view.insert_topic(topic)?;
         }

@@ -18,6 +18,12 @@ impl Principal {
         Self(format!("User:{name}").into())
     }
 
+    /// The user's name, as quotas have it.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.0.split_once(':').map_or(&self.0, |(_, name)| name)
+    }
+
     /// As access control entries have it.
     #[must_use]
     pub fn as_str(&self) -> &str {
