@@ -23,6 +23,10 @@ metrics! {
             "Logins that succeeded and that failed.";
         certificate_expiry_seconds: Gauge["listener"] = "tailrace_collector_certificate_expiry_timestamp_seconds",
             "When the certificate of a TLS listener expires, as a Unix time.";
+        throttle_seconds: Histogram["quota"] = "tailrace_collector_throttle_seconds",
+            "Time for which a client was throttled after a request, because of a quota.";
+        metered_clients: Gauge[] = "tailrace_collector_metered_clients",
+            "Clients whose use of a quota is remembered; at 65,536 further ones share what is left of theirs.";
         connections: Gauge[] = "tailrace_collector_connections", "Open Kafka connections.";
         request_memory_bytes: Gauge[] = "tailrace_collector_request_memory_bytes",
             "Memory held by requests that are not answered yet.";

@@ -22,7 +22,7 @@ use crate::catalog::topic_config::InvalidConfig;
 use crate::config::{CollectorConfig, WalConfig};
 use crate::group::{Coordinator, OffsetsLogError};
 use crate::http;
-use crate::kafka::{Connections, Context, Limits, MemoryBudget};
+use crate::kafka::{Connections, Context, Limits, MemoryBudget, Throttle};
 use crate::metrics::CollectorMetrics;
 use crate::offsets_topic::OffsetsTopic;
 use crate::security::Authorizer;
@@ -137,7 +137,13 @@ impl Collector {
 
         let stop = CancellationToken::new();
         let readiness = Readiness::waiting_for(&[RECOVERY]);
-        let http_state = http::State::new(connections.open(), request_memory, fetch_memory.clone())?;
+        let throttle = Arc::new(Throttle::default());
+        let http_state = http::State::new(
+            connections.open(),
+            request_memory,
+            fetch_memory.clone(),
+            Arc::clone(&throttle),
+        )?;
         let metrics = http_state.metrics();
         let router = http_state.router(readiness.clone());
         let http = tokio::spawn(server.serve(router, stop.clone().cancelled_owned()));
@@ -155,7 +161,7 @@ impl Collector {
         let endpoints = bound.iter().map(|bound| Arc::clone(&bound.endpoint)).collect();
         http_state.watch(Arc::clone(&broker), Arc::clone(&groups), endpoints);
 
-        let context = Arc::new(context(config, &broker, &groups, metrics, fetch_memory)?);
+        let context = Arc::new(context(config, &broker, &groups, metrics, fetch_memory, throttle)?);
         let kafka_addrs: Vec<SocketAddr> = bound.iter().map(|bound| bound.address).collect();
         let listeners = bound.into_iter().map(|Bound { listener, endpoint, .. }| {
             tokio::spawn(listener.run(Arc::clone(&context), endpoint, stop.clone()))
@@ -241,6 +247,7 @@ fn context(
     groups: &Arc<Coordinator>,
     metrics: Arc<CollectorMetrics>,
     fetch_memory: MemoryBudget,
+    throttle: Arc<Throttle>,
 ) -> Result<Context, InvalidCredential> {
     let passwords = config
         .users
@@ -256,6 +263,7 @@ fn context(
         },
         broker: Arc::clone(broker),
         groups: Arc::clone(groups),
+        throttle,
         metrics,
         limits: Limits {
             fetch_bytes_max: config.kafka.fetch_bytes_max.as_usize(),

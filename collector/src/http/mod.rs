@@ -16,7 +16,7 @@ use tailrace_shared::telemetry::process::ProcessMetrics;
 
 use crate::broker::Broker;
 use crate::group::Coordinator;
-use crate::kafka::{Endpoint, MemoryBudget};
+use crate::kafka::{Endpoint, MemoryBudget, Throttle};
 use crate::metrics::CollectorMetrics;
 
 /// What the pages show.
@@ -43,6 +43,7 @@ impl State {
         connections: Arc<AtomicUsize>,
         requests: MemoryBudget,
         fetches: MemoryBudget,
+        throttle: Arc<Throttle>,
     ) -> prometheus::Result<Self> {
         let mut exporter = Exporter::default();
         ProcessMetrics::export(&mut exporter)?;
@@ -58,6 +59,7 @@ impl State {
                     .set(whole(connections.load(Ordering::Relaxed)));
                 metrics.request_memory_bytes.with([]).set(whole(requests.held_bytes()));
                 metrics.fetch_memory_bytes.with([]).set(whole(fetches.held_bytes()));
+                metrics.metered_clients.with([]).set(whole(throttle.clients()));
                 if let Some(Watched {
                     broker,
                     groups,

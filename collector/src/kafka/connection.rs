@@ -15,7 +15,7 @@ use futures::stream::FuturesOrdered;
 use parking_lot::Mutex;
 use tailrace_shared::kafka::{ApiKey, Encoder, RequestHeader, Segments};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, sleep_until, timeout};
 
 use super::context::{Call, Context};
 use super::endpoint::Endpoint;
@@ -23,6 +23,7 @@ use super::frame_reader::{Frame, FrameError, FrameReader};
 use super::handlers::sasl_authenticate::authenticate;
 use super::memory::MemoryBudget;
 use super::table::{self, Answer, RequestError, Started};
+use super::throttle::Muted;
 use crate::security::Principal;
 use crate::security::login::{Login, LoginError};
 
@@ -86,13 +87,20 @@ pub(super) struct Client {
     peer: SocketAddr,
     endpoint: Arc<Endpoint>,
     login: Arc<Mutex<Login>>,
+    muted: Arc<Muted>,
 }
 
 impl Client {
     /// Somebody who came in here, and is whoever its certificate says.
     pub(super) fn new(peer: SocketAddr, endpoint: Arc<Endpoint>, principal: Principal) -> Self {
         let login = Arc::new(Mutex::new(endpoint.login(principal)));
-        Self { peer, endpoint, login }
+        let muted = Arc::new(Muted::default());
+        Self {
+            peer,
+            endpoint,
+            login,
+            muted,
+        }
     }
 
     fn call(&self, api: ApiKey, version: i16, client_id: Option<ByteString>) -> Call {
@@ -104,6 +112,7 @@ impl Client {
             endpoint: Arc::clone(&self.endpoint),
             principal: self.login.lock().principal().clone(),
             login: Arc::clone(&self.login),
+            muted: Arc::clone(&self.muted),
         }
     }
 }
@@ -130,7 +139,9 @@ where
         } else {
             reader.limit_to(limits.request_bytes_max);
         }
-        let may_read = answers.is_empty() || (!one_at_a_time && answers.len() < IN_FLIGHT_MAX);
+        let muted_until = client.muted.until();
+        let may_read =
+            muted_until.is_none() && (answers.is_empty() || (!one_at_a_time && answers.len() < IN_FLIGHT_MAX));
         tokio::select! {
             biased;
             Some(answer) = answers.next(), if !answers.is_empty() => {
@@ -141,6 +152,7 @@ where
                     return Err(error.clone().into());
                 }
             }
+            () = sleep_until(muted_until.unwrap_or_else(Instant::now)), if muted_until.is_some() => {}
             frame = timeout(limits.idle, next_frame(&mut reader, may_read)), if may_read || may_abandon => match frame {
                 Ok(Ok(Some(frame))) => {
                     let taken = take_request(&context, &client, frame).await?;

@@ -10,6 +10,7 @@ use tokio::sync::Semaphore;
 
 use super::endpoint::Endpoint;
 use super::memory::MemoryBudget;
+use super::throttle::{Muted, Throttle};
 use crate::broker::Broker;
 use crate::catalog::acl::{Access, Operation, Resource, ResourceType};
 use crate::catalog::topic_config::{ConfigSource, ConfigType};
@@ -31,6 +32,8 @@ pub struct Context {
     pub users: Users,
     /// How many passwords may be hashed at once.
     pub password_checks: Semaphore,
+    /// Who has used how much of a quota.
+    pub throttle: Arc<Throttle>,
     /// What is counted.
     pub metrics: Arc<CollectorMetrics>,
     /// What bounds requests.
@@ -86,6 +89,8 @@ pub struct Call {
     pub login: Arc<Mutex<Login>>,
     /// Who it is.
     pub principal: Principal,
+    /// For how long nothing more is taken on its connection.
+    pub muted: Arc<Muted>,
 }
 
 impl Call {

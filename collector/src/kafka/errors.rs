@@ -7,8 +7,8 @@ use tailrace_shared::record::{BatchError, BatchErrorKind};
 use crate::catalog::acl::InvalidAcl;
 use crate::catalog::topic_config::InvalidConfig;
 use crate::catalog::{
-    AlterCredentialsError, AlterTopicError, CatalogError, CreateAclsError, CreateTopicError, DeleteTopicError,
-    GrowTopicError,
+    AlterCredentialsError, AlterQuotasError, AlterTopicError, CatalogError, CreateAclsError, CreateTopicError,
+    DeleteTopicError, GrowTopicError,
 };
 use crate::group::GroupError;
 use crate::partition::{AdvanceLogStartError, AppendError, KeyError, ReadError, SequenceError};
@@ -155,6 +155,15 @@ impl ToErrorCode for LoginError {
 }
 
 impl ToErrorCode for AlterCredentialsError {
+    fn code(&self) -> ErrorCode {
+        match self {
+            Self::TooMany => ErrorCode::PolicyViolation,
+            Self::Catalog(error) => error.code(),
+        }
+    }
+}
+
+impl ToErrorCode for AlterQuotasError {
     fn code(&self) -> ErrorCode {
         match self {
             Self::TooMany => ErrorCode::PolicyViolation,

@@ -4,6 +4,7 @@
 //! answers, `table` finds the handler (and says in ApiVersions what there is), the handler in `handlers/` asks the broker
 //! or the groups, and `errors` is the one place that turns their refusals into Kafka's error codes.
 
+mod allowance;
 mod connection;
 mod connections;
 mod context;
@@ -14,9 +15,11 @@ mod handlers;
 mod listener;
 mod memory;
 mod table;
+mod throttle;
 
 pub use connections::Connections;
 pub use context::{BrokerConfig, Call, Context, Limits};
 pub use endpoint::Endpoint;
 pub use listener::{Listener, ListenerOptions};
 pub use memory::MemoryBudget;
+pub use throttle::Throttle;

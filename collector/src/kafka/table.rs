@@ -12,6 +12,7 @@ use tailrace_shared::kafka::{ApiKey, DecodeError, EncodeError, ErrorCode, Messag
 
 use super::context::{Call, Context};
 use super::handlers;
+use crate::catalog::QuotaKind;
 
 /// The frame to answer with; none where the client wants no answer (Produce with acks=0).
 pub(super) type Answer = Pin<Box<dyn Future<Output = Result<Option<Segments>, RequestError>> + Send>>;
@@ -116,6 +117,8 @@ api_table! {
     DeleteGroups 0..=2 => handlers::delete_groups::delete_groups;
     IncrementalAlterConfigs 0..=1 => handlers::incremental_alter_configs::incremental_alter_configs;
     OffsetDelete 0..=0 => handlers::offset_delete::offset_delete;
+    DescribeClientQuotas 0..=1 => handlers::describe_client_quotas::describe_client_quotas;
+    AlterClientQuotas 0..=1 => handlers::alter_client_quotas::alter_client_quotas;
     DescribeUserScramCredentials 0..=0 => handlers::describe_user_scram_credentials::describe_user_scram_credentials;
     AlterUserScramCredentials 0..=0 => handlers::alter_user_scram_credentials::alter_user_scram_credentials;
     DescribeCluster 0..=2 => handlers::describe_cluster::describe_cluster;
@@ -145,11 +148,17 @@ pub(super) async fn start(
             answer: Box::pin(handle(context, call, correlation_id, body)),
         });
     }
+    let size = body.len();
     let request: ProduceRequest = read(&call, body)?;
     let wants_answer = request.acks != 0;
+    let meter = context.throttle.meter(&context, &call, QuotaKind::Produce);
+    let throttle_time_ms = meter.map_or(0, |meter| meter.spend(size));
     let durable = handlers::produce::produce(&context, &call, request).await;
     let answer = async move {
-        let response = durable.await;
+        let response = ProduceResponse {
+            throttle_time_ms,
+            ..durable.await
+        };
         if wants_answer {
             return write(&call, correlation_id, &response).map(Some);
         }

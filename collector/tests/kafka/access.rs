@@ -350,6 +350,16 @@ async fn whom_no_entry_allows_anything_learns_nothing_and_changes_nothing() {
     denied!(4, denied_cluster, DescribeLogDirsRequest {}, |answer| answer.error_code);
     denied!(1, denied_cluster, ListConfigResourcesRequest {}, |answer| answer
         .error_code);
+    denied!(0, denied_cluster, DescribeClientQuotasRequest {}, |answer| answer
+        .error_code);
+    denied!(
+        0,
+        denied_cluster,
+        AlterClientQuotasRequest {
+            entries: vec![Default::default()],
+        },
+        |answer| answer.entries[0].error_code
+    );
     denied!(0, denied_cluster, DescribeUserScramCredentialsRequest {}, |answer| {
         answer.error_code
     });

@@ -1,12 +1,14 @@
 //! Every API in every version that is advertised: an answer for success, and one for what can go wrong. A field set in
 //! a version that lacks it would close the connection.
 
+use tailrace_shared::kafka::messages::alter_client_quotas::{EntityData, EntryData, OpData};
 use tailrace_shared::kafka::messages::alter_user_scram_credentials::{
     ScramCredentialDeletion, ScramCredentialUpsertion,
 };
 use tailrace_shared::kafka::messages::create_partitions::CreatePartitionsTopic;
 use tailrace_shared::kafka::messages::delete_records::{DeleteRecordsPartition, DeleteRecordsTopic};
 use tailrace_shared::kafka::messages::delete_topics::DeleteTopicState;
+use tailrace_shared::kafka::messages::describe_client_quotas::ComponentData;
 use tailrace_shared::kafka::messages::describe_configs::DescribeConfigsResource;
 use tailrace_shared::kafka::messages::describe_log_dirs::DescribableLogDirTopic;
 use tailrace_shared::kafka::messages::describe_producers::TopicRequest;
@@ -92,6 +94,7 @@ async fn exercise(client: &mut Client, api: ApiKey, version: i16, id: Uuid) {
             let answer = client.ask(&SaslAuthenticateRequest::default(), version).await;
             assert_eq!(answer.error_code, code(ErrorCode::IllegalSaslState));
         }
+        ApiKey::DescribeClientQuotas | ApiKey::AlterClientQuotas => quotas(client, version).await,
         ApiKey::DescribeUserScramCredentials | ApiKey::AlterUserScramCredentials => credentials(client, version).await,
         ApiKey::DeleteRecords => delete_records(client, version).await,
         ApiKey::DescribeLogDirs => describe_log_dirs(client, version).await,
@@ -292,6 +295,81 @@ async fn credentials(client: &mut Client, version: i16) {
         .ask(&DescribeUserScramCredentialsRequest { users }, version)
         .await;
     assert_eq!(answer.results[0].error_code, code(ErrorCode::ResourceNotFound));
+}
+
+async fn quotas(client: &mut Client, version: i16) {
+    let part = |kind: &str, name: Option<&str>| EntityData {
+        entity_type: text(kind),
+        entity_name: name.map(text),
+    };
+    let set = |entity, key: &str, rate: Option<f64>| EntryData {
+        entity,
+        ops: vec![OpData {
+            key: text(key),
+            value: rate.unwrap_or_default().into(),
+            remove: rate.is_none(),
+        }],
+    };
+    let ann = || vec![part("user", Some("ann"))];
+    let app = || vec![part("client-id", Some("app")), part("user", None)];
+    let both = |rate| {
+        vec![
+            set(ann(), "producer_byte_rate", rate),
+            set(app(), "consumer_byte_rate", rate),
+            set(ann(), "request_percentage", rate),
+        ]
+    };
+    let invalid = code(ErrorCode::InvalidRequest);
+    for (validate_only, rate, there) in [(true, Some(5e9), 0), (false, Some(5e9), 2), (false, None, 0)] {
+        let request = AlterClientQuotasRequest {
+            entries: both(rate),
+            validate_only,
+        };
+        let answer = client.ask(&request, version).await;
+        let codes: Vec<_> = answer.entries.iter().map(|entry| entry.error_code).collect();
+        assert_eq!(codes, [OK, OK, invalid]);
+        assert_eq!(answer.entries[1].entity, app());
+        let component = |kind, match_type, name: Option<&str>| ComponentData {
+            entity_type: text(kind),
+            match_type,
+            match_: name.map(text),
+        };
+        for (components, strict, expected) in [
+            (vec![], false, there),
+            (vec![component("user", 2, None)], false, there),
+            (vec![component("user", 2, None)], true, there / 2),
+            (vec![component("user", 0, Some("ann"))], true, there / 2),
+            (vec![component("user", 0, Some("bob"))], false, 0),
+            (vec![component("user", 1, None)], false, there / 2),
+            (
+                vec![component("client-id", 0, Some("app")), component("user", 1, None)],
+                true,
+                there / 2,
+            ),
+            (vec![component("ip", 2, None)], false, 0),
+        ] {
+            let request = DescribeClientQuotasRequest { components, strict };
+            let answer = client.ask(&request, version).await;
+            assert_eq!(answer.error_code, OK);
+            let entries = answer.entries.unwrap();
+            assert_eq!(entries.len(), expected, "{request:?}");
+            assert!(entries.iter().all(|entry| entry.values[0].value.get() == 5e9));
+        }
+        for wrong in [
+            vec![component("group", 2, None)],
+            vec![component("user", 2, None), component("user", 1, None)],
+            vec![component("user", 0, None)],
+            vec![component("user", 1, Some("ann"))],
+            vec![component("user", 3, None)],
+        ] {
+            let request = DescribeClientQuotasRequest {
+                components: wrong,
+                strict: false,
+            };
+            let answer = client.ask(&request, version).await;
+            assert_eq!((answer.error_code, answer.entries), (invalid, None));
+        }
+    }
 }
 
 async fn produce(client: &mut Client, version: i16, id: Uuid) {

@@ -113,6 +113,8 @@ macro_rules! for_each_kafka_api {
             DeleteGroups = 42, DeleteGroupsRequest, DeleteGroupsResponse;
             IncrementalAlterConfigs = 44, IncrementalAlterConfigsRequest, IncrementalAlterConfigsResponse;
             OffsetDelete = 47, OffsetDeleteRequest, OffsetDeleteResponse;
+            DescribeClientQuotas = 48, DescribeClientQuotasRequest, DescribeClientQuotasResponse;
+            AlterClientQuotas = 49, AlterClientQuotasRequest, AlterClientQuotasResponse;
             DescribeUserScramCredentials = 50, DescribeUserScramCredentialsRequest, DescribeUserScramCredentialsResponse;
             AlterUserScramCredentials = 51, AlterUserScramCredentialsRequest, AlterUserScramCredentialsResponse;
             DescribeCluster = 60, DescribeClusterRequest, DescribeClusterResponse;

@@ -4,6 +4,8 @@
 //! Decoding shares the frame's bytes instead of copying them. Every declared length is checked against the bytes that
 //! remain before anything is allocated for it.
 
+use std::fmt;
+
 use bytes::{Buf, Bytes};
 use bytestring::ByteString;
 use uuid::Uuid;
@@ -172,6 +174,45 @@ macro_rules! fixed_size {
 }
 
 fixed_size!(i8, i16, i32, i64);
+
+/// A floating-point number. Compared bit by bit, so that a message equals itself whatever is in it.
+#[derive(Clone, Copy, PartialEq, Eq, Default)]
+pub struct Float64(u64);
+
+impl Float64 {
+    /// The number; it may be anything, infinite or none at all.
+    #[must_use]
+    pub fn get(self) -> f64 {
+        f64::from_bits(self.0)
+    }
+}
+
+impl From<f64> for Float64 {
+    fn from(number: f64) -> Self {
+        Self(number.to_bits())
+    }
+}
+
+impl fmt::Debug for Float64 {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.get().fmt(formatter)
+    }
+}
+
+impl Wire for Float64 {
+    fn size_min(_: Format) -> usize {
+        8
+    }
+
+    fn put(&self, out: &mut Encoder, _: Format) -> Result<(), EncodeError> {
+        out.put_slice(&self.0.to_be_bytes());
+        Ok(())
+    }
+
+    fn take(input: &mut Bytes, _: Format) -> Result<Self, DecodeError> {
+        take_fixed(input).map(|bytes| Self(u64::from_be_bytes(bytes)))
+    }
+}
 
 impl Wire for bool {
     fn size_min(_: Format) -> usize {

@@ -6,7 +6,7 @@ use rand::Rng;
 use rand::rngs::StdRng;
 use uuid::Uuid;
 
-use super::codec::Format;
+use super::codec::{Float64, Format};
 
 /// The seeded source of random values.
 pub(crate) type Random = StdRng;
@@ -37,6 +37,12 @@ macro_rules! sample_integer {
 }
 
 sample_integer!(i8, i16, i32, i64);
+
+impl Sample for Float64 {
+    fn sample(random: &mut Random, _: Format, _: bool) -> Self {
+        [0.0, -1.0, random.random(), f64::MAX][random.random_range(0..4)].into()
+    }
+}
 
 impl Sample for bool {
     fn sample(random: &mut Random, _: Format, _: bool) -> Self {

@@ -3,28 +3,12 @@
 use bytestring::ByteString;
 use tailrace_shared::kafka::ErrorCode;
 
+use super::refusal::Refusal;
 use crate::catalog::acl::{AclFilter, InvalidAcl, Operation, PatternFilter, Permission, Resource, ResourceType};
 use crate::kafka::context::{Call, Context};
-use crate::kafka::errors::ToErrorCode;
 
 /// Kafka's code for "any".
 const ANY: i8 = 1;
-
-/// Why a request, or one part of it, was refused.
-#[derive(Debug, Clone)]
-pub(super) struct Refusal {
-    pub(super) code: ErrorCode,
-    pub(super) message: ByteString,
-}
-
-impl<E: ToErrorCode> From<E> for Refusal {
-    fn from(error: E) -> Self {
-        Self {
-            code: error.code(),
-            message: error.to_string().into(),
-        }
-    }
-}
 
 /// As both DescribeAcls and DeleteAcls have it.
 pub(super) struct FilterOnTheWire {
@@ -40,16 +24,11 @@ pub(super) struct FilterOnTheWire {
 /// Whether entries are kept here at all, and the caller may do that with them.
 pub(super) fn authorize(context: &Context, call: &Call, operation: Operation) -> Result<(), Refusal> {
     if !context.authorizer.enabled {
-        return Err(Refusal {
-            code: ErrorCode::SecurityDisabled,
-            message: "access is not controlled here: set acls.enabled in the collector's configuration".into(),
-        });
+        let message = "access is not controlled here: set acls.enabled in the collector's configuration";
+        return Err(Refusal::new(ErrorCode::SecurityDisabled, message));
     }
     let allowed = context.authorize(call, operation, Resource::CLUSTER);
-    allowed.map_err(|code| Refusal {
-        code,
-        message: format!("{operation:?} is not allowed on the cluster").into(),
-    })
+    allowed.map_err(|code| Refusal::new(code, format!("{operation:?} is not allowed on the cluster")))
 }
 
 pub(super) fn decode_filter(filter: FilterOnTheWire) -> Result<AclFilter, Refusal> {

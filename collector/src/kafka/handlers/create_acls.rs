@@ -3,7 +3,8 @@
 use tailrace_shared::kafka::messages::create_acls::{AclCreation, AclCreationResult};
 use tailrace_shared::kafka::messages::{CreateAclsRequest, CreateAclsResponse};
 
-use super::acl_wire::{Refusal, authorize, code};
+use super::acl_wire::{authorize, code};
+use super::refusal::{Refusal, outcome};
 use crate::catalog::acl::{AclBinding, InvalidAcl, Operation, Pattern, Permission, ResourceType};
 use crate::kafka::context::{Call, Context};
 
@@ -17,12 +18,12 @@ pub(in crate::kafka) async fn create_acls(
     let decoded: Vec<Result<AclBinding, Refusal>> = request.creations.into_iter().map(decode).collect();
     let good: Vec<AclBinding> = decoded.iter().flatten().cloned().collect();
     let created = context.broker.create_acls(good).await.map_err(Refusal::from);
-    let result = |decoded: Result<AclBinding, Refusal>| match decoded.and(created.clone()) {
-        Ok(()) => AclCreationResult::default(),
-        Err(refusal) => AclCreationResult {
-            error_code: refusal.code.code(),
-            error_message: Some(refusal.message),
-        },
+    let result = |decoded: Result<AclBinding, Refusal>| {
+        let (error_code, error_message) = outcome(decoded.and(created.clone()));
+        AclCreationResult {
+            error_code,
+            error_message,
+        }
     };
     CreateAclsResponse {
         results: decoded.into_iter().map(result).collect(),

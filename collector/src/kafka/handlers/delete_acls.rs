@@ -3,7 +3,8 @@
 use tailrace_shared::kafka::messages::delete_acls::{DeleteAclsFilter, DeleteAclsFilterResult, DeleteAclsMatchingAcl};
 use tailrace_shared::kafka::messages::{DeleteAclsRequest, DeleteAclsResponse};
 
-use super::acl_wire::{FilterOnTheWire, Refusal, authorize, decode_filter};
+use super::acl_wire::{FilterOnTheWire, authorize, decode_filter};
+use super::refusal::Refusal;
 use crate::catalog::acl::{AclBinding, AclFilter, Operation};
 use crate::kafka::context::{Call, Context};
 

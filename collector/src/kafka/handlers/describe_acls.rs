@@ -3,7 +3,8 @@
 use tailrace_shared::kafka::messages::describe_acls::{AclDescription, DescribeAclsResource};
 use tailrace_shared::kafka::messages::{DescribeAclsRequest, DescribeAclsResponse};
 
-use super::acl_wire::{FilterOnTheWire, Refusal, authorize, decode_filter};
+use super::acl_wire::{FilterOnTheWire, authorize, decode_filter};
+use super::refusal::Refusal;
 use crate::catalog::acl::{AclBinding, Operation};
 use crate::kafka::context::{Call, Context};
 

@@ -1,5 +1,5 @@
 //! Fetch 4-18: the stored bytes from an offset on, as they came. Waits on the partitions, not on a timer, until there is
-//! enough. Fetch sessions (KIP-227) are declined, which every client accepts: a full fetch each time. There are no
+//! enough, of what the quota leaves. Fetch sessions (KIP-227) are declined, which every client accepts: a full fetch each time. There are no
 //! transactions yet, so both isolation levels read the same.
 
 use std::sync::Arc;
@@ -14,10 +14,12 @@ use tailrace_shared::record::{BatchHeader, Compression};
 use tokio::time::{Instant, timeout_at};
 
 use super::topic_ref::{check_leader_epoch, find_partition, find_topic};
+use crate::catalog::QuotaKind;
 use crate::catalog::acl::Operation;
 use crate::kafka::context::{Call, Context};
 use crate::kafka::errors::ToErrorCode;
 use crate::kafka::memory::MemoryPermit;
+use crate::kafka::throttle::Meter;
 use crate::metrics::CollectorMetrics;
 use crate::partition::{Awaited, Partition, ReadBatches, ReadLimits, any_beyond};
 
@@ -82,9 +84,18 @@ pub(in crate::kafka) async fn fetch(context: &Context, call: &Call, request: Fet
     }
     let wait = Duration::from_millis(u64::try_from(request.max_wait_ms).unwrap_or(0));
     let deadline = Instant::now() + wait;
-    let enough = usize::try_from(request.min_bytes).unwrap_or(0);
+    let meter = context.throttle.meter(context, call, QuotaKind::Fetch);
+    let debt = meter.as_ref().map_or(0, Meter::debt);
+    if debt > 0 {
+        return FetchResponse {
+            throttle_time_ms: debt,
+            ..Default::default()
+        };
+    }
     let asked = usize::try_from(request.max_bytes).unwrap_or(0);
-    let bytes_max = asked.min(context.limits.fetch_bytes_max);
+    let left = meter.as_ref().map_or(usize::MAX, Meter::room);
+    let bytes_max = asked.min(context.limits.fetch_bytes_max).min(left);
+    let enough = usize::try_from(request.min_bytes).unwrap_or(0).min(bytes_max);
     loop {
         // Without memory in time the answer has no batches, and the client asks again.
         let wanted = bytes_max.min(MEMORY_BYTES_MIN)..=bytes_max;
@@ -98,6 +109,7 @@ pub(in crate::kafka) async fn fetch(context: &Context, call: &Call, request: Fet
             round.hold(memory.unwrap_or_default());
             round.report(&context.metrics);
             return FetchResponse {
+                throttle_time_ms: meter.map_or(0, |meter| meter.spend(round.bytes)),
                 responses: round.responses,
                 ..Default::default()
             };

@@ -1,6 +1,7 @@
 //! One file per API. Each opens with its versions, what it does, and what it leaves out.
 
 mod acl_wire;
+pub(super) mod alter_client_quotas;
 pub(super) mod alter_configs;
 pub(super) mod alter_user_scram_credentials;
 pub(super) mod api_versions;
@@ -13,6 +14,7 @@ pub(super) mod delete_groups;
 pub(super) mod delete_records;
 pub(super) mod delete_topics;
 pub(super) mod describe_acls;
+pub(super) mod describe_client_quotas;
 pub(super) mod describe_cluster;
 pub(super) mod describe_configs;
 pub(super) mod describe_groups;
@@ -36,6 +38,8 @@ pub(super) mod offset_delete;
 pub(super) mod offset_fetch;
 pub(super) mod offset_for_leader_epoch;
 pub(super) mod produce;
+mod quota_wire;
+mod refusal;
 pub(super) mod sasl_authenticate;
 pub(super) mod sasl_handshake;
 pub(super) mod sync_group;
