@@ -10,6 +10,7 @@ mod groups;
 mod murmur2;
 mod output;
 mod produce;
+mod quotas;
 mod stop;
 mod tail;
 mod topics;
@@ -75,6 +76,8 @@ enum Command {
     Acls(acls::AclsArgs),
     /// List users, set and take away their passwords.
     Users(users::UsersArgs),
+    /// List, set and take away quotas of users and clients.
+    Quotas(quotas::QuotasArgs),
 }
 
 #[global_allocator]
@@ -108,6 +111,7 @@ fn run(command: Command) -> anyhow::Result<()> {
             Command::Cluster(args) => cluster::run(args).await,
             Command::Acls(args) => acls::run(args).await,
             Command::Users(args) => users::run(args).await,
+            Command::Quotas(args) => quotas::run(args).await,
         }
     });
     // A thread may sit in a read of stdin that never ends.

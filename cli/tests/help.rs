@@ -37,6 +37,10 @@ const COMMANDS: &[&[&str]] = &[
     &["users", "list"],
     &["users", "set"],
     &["users", "delete"],
+    &["quotas"],
+    &["quotas", "list"],
+    &["quotas", "set"],
+    &["quotas", "remove"],
 ];
 
 #[test]

@@ -31,14 +31,14 @@ CALLS = [
     "describeUserScramCredentials",
     "describeAcls",
     "describeMetadataQuorum",
-    "describeClientQuotas",
+    "clientQuotas",
     "listTransactions",
     "end",
 ]
 
 
 # Where Apache Kafka does what is refused here, and what is said of that is in docs/KAFKA.md.
-ONLY_THERE = ["describeMetadataQuorum", "describeClientQuotas", "listTransactions"]
+ONLY_THERE = ["describeMetadataQuorum", "listTransactions"]
 
 
 def libraries(version: str) -> pathlib.Path:

@@ -5,7 +5,6 @@ import pathlib
 import subprocess
 
 import pytest
-from confluent_kafka.admin import AdminClient
 
 from tests.clients.kcat import consume, produce
 from tests.lib.apache_kafka import libraries
@@ -72,9 +71,16 @@ def test_kafka_configs(collector: Collector) -> None:
     user = ["--entity-type", "users", "--entity-name", "ann"]
     password = "SCRAM-SHA-256=[iterations=4096,password=secret]"
     tool("kafka.admin.ConfigCommand", collector, *user, "--alter", "--add-config", password)
-    # To show users, the tool asks for their quotas too, and there are none yet.
-    admin = AdminClient({"bootstrap.servers": collector.bootstrap})
-    assert list(admin.describe_user_scram_credentials().result(60)) == ["ann"]
+    tool("kafka.admin.ConfigCommand", collector, *user, "--alter", "--add-config", "consumer_byte_rate=2048")
+    described = tool("kafka.admin.ConfigCommand", collector, *user, "--describe")
+    assert "SCRAM-SHA-256=iterations=4096" in described
+    assert "consumer_byte_rate=2048" in described
+    clients = ["--entity-type", "clients", "--entity-default"]
+    tool("kafka.admin.ConfigCommand", collector, *clients, "--alter", "--add-config", "producer_byte_rate=1024")
+    described = tool("kafka.admin.ConfigCommand", collector, "--entity-type", "clients", "--describe")
+    assert "producer_byte_rate=1024" in described
+    tool("kafka.admin.ConfigCommand", collector, *clients, "--alter", "--delete-config", "producer_byte_rate")
+    assert "1024" not in tool("kafka.admin.ConfigCommand", collector, "--entity-type", "clients", "--describe")
 
 
 def test_kafka_acls(tmp_path: pathlib.Path) -> None:

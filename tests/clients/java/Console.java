@@ -3,6 +3,7 @@
 
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Properties;
 import java.util.Set;
 import java.util.concurrent.ExecutionException;
@@ -21,6 +22,9 @@ import org.apache.kafka.common.acl.AclBindingFilter;
 import org.apache.kafka.common.config.ConfigResource;
 import org.apache.kafka.common.errors.SecurityDisabledException;
 import org.apache.kafka.common.errors.UnsupportedVersionException;
+import org.apache.kafka.common.quota.ClientQuotaAlteration;
+import org.apache.kafka.common.quota.ClientQuotaEntity;
+import org.apache.kafka.common.quota.ClientQuotaFilter;
 import org.apache.kafka.common.serialization.StringSerializer;
 
 public class Console {
@@ -108,8 +112,21 @@ public class Console {
         call("describeUserScramCredentials", () -> got(admin.describeUserScramCredentials().all()));
         refused("describeAcls", SecurityDisabledException.class, () -> got(admin.describeAcls(AclBindingFilter.ANY).values()));
         refused("describeMetadataQuorum", UnsupportedVersionException.class, () -> got(admin.describeMetadataQuorum().quorumInfo()));
-        refused("describeClientQuotas", UnsupportedVersionException.class, () ->
-            got(admin.describeClientQuotas(org.apache.kafka.common.quota.ClientQuotaFilter.all()).entities()));
+        call("clientQuotas", () -> {
+            var entity = new ClientQuotaEntity(Map.of(ClientQuotaEntity.CLIENT_ID, GROUP));
+            for (Double rate : new Double[] {1024.0, null}) {
+                var change = List.of(new ClientQuotaAlteration.Op("producer_byte_rate", rate));
+                admin.alterClientQuotas(List.of(new ClientQuotaAlteration(entity, change))).all().get();
+                var expected = rate == null ? null : Map.of("producer_byte_rate", rate);
+                // Apache Kafka answers before all of its brokers know.
+                Object found = "none yet";
+                for (int attempt = 0; attempt < 100 && !Objects.equals(found, expected); attempt++) {
+                    Thread.sleep(attempt * 10);
+                    found = got(admin.describeClientQuotas(ClientQuotaFilter.all()).entities()).get(entity);
+                }
+                check(Objects.equals(found, expected), "" + found);
+            }
+        });
         refused("listTransactions", UnsupportedVersionException.class, () -> got(admin.listTransactions().all()));
     }
 
