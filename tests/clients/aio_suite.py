@@ -1,6 +1,7 @@
 """The scenario of tests/clients/scenario.py with aiokafka."""
 
 import asyncio
+import ssl
 import sys
 import traceback
 from collections.abc import Awaitable, Callable
@@ -12,7 +13,11 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 TOPIC = "suite"
 GROUP = "three"
 PATIENCE_S = 60
-BOOTSTRAP = sys.argv[1] if len(sys.argv) > 1 else ""
+CONNECTION: dict[str, object] = {"bootstrap_servers": sys.argv[1] if len(sys.argv) > 1 else ""}
+if len(sys.argv) > 2:
+    authority, user, password = sys.argv[2:]
+    CONNECTION |= {"security_protocol": "SASL_SSL", "ssl_context": ssl.create_default_context(cafile=authority)}
+    CONNECTION |= {"sasl_mechanism": "SCRAM-SHA-512", "sasl_plain_username": user, "sasl_plain_password": password}
 failed = False
 
 
@@ -32,7 +37,7 @@ def values(prefix: str, count: int) -> list[str]:
 
 
 async def create() -> None:
-    admin = AIOKafkaAdminClient(bootstrap_servers=BOOTSTRAP)
+    admin = AIOKafkaAdminClient(**CONNECTION)
     await admin.start()
     await admin.create_topics([NewTopic(TOPIC, 2, 1, topic_configs={"retention.ms": "3600000"})])
     # Apache Kafka answers before its brokers know of the topic.
@@ -43,16 +48,14 @@ async def create() -> None:
 
 
 async def produce(partition: int, lines: list[str], **settings: object) -> None:
-    async with AIOKafkaProducer(bootstrap_servers=BOOTSTRAP, acks="all", linger_ms=5, **settings) as producer:
+    async with AIOKafkaProducer(**CONNECTION, acks="all", linger_ms=5, **settings) as producer:
         sent = [await producer.send(TOPIC, line.encode(), partition=partition) for line in lines]
         offsets = [(await one).offset for one in sent]
     assert offsets == list(range(offsets[0], offsets[0] + len(lines))), offsets
 
 
 def reader(*topics: str, **settings: object) -> AIOKafkaConsumer:
-    return AIOKafkaConsumer(
-        *topics, bootstrap_servers=BOOTSTRAP, auto_offset_reset="earliest", enable_auto_commit=False, **settings
-    )
+    return AIOKafkaConsumer(*topics, **CONNECTION, auto_offset_reset="earliest", enable_auto_commit=False, **settings)
 
 
 async def take(consumer: AIOKafkaConsumer, count: int) -> list[str]:
@@ -111,7 +114,7 @@ async def resume() -> None:
 
 
 async def administer() -> None:
-    admin = AIOKafkaAdminClient(bootstrap_servers=BOOTSTRAP)
+    admin = AIOKafkaAdminClient(**CONNECTION)
     await admin.start()
     for wanted in ("3600000", "7200000"):
         # Apache Kafka answers a change before its brokers know of it.

@@ -1,7 +1,8 @@
 """What every client goes through, each in its own language, and what is looked at.
 
-A suite is a program that is given the bootstrap address. It goes through these steps in order and prints a line for
-each, `ok STEP` or `fail STEP: why`; a step that its client cannot do is not in its list.
+A suite is a program that is given the bootstrap address, and where a login is asked for, the file of a certificate
+authority, a user and a password for SCRAM-SHA-512 over TLS. It goes through these steps in order and prints a line
+for each, `ok STEP` or `fail STEP: why`; a step that its client cannot do is not in its list.
 
 * `create`: create the topic `suite` with two partitions and `retention.ms=3600000`; metadata shows both.
 * `produce-CODEC`: 200 records `CODEC-0` … `CODEC-199` to partition 0, with none, gzip, snappy, lz4, zstd.
@@ -15,16 +16,21 @@ each, `ok STEP` or `fail STEP: why`; a step that its client cannot do is not in 
 * `end`: not printed; it ends in time, with status 0, or with 1 if a step failed.
 """
 
+import dataclasses
+import pathlib
 import subprocess
 
 from confluent_kafka.admin import AdminClient
+from cryptography.x509.oid import NameOID
 
-from tests.lib.processes import wait_until
+from tests.clients.certificates import Authority
+from tests.lib.processes import SMALL_WAL, Collector, wait_until
 
 CODECS = ["none", "gzip", "snappy", "lz4", "zstd"]
 # What the suites are run against, and what that needs. Apache Kafka is the yardstick: what fails with both is a fault
 # of the suite.
-BROKERS = {"tailrace": [], "apache-kafka": ["java", "mvn"]}
+BROKERS = {"tailrace": [], "apache-kafka": ["java", "mvn"], "tailrace-secured": []}
+USER, PASSWORD = "suite", "correct horse"
 STEPS = [
     "create",
     *(f"produce-{codec}" for codec in CODECS),
@@ -37,9 +43,42 @@ STEPS = [
 ]
 
 
-def begin(bootstrap: str) -> None:
+@dataclasses.dataclass(frozen=True)
+class Broker:
+    """Where a suite connects, and how it gets in."""
+
+    bootstrap: str
+    authority: pathlib.Path | None = None
+
+    def arguments(self) -> list[str]:
+        return [self.bootstrap] if self.authority is None else [self.bootstrap, str(self.authority), USER, PASSWORD]
+
+    def librdkafka(self) -> dict[str, str | int]:
+        settings: dict[str, str | int] = {"bootstrap.servers": self.bootstrap, "log_level": 0}
+        if self.authority is not None:
+            settings |= {"security.protocol": "SASL_SSL", "ssl.ca.location": str(self.authority)}
+            settings |= {"sasl.mechanism": "SCRAM-SHA-512", "sasl.username": USER, "sasl.password": PASSWORD}
+        return settings
+
+
+def secured(work: pathlib.Path) -> tuple[Collector, Broker]:
+    """A collector that lets nobody in but over TLS and with a password."""
+    authority = Authority(work)
+    authority.issue("server", [(NameOID.COMMON_NAME, "collector")])
+    security = f"""
+        sasl = ["SCRAM-SHA-512"]
+        tls = {{ cert = "{work}/server.crt", key = "{work}/server.key" }}
+        [[users]]
+        name = "{USER}"
+        password = "{PASSWORD}"
+    """
+    collector = Collector(work, security + SMALL_WAL)
+    return collector, Broker(collector.bootstrap, authority.path)
+
+
+def begin(broker: Broker) -> None:
     """Takes away what a suite that failed may have left on a broker that others use too."""
-    admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 0})
+    admin = AdminClient(broker.librdkafka())
     if "suite" in admin.list_topics(timeout=60).topics:
         admin.delete_topics(["suite"])["suite"].result(60)
     wait_until(lambda: "suite" not in admin.list_topics(timeout=60).topics, "the topic of the suite before is gone")

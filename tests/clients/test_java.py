@@ -49,37 +49,37 @@ def libraries(version: str) -> pathlib.Path:
     return directory
 
 
+Named = Callable[[str], scenario.Broker]
+
+
 @pytest.fixture(scope="module")
-def bootstrap(
-    tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
-) -> Iterator[Callable[[str], str]]:
-    with Collector(tmp_path_factory.mktemp("java")) as collector:
+def broker_named(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[Named]:
+    secured, secured_broker = scenario.secured(tmp_path_factory.mktemp("java-secured"))
+    with Collector(tmp_path_factory.mktemp("java")) as collector, secured:
         collector.wait_ready()
-        yield (
-            lambda broker: (
-                collector.bootstrap if broker == "tailrace" else request.getfixturevalue("apache_kafka").bootstrap
-            )
-        )
+        secured.wait_ready()
+        own = {"tailrace": scenario.Broker(collector.bootstrap), "tailrace-secured": secured_broker}
+        yield lambda name: own.get(name) or scenario.Broker(request.getfixturevalue("apache_kafka").bootstrap)
 
 
 @functools.cache
-def results(bootstrap: str, program: str, version: str) -> dict[str, str]:
-    scenario.begin(bootstrap)
-    return scenario.run(["java", "-cp", f"{libraries(version)}/*", str(HERE / program), bootstrap])
+def results(broker: scenario.Broker, program: str, version: str) -> dict[str, str]:
+    scenario.begin(broker)
+    return scenario.run(["java", "-cp", f"{libraries(version)}/*", str(HERE / program), *broker.arguments()])
 
 
 @pytest.mark.parametrize("broker", scenario.BROKERS)
 @pytest.mark.parametrize("version", VERSIONS)
 @pytest.mark.parametrize("step", scenario.STEPS)
-def test_suite(bootstrap: Callable[[str], str], broker: str, version: str, step: str) -> None:
-    assert results(bootstrap(broker), "Suite.java", version).get(step) == "ok"
+def test_suite(broker_named: Named, broker: str, version: str, step: str) -> None:
+    assert results(broker_named(broker), "Suite.java", version).get(step) == "ok"
 
 
-@pytest.mark.parametrize("broker", scenario.BROKERS)
+@pytest.mark.parametrize("broker", ["tailrace", "apache-kafka"])
 @pytest.mark.parametrize("version", CONSOLE_VERSIONS)
 @pytest.mark.parametrize("call", CALLS)
-def test_console(bootstrap: Callable[[str], str], broker: str, version: str, call: str) -> None:
-    result = results(bootstrap(broker), "Console.java", version).get(call, "not reached")
+def test_console(broker_named: Named, broker: str, version: str, call: str) -> None:
+    result = results(broker_named(broker), "Console.java", version).get(call, "not reached")
     if broker == "apache-kafka" and call in ONLY_THERE:
         assert "it was not refused" in result
     else:

@@ -57,23 +57,30 @@ CLIENTS: dict[str, tuple[Callable[[], list[str]], list[str], list[str]]] = {
 }
 
 
+def plain(work: pathlib.Path) -> tuple[Collector, scenario.Broker]:
+    collector = Collector(work)
+    return collector, scenario.Broker(collector.bootstrap)
+
+
 Results = Callable[[str, str], dict[str, str]]
 
 
 @pytest.fixture(scope="module")
 def results(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Results:
-    """What became of a client's steps, against a collector of its own or against Apache Kafka."""
+    """What became of a client's steps, against a collector of its own, with and without security, or Apache Kafka."""
 
     @functools.cache
     def run(client: str, broker: str) -> dict[str, str]:
         program = CLIENTS[client][0]()
         if broker == "apache-kafka":
-            bootstrap = request.getfixturevalue("apache_kafka").bootstrap
-            scenario.begin(bootstrap)
-            return scenario.run([*program, bootstrap])
-        with Collector(tmp_path_factory.mktemp(client)) as collector:
+            shared = scenario.Broker(request.getfixturevalue("apache_kafka").bootstrap)
+            scenario.begin(shared)
+            return scenario.run([*program, *shared.arguments()])
+        work = tmp_path_factory.mktemp(client)
+        collector, own = scenario.secured(work) if broker == "tailrace-secured" else plain(work)
+        with collector:
             collector.wait_ready()
-            return scenario.run([*program, collector.bootstrap])
+            return scenario.run([*program, *own.arguments()])
 
     return run
 

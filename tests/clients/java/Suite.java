@@ -32,6 +32,7 @@ public class Suite {
     static final String TOPIC = "suite";
     static final long PATIENCE_MS = 60_000;
     static String bootstrap;
+    static Map<String, String> security = Map.of();
     static boolean failed;
 
     interface Step {
@@ -40,6 +41,9 @@ public class Suite {
 
     public static void main(String[] args) throws Exception {
         bootstrap = args[0];
+        if (args.length > 1) {
+            security = security(args[1], args[2], args[3]);
+        }
         step("create", Suite::create);
         List<String> sent = new ArrayList<>();
         for (String codec : List.of("none", "gzip", "snappy", "lz4", "zstd")) {
@@ -74,8 +78,19 @@ public class Suite {
     static Properties settings(Map<String, String> more) {
         Properties settings = new Properties();
         settings.put("bootstrap.servers", bootstrap);
+        settings.putAll(security);
         settings.putAll(more);
         return settings;
+    }
+
+    static Map<String, String> security(String authority, String user, String password) {
+        String module = "org.apache.kafka.common.security.scram.ScramLoginModule";
+        return Map.of(
+            "security.protocol", "SASL_SSL",
+            "ssl.truststore.type", "PEM",
+            "ssl.truststore.location", authority,
+            "sasl.mechanism", "SCRAM-SHA-512",
+            "sasl.jaas.config", module + " required username=\"" + user + "\" password=\"" + password + "\";");
     }
 
     static void create() throws Exception {

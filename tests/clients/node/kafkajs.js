@@ -1,11 +1,17 @@
 // The scenario of tests/clients/scenario.py with kafkajs. Of the codecs it has gzip; the others are packages of their own.
 
+const { readFileSync } = require("node:fs");
 const { CompressionTypes, ConfigResourceTypes, Kafka, logLevel } = require("kafkajs");
 
 const TOPIC = "suite";
 const GROUP = "three";
 const PATIENCE_MS = 60_000;
-const kafka = new Kafka({ brokers: [process.argv[2]], logLevel: logLevel.NOTHING });
+const [bootstrap, authority, username, password] = process.argv.slice(2);
+const security = authority && {
+  ssl: { ca: [readFileSync(authority)] },
+  sasl: { mechanism: "scram-sha-512", username, password },
+};
+const kafka = new Kafka({ brokers: [bootstrap], logLevel: logLevel.NOTHING, ...security });
 let failed = false;
 
 async function step(name, run) {

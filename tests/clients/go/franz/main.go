@@ -11,6 +11,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/sasl/scram"
 
 	. "tailrace/clients/scenario"
 )
@@ -41,6 +42,10 @@ func main() {
 }
 
 func client(options ...kgo.Opt) *kgo.Client {
+	if login := Required(); login != nil {
+		auth := scram.Auth{User: login.User, Pass: login.Password}
+		options = append(options, kgo.DialTLSConfig(login.TLS), kgo.SASL(auth.AsSha512Mechanism()))
+	}
 	made, err := kgo.NewClient(append(options, bootstrap)...)
 	if err != nil {
 		panic(err)

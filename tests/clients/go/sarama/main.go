@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/IBM/sarama"
+	"github.com/xdg-go/scram"
 
 	. "tailrace/clients/scenario"
 )
@@ -52,7 +53,24 @@ func settings() *sarama.Config {
 	config.Producer.Partitioner = sarama.NewManualPartitioner
 	config.Consumer.Offsets.Initial = sarama.OffsetOldest
 	config.Consumer.Offsets.AutoCommit.Enable = false
+	if login := Required(); login != nil {
+		config.Net.TLS.Enable, config.Net.TLS.Config = true, login.TLS
+		config.Net.SASL.Enable, config.Net.SASL.Mechanism = true, sarama.SASLTypeSCRAMSHA512
+		config.Net.SASL.User, config.Net.SASL.Password = login.User, login.Password
+		config.Net.SASL.SCRAMClientGeneratorFunc = func() sarama.SCRAMClient { return &scramClient{} }
+	}
 	return config
+}
+
+// scramClient is what sarama leaves to its users.
+type scramClient struct{ *scram.ClientConversation }
+
+func (client *scramClient) Begin(user, password, authorizationID string) error {
+	made, err := scram.SHA512.NewClient(user, password, authorizationID)
+	if err == nil {
+		client.ClientConversation = made.NewConversation()
+	}
+	return err
 }
 
 func withAdmin(use func(sarama.ClusterAdmin) error) error {

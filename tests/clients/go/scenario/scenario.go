@@ -2,6 +2,8 @@
 package scenario
 
 import (
+	"crypto/tls"
+	"crypto/x509"
 	"fmt"
 	"os"
 	"strings"
@@ -19,6 +21,26 @@ const Patience = 60 * time.Second
 
 // Codecs in the order of their steps.
 var Codecs = []string{"none", "gzip", "snappy", "lz4", "zstd"}
+
+// Login is how a broker lets a client in that asks for TLS and SCRAM-SHA-512.
+type Login struct {
+	TLS            *tls.Config
+	User, Password string
+}
+
+// Required is nil where the broker lets everybody in.
+func Required() *Login {
+	if len(os.Args) < 5 {
+		return nil
+	}
+	authority, err := os.ReadFile(os.Args[2])
+	if err != nil {
+		panic(err)
+	}
+	pool := x509.NewCertPool()
+	pool.AppendCertsFromPEM(authority)
+	return &Login{TLS: &tls.Config{RootCAs: pool}, User: os.Args[3], Password: os.Args[4]}
+}
 
 var failed bool
 

@@ -10,13 +10,16 @@ import (
 	"time"
 
 	"github.com/segmentio/kafka-go"
+	"github.com/segmentio/kafka-go/sasl/scram"
 
 	. "tailrace/clients/scenario"
 )
 
 var (
 	address = os.Args[1]
-	client  = &kafka.Client{Addr: kafka.TCP(address), Timeout: Patience}
+	client  = &kafka.Client{Addr: kafka.TCP(address), Timeout: Patience, Transport: transport}
+
+	transport, dialer = connecting()
 )
 
 func main() {
@@ -33,6 +36,20 @@ func main() {
 	Step("resume", resume)
 	Step("admin", admin)
 	End()
+}
+
+// connecting makes what writers and what readers connect with.
+func connecting() (*kafka.Transport, *kafka.Dialer) {
+	transport, dialer := &kafka.Transport{}, &kafka.Dialer{Timeout: 10 * time.Second, DualStack: true}
+	if login := Required(); login != nil {
+		mechanism, err := scram.Mechanism(scram.SHA512, login.User, login.Password)
+		if err != nil {
+			panic(err)
+		}
+		transport.TLS, transport.SASL = login.TLS, mechanism
+		dialer.TLS, dialer.SASLMechanism = login.TLS, mechanism
+	}
+	return transport, dialer
 }
 
 func limited() (context.Context, context.CancelFunc) {
@@ -65,7 +82,7 @@ func produce(partition int, values []string, codec kafka.Compression) error {
 	fixed := kafka.BalancerFunc(func(kafka.Message, ...int) int { return partition })
 	writer := &kafka.Writer{
 		Addr: kafka.TCP(address), Topic: Topic, Balancer: fixed, Compression: codec,
-		RequiredAcks: kafka.RequireAll, BatchTimeout: 10 * time.Millisecond,
+		Transport: transport, RequiredAcks: kafka.RequireAll, BatchTimeout: 10 * time.Millisecond,
 	}
 	ctx, cancel := limited()
 	defer cancel()
@@ -77,7 +94,7 @@ func produce(partition int, values []string, codec kafka.Compression) error {
 }
 
 func consume(wanted []string) error {
-	reader := kafka.NewReader(kafka.ReaderConfig{Brokers: []string{address}, Topic: Topic, Partition: 0, MaxWait: 100 * time.Millisecond})
+	reader := kafka.NewReader(kafka.ReaderConfig{Brokers: []string{address}, Dialer: dialer, Topic: Topic, Partition: 0, MaxWait: 100 * time.Millisecond})
 	defer reader.Close()
 	ctx, cancel := limited()
 	defer cancel()
@@ -94,7 +111,7 @@ func consume(wanted []string) error {
 
 func member() *kafka.Reader {
 	return kafka.NewReader(kafka.ReaderConfig{
-		Brokers: []string{address}, GroupID: Group, GroupTopics: []string{Topic}, MaxWait: 100 * time.Millisecond,
+		Brokers: []string{address}, Dialer: dialer, GroupID: Group, GroupTopics: []string{Topic}, MaxWait: 100 * time.Millisecond,
 		StartOffset: kafka.FirstOffset, JoinGroupBackoff: 100 * time.Millisecond,
 	})
 }
