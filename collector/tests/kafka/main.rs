@@ -13,6 +13,7 @@ mod admin;
 mod consume;
 mod groups;
 mod logins;
+mod nonsense;
 mod produce;
 mod strangers;
 mod support;

@@ -20,9 +20,8 @@ pub mod frame;
 pub mod header;
 pub mod messages;
 mod records;
-
-#[cfg(test)]
-mod sample;
+#[cfg(any(test, feature = "sample"))]
+pub mod sample;
 #[cfg(test)]
 mod tests;
 

@@ -94,7 +94,7 @@ impl Wire for Option<Records> {
     }
 }
 
-#[cfg(test)]
+#[cfg(any(test, feature = "sample"))]
 impl super::sample::Sample for Records {
     fn sample(random: &mut super::sample::Random, format: Format, nullable: bool) -> Self {
         Vec::sample(random, format, nullable).into()

@@ -1,4 +1,5 @@
-//! Random messages for tests: the schema macro fills each field with a value that the version can express.
+//! Random messages for tests: the schema macro fills each field with a value that the version can express. Some names are
+//! those that a test has given to something, so that not every message speaks of what is not there.
 
 use bytes::Bytes;
 use bytestring::ByteString;
@@ -9,13 +10,16 @@ use uuid::Uuid;
 use super::codec::{Float64, Format};
 
 /// The seeded source of random values.
-pub(crate) type Random = StdRng;
+pub type Random = StdRng;
 
 /// Elements of a random array at most.
 const ELEMENTS_MAX: usize = 3;
 
+/// Names that are drawn more often than others.
+pub const NAMES: [&str; 6] = ["logs", "members", "consumer", "range", "retention.ms", "ann"];
+
 /// A type of field that knows random values of itself.
-pub(crate) trait Sample: Sized {
+pub trait Sample: Sized {
     /// A value valid in this format, null only if that is allowed.
     fn sample(random: &mut Random, format: Format, nullable: bool) -> Self;
 }
@@ -62,6 +66,9 @@ impl Sample for Uuid {
 
 impl Sample for ByteString {
     fn sample(random: &mut Random, _: Format, _: bool) -> Self {
+        if random.random_ratio(1, 3) {
+            return NAMES[random.random_range(0..NAMES.len())].into();
+        }
         let letters = ['a', '-', '0', 'é', '漢', '\u{1f980}'];
         let length = if random.random_ratio(1, 16) {
             200

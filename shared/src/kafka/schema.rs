@@ -200,7 +200,7 @@ macro_rules! schema_struct {
             }
         }
 
-        #[cfg(test)]
+        #[cfg(any(test, feature = "sample"))]
         impl $crate::kafka::sample::Sample for $name {
             fn sample(
                 random: &mut $crate::kafka::sample::Random,
