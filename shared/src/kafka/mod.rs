@@ -21,6 +21,7 @@ pub mod header;
 pub mod messages;
 mod records;
 #[cfg(any(test, feature = "sample"))]
+#[allow(clippy::indexing_slicing, reason = "only tests use it")]
 pub mod sample;
 #[cfg(test)]
 mod tests;
