@@ -53,7 +53,7 @@ pub(crate) struct Bootstrap {
     /// A file that holds the password.
     #[arg(long, env = "TAILRACE_PASSWORD_FILE", value_name = "FILE", global = true, help_heading = SECURITY)]
     password_file: Option<PathBuf>,
-    /// How to log in: PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512.
+    /// How to log in: PLAIN, SCRAM-SHA-256, SCRAM-SHA-512, or OAUTHBEARER with a token for a password.
     #[arg(long, value_name = "NAME", default_value_t, global = true, help_heading = SECURITY)]
     sasl_mechanism: Mechanism,
 }

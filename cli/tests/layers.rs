@@ -15,10 +15,14 @@ const SHARED: Layers = &[
     ("record", &[]),
     ("kafka", &[]),
     ("sasl", &[]),
-    ("client", &["clock", "config", "kafka", "record", "sasl", "tls"]),
+    (
+        "client",
+        &["clock", "config", "kafka", "record", "reloading", "sasl", "tls"],
+    ),
     ("config", &[]),
     ("telemetry", &["config"]),
-    ("tls", &[]),
+    ("reloading", &[]),
+    ("tls", &["reloading"]),
     ("service", &[]),
 ];
 

@@ -15,6 +15,7 @@ use crate::catalog::topic_config::InvalidConfig;
 use crate::catalog::{MAX_PARTITIONS, TopicConfig};
 use crate::group::GroupOptions;
 use crate::security::tls::TlsFiles;
+use crate::security::tokens::OauthConfig;
 
 /// `collector.toml`.
 #[derive(Debug, Clone, Deserialize)]
@@ -129,6 +130,8 @@ pub struct KafkaConfig {
     pub sasl: Vec<Mechanism>,
     /// How long a login holds; without it, as long as the connection.
     pub login_lifetime: Option<HumanDuration>,
+    /// Whose tokens are good, for OAUTHBEARER.
+    pub oauth: Option<OauthConfig>,
     /// More addresses, each with security of its own.
     pub listeners: Vec<ListenerConfig>,
     /// How many connections there may be at once; more wait to be accepted.
@@ -165,6 +168,7 @@ impl Default for KafkaConfig {
             tls: None,
             sasl: Vec::new(),
             login_lifetime: None,
+            oauth: None,
             listeners: Vec::new(),
             connections_max: 10_000,
             connections_per_address_max: None,
@@ -409,6 +413,7 @@ mod tests {
         said.kafka.advertised = None;
         said.kafka.sasl.clear();
         said.kafka.login_lifetime = None;
+        said.kafka.oauth = None;
         said.kafka.connections_per_address_max = None;
         said.kafka.tls = None;
         said.kafka.listeners.clear();

@@ -26,6 +26,7 @@ use crate::kafka::{Connections, Context, Limits, MemoryBudget, Throttle};
 use crate::metrics::CollectorMetrics;
 use crate::offsets_topic::OffsetsTopic;
 use crate::security::Authorizer;
+use crate::security::tokens::{Tokens, TokensError};
 use crate::security::users::Users;
 use crate::store::LocalStore;
 use crate::wal::WalOptions;
@@ -87,6 +88,9 @@ pub enum StartError {
     /// A user of the configuration file.
     #[error("[[users]]: {0}")]
     Users(#[from] InvalidCredential),
+    /// The keys that tokens are signed with.
+    #[error("kafka.oauth: {0}")]
+    Tokens(#[from] TokensError),
     /// The metrics' own declarations disagree.
     #[error("cannot register metrics: {0}")]
     Metrics(#[from] prometheus::Error),
@@ -248,13 +252,14 @@ fn context(
     metrics: Arc<CollectorMetrics>,
     fetch_memory: MemoryBudget,
     throttle: Arc<Throttle>,
-) -> Result<Context, InvalidCredential> {
+) -> Result<Context, StartError> {
     let passwords = config
         .users
         .iter()
         .map(|user| (user.name.as_str(), user.password.expose()));
     Ok(Context {
         users: Users::new(passwords)?,
+        tokens: config.kafka.oauth.clone().map(Tokens::load).transpose()?,
         password_checks: Semaphore::new(PASSWORD_CHECKS_AT_ONCE),
         authorizer: Authorizer {
             enabled: config.acls.enabled,

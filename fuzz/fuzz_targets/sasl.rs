@@ -1,12 +1,13 @@
-//! What a stranger sends to log in: two bytes of length, the first message of SCRAM, and then its last, or one of PLAIN.
-//! Nobody gets in whose proof was not made with the password, and what is read of PLAIN is the same when it is written and
+//! What a stranger sends to log in: two bytes of length, the first message of SCRAM, and then its last, or one of PLAIN or
+//! OAUTHBEARER.
+//! Nobody gets in whose proof was not made with the password, and what is read of the others is the same when it is written and
 //! read again.
 
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
 use tailrace_fuzz::Input;
-use tailrace_shared::sasl::{ClientFirst, Credential, PlainLogin, ScramHash};
+use tailrace_shared::sasl::{BearerLogin, ClientFirst, Credential, PlainLogin, ScramHash};
 
 fuzz_target!(|input: &[u8]| {
     let mut input = Input(input);
@@ -15,6 +16,9 @@ fuzz_target!(|input: &[u8]| {
     let rest = input.0;
     if let Some(login) = PlainLogin::decode(rest) {
         assert_eq!(PlainLogin::decode(&login.encode()), Some(login));
+    }
+    if let Some(login) = BearerLogin::decode(rest) {
+        assert_eq!(BearerLogin::decode(&login.encode()), Some(login));
     }
     let Ok(first) = ClientFirst::decode(first) else {
         return;

@@ -10,6 +10,7 @@ pub mod config;
 pub mod disk;
 pub mod kafka;
 pub mod record;
+pub mod reloading;
 pub mod sasl;
 pub mod service;
 pub mod telemetry;

@@ -1,7 +1,5 @@
 //! What both ends need for TLS: certificates and keys out of PEM files, and errors that name the file and what to do.
 
-mod reloading;
-
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -12,7 +10,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ClientConfig, RootCertStore};
 use serde::Deserialize;
 
-pub use reloading::Reloading;
+use crate::reloading::Reloading;
 
 /// Why TLS cannot be used as configured.
 #[derive(Debug, thiserror::Error)]

@@ -69,12 +69,21 @@ pub struct CollectorConfig {
 #[serde(deny_unknown_fields)]
 pub struct SaslConfig {
     /// Default `SCRAM-SHA-512`.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "mechanism")]
     pub mechanism: Mechanism,
     /// The user.
     pub user: String,
     /// Its password; better in a file of its own (`password_file`).
     pub password: Secret,
+}
+
+fn mechanism<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Mechanism, D::Error> {
+    match Mechanism::deserialize(deserializer)? {
+        Mechanism::OauthBearer => Err(D::Error::custom(
+            "an agent has nobody who would renew its token; let it log in with SCRAM-SHA-512, or by its certificate",
+        )),
+        mechanism => Ok(mechanism),
+    }
 }
 
 impl CollectorConfig {

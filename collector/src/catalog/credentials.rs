@@ -139,6 +139,6 @@ impl StoredKey {
 fn hash_of(mechanism: &str) -> Option<ScramHash> {
     match Mechanism::from_name(mechanism)? {
         Mechanism::Scram(hash) => Some(hash),
-        Mechanism::Plain => None,
+        Mechanism::Plain | Mechanism::OauthBearer => None,
     }
 }

@@ -17,6 +17,7 @@ use crate::catalog::topic_config::{ConfigSource, ConfigType};
 use crate::group::Coordinator;
 use crate::metrics::CollectorMetrics;
 use crate::security::login::Login;
+use crate::security::tokens::Tokens;
 use crate::security::users::Users;
 use crate::security::{Authorizer, Principal};
 
@@ -30,6 +31,8 @@ pub struct Context {
     pub authorizer: Authorizer,
     /// Who there is.
     pub users: Users,
+    /// Whose tokens are taken, where any are.
+    pub tokens: Option<Tokens>,
     /// How many passwords may be hashed at once.
     pub password_checks: Semaphore,
     /// Who has used how much of a quota.

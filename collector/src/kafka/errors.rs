@@ -148,7 +148,7 @@ impl ToErrorCode for LoginError {
     /// The reason is for our log: a client learns neither who there is nor what it was that did not fit.
     fn message(&self) -> Option<ByteString> {
         Some(match self {
-            Self::Failed { .. } => "the login failed: wrong user or password".into(),
+            Self::Failed { .. } => "the login failed: wrong user, password or token".into(),
             other => other.to_string().into(),
         })
     }

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use tailrace_shared::kafka::ApiKey;
-use tailrace_shared::sasl::{ClientFirst, Exchange, Mechanism, PlainLogin, ScramError, ScramHash};
+use tailrace_shared::sasl::{BearerLogin, ClientFirst, Exchange, Mechanism, PlainLogin, ScramError, ScramHash};
 
 use super::Principal;
 
@@ -40,6 +40,8 @@ pub enum Step {
     Challenge(ScramHash, ClientFirst),
     /// Check the password and hand the verdict to [`Login::conclude`].
     CheckPassword(PlainLogin),
+    /// Check the token and hand what it says to [`Login::conclude`].
+    CheckToken(BearerLogin),
     /// The proof was right: the user, and what proves the server.
     Proved(String, Vec<u8>),
 }
@@ -49,7 +51,7 @@ pub enum Step {
 pub enum LoginError {
     /// Nothing but a login is taken.
     #[error(
-        "{0} was asked for before a login; set security.protocol=SASL_SSL (or SASL_PLAINTEXT), sasl.mechanism, user and password in the client"
+        "{0} was asked for before a login; set security.protocol=SASL_SSL (or SASL_PLAINTEXT), sasl.mechanism, and user and password or a token in the client"
     )]
     Unauthenticated(ApiKey),
     /// The login is over.
@@ -183,6 +185,10 @@ impl Login {
                 acts_as_itself(&login.user, &login.authorization_id)?;
                 Ok(Step::CheckPassword(login))
             }
+            State::Chosen(Mechanism::OauthBearer) => {
+                let login = BearerLogin::decode(message).ok_or_else(|| failed("", "not a message of OAUTHBEARER"))?;
+                Ok(Step::CheckToken(login))
+            }
             State::Chosen(Mechanism::Scram(hash)) => {
                 let first = ClientFirst::decode(message).map_err(|error| failed("", &error.to_string()))?;
                 acts_as_itself(&first.user, &first.authorization_id)?;
@@ -204,24 +210,34 @@ impl Login {
         self.state = State::Challenged(Box::new((user, exchange)));
     }
 
-    /// The user has proved who it is. Gives the time for which that holds; zero is as long as the connection.
+    /// The user has proved who it is, by something that holds for so long, if not for ever. Gives the time for which the
+    /// login holds; zero is as long as the connection.
     ///
     /// # Errors
     /// When the connection belongs to somebody else already.
-    pub fn conclude(&mut self, user: &str, now: Duration) -> Result<Duration, LoginError> {
+    pub fn conclude(
+        &mut self,
+        user: &str,
+        proof_holds: Option<Duration>,
+        now: Duration,
+    ) -> Result<Duration, LoginError> {
         let principal = Principal::user(user);
         if self.is_logged_in && principal != self.principal {
             return Err(failed(user, "the connection belongs to another user"));
         }
         self.principal = principal;
         self.is_logged_in = true;
-        self.expires_at = self.lifetime.map(|lifetime| now.saturating_add(lifetime));
-        Ok(self.lifetime.unwrap_or_default())
+        let lifetime = self.lifetime.into_iter().chain(proof_holds).min();
+        self.expires_at = lifetime.map(|lifetime| now.saturating_add(lifetime));
+        Ok(lifetime.unwrap_or_default())
     }
 }
 
 /// Acting for somebody else is not offered.
-fn acts_as_itself(user: &str, authorization_id: &str) -> Result<(), LoginError> {
+///
+/// # Errors
+/// When the user wants to.
+pub fn acts_as_itself(user: &str, authorization_id: &str) -> Result<(), LoginError> {
     if authorization_id.is_empty() || authorization_id == user {
         return Ok(());
     }

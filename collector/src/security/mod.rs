@@ -8,6 +8,7 @@ mod certificate;
 pub mod login;
 mod principal;
 pub mod tls;
+pub mod tokens;
 pub mod users;
 
 pub use authorizer::Authorizer;

@@ -8,7 +8,8 @@ use rustls::server::WebPkiClientVerifier;
 use rustls::server::danger::ClientCertVerifier;
 use serde::Deserialize;
 use tailrace_shared::clock::TimestampMs;
-use tailrace_shared::tls::{Reloading, TlsError, authorities, certificates, private_key, provider};
+use tailrace_shared::reloading::Reloading;
+use tailrace_shared::tls::{TlsError, authorities, certificates, private_key, provider};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 

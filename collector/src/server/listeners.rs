@@ -50,8 +50,8 @@ pub enum ListenerError {
     },
     /// Passwords could be read on the way.
     #[error(
-        "{name} listens on {address}, beyond this machine, and takes passwords in the clear (PLAIN without TLS): set \
-         {name}.tls, or offer only SCRAM; or set {name}.insecure = true on a network where you trust everybody"
+        "{name} listens on {address}, beyond this machine, and takes passwords or tokens in the clear (PLAIN or \
+         OAUTHBEARER without TLS): set {name}.tls, or offer only SCRAM; or set {name}.insecure = true on a network where you trust everybody"
     )]
     PasswordsInTheClear {
         /// Which listener.
@@ -62,6 +62,12 @@ pub enum ListenerError {
     /// Nobody could be told from anybody.
     #[error("{name}.tls asks clients for certificates, and {name}.tls.client_ca does not say whose are good")]
     NoClientAuthority {
+        /// Which listener.
+        name: String,
+    },
+    /// Nobody could get in with a token.
+    #[error("{name}.sasl offers OAUTHBEARER, and [kafka.oauth] does not say whose tokens are good")]
+    NoTokens {
         /// Which listener.
         name: String,
     },
@@ -107,6 +113,10 @@ pub(super) fn check(config: &CollectorConfig) -> Result<(), ListenerError> {
         if tls.is_some_and(|tls| tls.client_auth != ClientAuth::None && tls.client_ca.is_none()) {
             return Err(ListenerError::NoClientAuthority { name: name() });
         }
+        let tokens = listener.sasl.contains(&Mechanism::OauthBearer);
+        if tokens && config.kafka.oauth.is_none() {
+            return Err(ListenerError::NoTokens { name: name() });
+        }
         if listener.insecure || listener.listen.is_loopback() {
             continue;
         }
@@ -114,7 +124,7 @@ pub(super) fn check(config: &CollectorConfig) -> Result<(), ListenerError> {
         if !knows_its_clients(listener) {
             return Err(ListenerError::Open { name, address });
         }
-        if tls.is_none() && listener.sasl.contains(&Mechanism::Plain) {
+        if tls.is_none() && (tokens || listener.sasl.contains(&Mechanism::Plain)) {
             return Err(ListenerError::PasswordsInTheClear { name, address });
         }
     }
@@ -211,6 +221,7 @@ mod tests {
     fn what_listens_beyond_this_machine_must_know_its_clients_or_say_that_it_does_not() {
         let there = "listen = '10.0.0.1:9092'\n";
         let tls = "tls = { cert = 'c', key = 'k' }\n";
+        let oauth = "oauth = { jwks = 'j', issuer = 'i', audience = ['a'] }\n";
         let mutual = "tls = { cert = 'c', key = 'k', client_ca = 'a', client_auth = 'required' }\n";
         let cases = [
             ("listen = '127.0.0.1:9092'".to_owned(), "fine"),
@@ -221,6 +232,9 @@ mod tests {
             (format!("{there}sasl = ['PLAIN']"), "in the clear"),
             (format!("{there}sasl = ['SCRAM-SHA-512']"), "fine"),
             (format!("{there}{tls}sasl = ['PLAIN']"), "fine"),
+            (format!("{there}{tls}sasl = ['OAUTHBEARER']"), "[kafka.oauth]"),
+            (format!("{there}sasl = ['OAUTHBEARER']\n{oauth}"), "in the clear"),
+            (format!("{there}{tls}sasl = ['OAUTHBEARER']\n{oauth}"), "fine"),
             (format!("{there}insecure = true\nsasl = ['PLAIN']"), "fine"),
             (
                 format!("{there}tls = {{ cert = 'c', key = 'k', client_auth = 'required' }}"),

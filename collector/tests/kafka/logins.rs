@@ -69,7 +69,7 @@ async fn a_refused_login_is_answered_and_then_the_connection_ends() {
         assert_eq!(name_of(answer.error_code), "SASL_AUTHENTICATION_FAILED");
         assert_eq!(
             answer.error_message.unwrap(),
-            "the login failed: wrong user or password"
+            "the login failed: wrong user, password or token"
         );
         assert_eq!(client.frame().await, None);
     }

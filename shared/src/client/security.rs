@@ -19,8 +19,8 @@ use super::{ClientError, Connection};
 use crate::config::Secret;
 use crate::kafka::ErrorCode;
 use crate::kafka::messages::{SaslAuthenticateRequest, SaslHandshakeRequest};
-use crate::sasl::{ClientLogin, Mechanism, PlainLogin, ScramError};
-use crate::tls::Reloading;
+use crate::reloading::Reloading;
+use crate::sasl::{BearerLogin, ClientLogin, Mechanism, PlainLogin, ScramError};
 
 const NONCE_LEN: usize = 32;
 
@@ -106,6 +106,13 @@ impl Connection {
                     authorization_id: String::new(),
                     user: who.user.clone(),
                     password: who.password.expose().to_owned(),
+                };
+                return self.exchange(who, login.encode(), timeout).await.map(drop);
+            }
+            Mechanism::OauthBearer => {
+                let login = BearerLogin {
+                    authorization_id: String::new(),
+                    token: who.password.expose().trim().to_owned(),
                 };
                 return self.exchange(who, login.encode(), timeout).await.map(drop);
             }

@@ -1,14 +1,17 @@
-//! How somebody proves who they are: PLAIN (RFC 4616) and SCRAM (RFC 5802, RFC 7677), both ends, without any I/O.
+//! How somebody proves who they are: PLAIN (RFC 4616), SCRAM (RFC 5802, RFC 7677) and OAUTHBEARER (RFC 7628), both ends,
+//! without any I/O.
 //!
 //! Why this is written here and not taken from a library is in `docs/adr/0006-sasl.md`.
 
 mod credential;
+mod oauth;
 mod plain;
 mod scram;
 
 pub use credential::{
     Credential, ITERATIONS_DEFAULT, ITERATIONS_MAX, ITERATIONS_MIN, InvalidCredential, salted_password,
 };
+pub use oauth::BearerLogin;
 pub use plain::PlainLogin;
 pub use scram::{ClientFinal, ClientFirst, ClientLogin, Exchange, ScramError};
 
@@ -35,6 +38,8 @@ pub enum Mechanism {
     Plain,
     /// A proof of knowing the password, both ways.
     Scram(ScramHash),
+    /// A token that somebody else signed.
+    OauthBearer,
 }
 
 impl ScramHash {
@@ -80,9 +85,10 @@ impl ScramHash {
 
 impl Mechanism {
     /// All of them, the strongest first.
-    pub const ALL: [Self; 3] = [
+    pub const ALL: [Self; 4] = [
         Self::Scram(ScramHash::Sha512),
         Self::Scram(ScramHash::Sha256),
+        Self::OauthBearer,
         Self::Plain,
     ];
 
@@ -91,6 +97,7 @@ impl Mechanism {
     pub fn name(self) -> &'static str {
         match self {
             Self::Plain => "PLAIN",
+            Self::OauthBearer => "OAUTHBEARER",
             Self::Scram(ScramHash::Sha256) => "SCRAM-SHA-256",
             Self::Scram(ScramHash::Sha512) => "SCRAM-SHA-512",
         }

@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use tailrace_shared::kafka::messages::{SaslAuthenticateRequest, SaslAuthenticateResponse};
-use tailrace_shared::sasl::{Mechanism, PlainLogin};
+use tailrace_shared::sasl::{BearerLogin, Mechanism, PlainLogin};
 
 use crate::kafka::context::{Call, Context};
 use crate::kafka::errors::ToErrorCode;
-use crate::security::login::{LoginError, Step, failed};
+use crate::security::login::{LoginError, Step, acts_as_itself, failed};
+use crate::security::tokens::Bearer;
 use crate::security::users::random_text;
 
 /// As in Kafka (`connection.failed.authentication.delay.ms`).
@@ -52,6 +53,7 @@ pub(in crate::kafka) async fn authenticate(
 
 async fn take(context: &Context, call: &Call, message: &[u8]) -> Result<(Bytes, Duration), LoginError> {
     let step = call.login.lock().step(message)?;
+    let mut proof_holds = None;
     let (user, answer) = match step {
         Step::Challenge(hash, first) => {
             let user = first.user.clone();
@@ -61,17 +63,33 @@ async fn take(context: &Context, call: &Call, message: &[u8]) -> Result<(Bytes, 
             call.login.lock().challenge(user, exchange);
             return Ok((challenge, Duration::ZERO));
         }
+        Step::CheckToken(login) => {
+            let bearer = check_token(context, &login)?;
+            proof_holds = Some(bearer.holds);
+            (bearer.user, Vec::new())
+        }
         Step::CheckPassword(login) => (check_password(context, login).await?, Vec::new()),
         Step::Proved(user, answer) => (user, answer),
     };
     let (lifetime, mechanism) = {
         let mut login = call.login.lock();
-        let lifetime = login.conclude(&user, context.broker.clock().monotonic())?;
+        let lifetime = login.conclude(&user, proof_holds, context.broker.clock().monotonic())?;
         (lifetime, login.mechanism().map_or("none", Mechanism::name))
     };
     context.metrics.logins.with([mechanism, "succeeded"]).inc();
     tracing::debug!(user, peer = %call.peer, listener = call.endpoint.name, "logged in");
     Ok((answer.into(), lifetime))
+}
+
+fn check_token(context: &Context, login: &BearerLogin) -> Result<Bearer, LoginError> {
+    let tokens = context
+        .tokens
+        .as_ref()
+        .ok_or_else(|| failed("", "no tokens are taken"))?;
+    let checked = tokens.check(&login.token);
+    let bearer = checked.map_err(|reason| failed("", &reason.to_string()))?;
+    acts_as_itself(&bearer.user, &login.authorization_id)?;
+    Ok(bearer)
 }
 
 /// Hashing takes milliseconds, so it is done beside everybody else's requests, a few at a time.

@@ -27,7 +27,7 @@ fn scram(login: &mut Login, user: &str, password: &str) -> Result<(), LoginError
         panic!()
     };
     proof.check(&answer).unwrap();
-    login.conclude(&proved, NOW).map(drop)
+    login.conclude(&proved, None, NOW).map(drop)
 }
 
 #[test]
@@ -51,6 +51,27 @@ fn where_no_login_is_asked_for_everything_is_taken_but_one() {
         Err(LoginError::OutOfOrder(ApiKey::SaslHandshake))
     );
     assert!(matches!(open.step(b"\0ann\0secret"), Err(LoginError::OutOfOrder(_))));
+}
+
+#[test]
+fn a_token_is_read_and_a_login_by_it_holds_no_longer_than_the_token() {
+    for (lifetime, expected) in [(None, HOUR), (Some(HOUR * 2), HOUR), (Some(HOUR / 2), HOUR / 2)] {
+        let mut login = login(lifetime);
+        login.choose("OAUTHBEARER", false).unwrap();
+        let Step::CheckToken(bearer) = login.step(b"n,,\x01auth=Bearer a.b.c\x01\x01").unwrap() else {
+            panic!()
+        };
+        assert_eq!(bearer.token, "a.b.c");
+        assert_eq!(login.conclude("ann", Some(HOUR), NOW), Ok(expected));
+        assert_eq!(
+            login.admit(ApiKey::Produce, NOW + expected),
+            Err(LoginError::Expired(ApiKey::Produce))
+        );
+    }
+    let mut login = login(None);
+    login.choose("OAUTHBEARER", false).unwrap();
+    assert!(matches!(login.step(b"\0ann\0secret"), Err(LoginError::Failed { .. })));
+    assert!(acts_as_itself("ann", "root").is_err());
 }
 
 #[test]
@@ -123,6 +144,6 @@ fn a_login_expires_and_may_be_renewed_by_the_same_user_only() {
     assert_eq!(login.principal().as_str(), "User:ann");
     login.choose("PLAIN", false).unwrap();
     assert!(login.step(b"\0ann\0secret").is_ok());
-    assert_eq!(login.conclude("ann", NOW + HOUR), Ok(HOUR));
+    assert_eq!(login.conclude("ann", None, NOW + HOUR), Ok(HOUR));
     assert_eq!(login.admit(ApiKey::Fetch, NOW + HOUR), Ok(()));
 }

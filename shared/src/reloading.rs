@@ -1,4 +1,4 @@
-//! Something made of files, and made anew once they change: certificates are renewed while the process runs.
+//! Something made of files, and made anew once they change: certificates and keys are renewed while the process runs.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -6,12 +6,10 @@ use std::time::SystemTime;
 
 use parking_lot::Mutex;
 
-use super::TlsError;
-
 /// By what a file is known to be another one.
 type Stamp = Option<(SystemTime, u64)>;
 
-type Load<T> = Box<dyn Fn() -> Result<T, TlsError> + Send + Sync>;
+type Load<T> = Box<dyn Fn() -> Option<T> + Send + Sync>;
 
 /// What is made of some files, as they are now. Files that changed and cannot be used leave what there was.
 pub struct Reloading<T> {
@@ -38,13 +36,19 @@ impl<T: Clone> Reloading<T> {
     ///
     /// # Errors
     /// When one of them cannot be used.
-    pub fn new(
+    pub fn new<E: fmt::Display>(
         files: Vec<PathBuf>,
-        load: impl Fn() -> Result<T, TlsError> + Send + Sync + 'static,
-    ) -> Result<Self, TlsError> {
+        load: impl Fn() -> Result<T, E> + Send + Sync + 'static,
+    ) -> Result<Self, E> {
         // Taken first, so that a change while they are read is seen as one.
         let stamps = stamps(&files);
         let made = load()?;
+        let load = move || {
+            let made = load();
+            let complain =
+                |error: &E| tracing::error!(%error, "files changed and cannot be used: those of before stay");
+            made.inspect_err(complain).ok()
+        };
         Ok(Self {
             files,
             load: Box::new(load),
@@ -59,14 +63,9 @@ impl<T: Clone> Reloading<T> {
         let stamps = stamps(&self.files);
         if stamps != loaded.stamps {
             loaded.stamps = stamps;
-            match (self.load)() {
-                Ok(made) => {
-                    loaded.made = made;
-                    tracing::info!(files = %self.names(), "TLS files were read again");
-                }
-                Err(error) => {
-                    tracing::error!(%error, "TLS files changed and cannot be used: those of before stay in use");
-                }
+            if let Some(made) = (self.load)() {
+                loaded.made = made;
+                tracing::info!(files = %self.names(), "read again");
             }
         }
         loaded.made.clone()
@@ -100,7 +99,7 @@ mod tests {
         fs::write(&file, "one").unwrap();
         let path = file.clone();
         let length = move || match fs::read(&path).unwrap() {
-            text if text.is_empty() => Err(TlsError::HalfAPair),
+            text if text.is_empty() => Err("it is empty"),
             text => Ok(text.len()),
         };
         let reloading = Reloading::new(vec![file.clone()], length).unwrap();
@@ -110,6 +109,6 @@ mod tests {
         fs::write(&file, "another").unwrap();
         assert_eq!(reloading.current(), 7);
         fs::remove_file(&file).unwrap();
-        assert!(Reloading::new(vec![file], || Err::<(), _>(TlsError::HalfAPair)).is_err());
+        assert!(Reloading::new(vec![file], || Err::<(), _>("no")).is_err());
     }
 }
