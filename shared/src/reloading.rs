@@ -65,7 +65,7 @@ impl<T: Clone> Reloading<T> {
             loaded.stamps = stamps;
             if let Some(made) = (self.load)() {
                 loaded.made = made;
-                tracing::info!(files = %self.names(), "read again");
+                tracing::info!(files = %self.names(), "files were read again");
             }
         }
         loaded.made.clone()

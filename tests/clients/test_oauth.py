@@ -10,12 +10,13 @@ from collections.abc import Iterator
 
 import jwt
 import pytest
-from confluent_kafka import Consumer, KafkaException, Producer
+from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 from cryptography.hazmat.primitives.asymmetric import rsa
 from kafka import KafkaConsumer, KafkaProducer
 from kafka.sasl.oauth import AbstractTokenProvider
 
+from tests.clients.librdkafka import consume, produce
 from tests.lib.apache_kafka import libraries
 from tests.lib.processes import BIN, SMALL_WAL, Collector, wait_until
 
@@ -78,28 +79,9 @@ def site(tmp_path: pathlib.Path) -> Iterator[Site]:
         yield made
 
 
-def produce(settings: dict[str, object]) -> None:
-    producer = Producer({**settings, "enable.idempotence": True})
-    producer.poll(1)
-    for line in LINES:
-        producer.produce("logs", line, partition=0)
-    assert producer.flush(90) == 0
-
-
 def test_librdkafka_logs_in_with_a_token(site: Site) -> None:
-    produce(site.librdkafka())
-    consumer = Consumer({**site.librdkafka(), "group.id": "readers", "auto.offset.reset": "earliest"})
-    consumer.subscribe(["logs"])
-    taken: list[bytes] = []
-
-    def enough() -> bool:
-        messages = consumer.consume(len(LINES), timeout=0.2)
-        taken.extend(message.value() or b"" for message in messages if message.error() is None)
-        return len(taken) >= len(LINES)
-
-    wait_until(enough, "all lines", 120)
-    consumer.close()
-    assert taken == LINES
+    produce(site.librdkafka(), LINES)
+    assert consume(site.librdkafka(), len(LINES)) == LINES
 
 
 def test_kafka_python_logs_in_with_a_token(site: Site) -> None:
@@ -128,7 +110,7 @@ def test_kafka_python_logs_in_with_a_token(site: Site) -> None:
 
 @pytest.mark.needs("java", "mvn")
 def test_the_java_client_logs_in_with_a_token(site: Site, tmp_path: pathlib.Path) -> None:
-    produce(site.librdkafka())
+    produce(site.librdkafka(), LINES)
     token = tmp_path / "token.jwt"
     token.write_text(site.provider.token())
     package = "org.apache.kafka.common.security.oauthbearer"
@@ -150,7 +132,7 @@ def test_the_java_client_logs_in_with_a_token(site: Site, tmp_path: pathlib.Path
 
 
 def test_tailrace_shows_a_token_in_place_of_a_password(site: Site) -> None:
-    produce(site.librdkafka())
+    produce(site.librdkafka(), LINES)
     command = [str(BIN / "tailrace"), "topics", "list", "-o", "json", "--bootstrap", site.collector.bootstrap]
     command += ["--sasl-mechanism", "OAUTHBEARER"]
     for token, status in [(site.provider.token(), 0), (Provider().token(), 1)]:
@@ -178,7 +160,7 @@ def test_a_token_that_does_not_hold_lets_nobody_in_and_the_log_says_why(site: Si
 
 
 def test_new_keys_are_taken_without_a_restart(site: Site) -> None:
-    produce(site.librdkafka())
+    produce(site.librdkafka(), LINES)
     site.provider = Provider("two")
     with pytest.raises(KafkaException):
         site.topics(site.librdkafka())
@@ -187,7 +169,7 @@ def test_new_keys_are_taken_without_a_restart(site: Site) -> None:
 
 
 def test_another_user_has_the_rights_of_another(site: Site) -> None:
-    produce(site.librdkafka())
+    produce(site.librdkafka(), LINES)
     assert "logs" not in site.topics(site.librdkafka(site.provider.token("bob")))
 
 

@@ -9,9 +9,8 @@ import subprocess
 import time
 from typing import Any
 
-from confluent_kafka import Consumer, Producer
-
-from tests.lib.processes import BIN, SMALL_WAL, Collector, wait_until
+from tests.clients import librdkafka
+from tests.lib.processes import BIN, SMALL_WAL, Collector
 
 RATE = 40_000
 # What may come at once: ten seconds' worth.
@@ -42,32 +41,15 @@ class Client:
 
     def produce(self, topic: str = "logs") -> float:
         """Seconds until all lines are there. Batches are small, so that a wait follows nearly each of them."""
-        producer = Producer({**self.settings, "enable.idempotence": True, "batch.size": 20_000})
-        failures: list[object] = []
         began = time.monotonic()
-        for line in LINES:
-            producer.produce(topic, line, partition=0, on_delivery=lambda error, _: error and failures.append(error))
-        assert producer.flush(120) == 0
-        assert failures == []
+        librdkafka.produce({**self.settings, "batch.size": 20_000}, LINES, topic)
         return time.monotonic() - began
 
     def consume(self, topic: str = "logs") -> float:
-        settings = {**self.settings, "group.id": str(random.random()), "auto.offset.reset": "earliest"}
-        consumer = Consumer({**settings, "max.partition.fetch.bytes": 30_000})
-        consumer.subscribe([topic])
-        taken: list[bytes] = []
-
-        def enough() -> bool:
-            messages = consumer.consume(len(LINES) - len(taken), timeout=0.2)
-            taken.extend(message.value() or b"" for message in messages if message.error() is None)
-            return len(taken) >= len(LINES)
-
         began = time.monotonic()
-        wait_until(enough, "all lines", 120)
-        took = time.monotonic() - began
-        consumer.close()
+        taken = librdkafka.consume({**self.settings, "max.partition.fetch.bytes": 30_000}, len(LINES), topic)
         assert taken == LINES
-        return took
+        return time.monotonic() - began
 
 
 # What is left when all is sent: the last batches in flight are answered before their time is over.
