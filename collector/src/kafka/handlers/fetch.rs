@@ -1,6 +1,6 @@
-//! Fetch 4-18: the stored bytes from an offset on, as they came. Waits on the partitions, not on a timer, until there is
-//! enough, of what the quota leaves. Fetch sessions (KIP-227) are declined, which every client accepts: a full fetch each time. There are no
-//! transactions yet, so both isolation levels read the same.
+//! Fetch 4-18: the stored bytes from an offset on, as they came, and no more than the quota leaves but for one batch. Waits
+//! on the partitions, not on a timer, until there is enough. Fetch sessions (KIP-227) are declined, which every client
+//! accepts: a full fetch each time. There are no transactions yet, so both isolation levels read the same.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -95,7 +95,8 @@ pub(in crate::kafka) async fn fetch(context: &Context, call: &Call, request: Fet
     let asked = usize::try_from(request.max_bytes).unwrap_or(0);
     let left = meter.as_ref().map_or(usize::MAX, Meter::room);
     let bytes_max = asked.min(context.limits.fetch_bytes_max).min(left);
-    let enough = usize::try_from(request.min_bytes).unwrap_or(0).min(bytes_max);
+    // Where nothing is left it is still worth waiting for a batch.
+    let enough = usize::try_from(request.min_bytes).unwrap_or(0).min(bytes_max.max(1));
     loop {
         // Without memory in time the answer has no batches, and the client asks again.
         let wanted = bytes_max.min(MEMORY_BYTES_MIN)..=bytes_max;

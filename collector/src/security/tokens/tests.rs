@@ -41,6 +41,9 @@ impl Provider {
             { "kty": "EC", "crv": "P-256", "kid": "enc", "use": "enc", "x": x, "y": y },
             { "kty": "oct", "kid": "oct", "k": base64("secret") },
             { "kty": "new", "kid": "new", "q": "?" },
+            { "kty": "EC", "crv": "secp256k1", "alg": "ES256K", "x": x, "y": y },
+            { "kty": "OKP", "crv": "X448", "use": "enc", "x": x },
+            { "kty": "RSA", "n": "not base64!", "e": "AQAB", "x5c": [x] },
         ] })
     }
 
