@@ -2,7 +2,8 @@
 //!
 //! A request's way: `listener` accepts, `connection` reads a frame within its memory budget and keeps the order of
 //! answers, `table` finds the handler (and says in ApiVersions what there is), the handler in `handlers/` asks the broker
-//! or the groups, `throttle` holds who uses more than its quota back for a while, and `errors` is the one place that turns their refusals into Kafka's error codes.
+//! or the groups, `throttle` holds back for a while who uses more than its quota, and `errors` is the one place that turns
+//! refusals into Kafka's error codes.
 
 mod allowance;
 mod connection;

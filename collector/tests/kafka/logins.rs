@@ -9,7 +9,7 @@ use tokio::io::AsyncWriteExt;
 use super::support::*;
 
 fn with_logins(config: &mut CollectorConfig) {
-    config.kafka.sasl = Mechanism::ALL.to_vec();
+    config.kafka.sasl = vec![Mechanism::default(), Mechanism::Plain];
     config.users.push(UserConfig {
         name: "admin".to_owned(),
         password: Secret::new("secret".to_owned()),
