@@ -1,7 +1,9 @@
 //! Produce: what is taken, what is refused, and in which order it is answered.
 
+use tailrace_shared::kafka::messages::create_topics::CreatableTopicConfig;
 use tailrace_shared::kafka::messages::produce::PartitionProduceData;
 use tailrace_shared::kafka::messages::*;
+use tailrace_shared::record::{BatchBuilder, Compression, RecordHeaders};
 use tokio::io::AsyncWriteExt;
 
 use super::support::*;
@@ -89,12 +91,37 @@ async fn compressed_garbage_is_stored_and_harms_nobody() {
     bytes[22] |= 4;
     tailrace_shared::record::restamp(&mut bytes, -1, -1, -1).unwrap();
     assert_eq!(client.produce("logs", 0, bytes.into()).await.error_code, 0);
-    let old = client.ask(&fetch_request("logs", 0, 0), 9).await;
-    assert_eq!(
-        name_of(old.responses[0].partitions[0].error_code),
-        "UNSUPPORTED_COMPRESSION_TYPE"
-    );
     assert_eq!(client.fetch("logs", 0, 0).await.high_watermark, 1);
+}
+
+/// A client may know zstd and still ask in an old version, so what a producer chose is given to all.
+#[tokio::test]
+async fn an_old_fetch_is_refused_only_where_the_topic_is_set_to_zstd() {
+    let server = Server::start().await;
+    let (mut client, _) = server.with_topic("any").await;
+    let mut set = new_topic("set");
+    set.configs = vec![CreatableTopicConfig {
+        name: text("compression.type"),
+        value: Some(text("zstd")),
+    }];
+    let request = CreateTopicsRequest {
+        topics: vec![set],
+        ..Default::default()
+    };
+    assert_eq!(client.newest(&request).await.topics[0].error_code, 0);
+    let mut zstd = BatchBuilder::new(Compression::Zstd, 1).unwrap();
+    zstd.append(1_000, None, Some(b"x"), &RecordHeaders::empty()).unwrap();
+    let zstd = zstd.finish().unwrap();
+    for (topic, of_version_9) in [("any", "NONE"), ("set", "UNSUPPORTED_COMPRESSION_TYPE")] {
+        assert_eq!(client.produce(topic, 0, zstd.clone()).await.error_code, 0);
+        for (version, expected) in [(9, of_version_9), (10, "NONE")] {
+            let answer = client.ask(&fetch_request(topic, 0, 0), version).await;
+            let data = &answer.responses[0].partitions[0];
+            assert_eq!(name_of(data.error_code), expected);
+            let length = data.records.as_ref().map_or(0, |records| records.len());
+            assert_eq!(length > 0, expected == "NONE");
+        }
+    }
 }
 
 #[tokio::test]

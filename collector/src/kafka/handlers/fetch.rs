@@ -10,10 +10,11 @@ use tailrace_shared::kafka::messages::fetch::{
 };
 use tailrace_shared::kafka::messages::{FetchRequest, FetchResponse};
 use tailrace_shared::kafka::{ErrorCode, Records};
-use tailrace_shared::record::{BatchHeader, Compression};
+use tailrace_shared::record::BatchHeader;
 use tokio::time::{Instant, timeout_at};
 
 use super::topic_ref::{check_leader_epoch, find_partition, find_topic};
+use crate::broker::Topic;
 use crate::catalog::QuotaKind;
 use crate::catalog::acl::Operation;
 use crate::kafka::context::{Call, Context};
@@ -23,7 +24,7 @@ use crate::kafka::throttle::Meter;
 use crate::metrics::CollectorMetrics;
 use crate::partition::{Awaited, Partition, ReadBatches, ReadLimits, any_beyond};
 
-/// Clients that speak less than this do not know zstd (KIP-110).
+/// Clients that speak less than this need not know zstd (KIP-110).
 const ZSTD_SINCE: i16 = 10;
 /// From this version on, an answer can say who leads (KIP-595).
 const CURRENT_LEADER_SINCE: i16 = 12;
@@ -153,6 +154,9 @@ async fn read_partition(
         Ok(partition) => partition,
         Err(code) => return failed(wanted, code),
     };
+    if call.version < ZSTD_SINCE && is_for_zstd(&found) {
+        return failed(wanted, ErrorCode::UnsupportedCompressionType);
+    }
     if let Err(code) = check_leader_epoch(partition, wanted.current_leader_epoch) {
         let mut data = failed(wanted, code);
         if call.version >= CURRENT_LEADER_SINCE {
@@ -180,9 +184,6 @@ async fn read_partition(
     let progress = partition.progress();
     let name = found.as_ref().map_or("", |topic| topic.meta.name.as_str());
     match partition.read(wanted.fetch_offset, limits).await {
-        Ok(read) if call.version < ZSTD_SINCE && has_zstd(&read) => {
-            failed(wanted, ErrorCode::UnsupportedCompressionType)
-        }
         Ok(read) => {
             round.awaited.push(Awaited {
                 progress,
@@ -211,6 +212,12 @@ async fn read_partition(
     }
 }
 
+/// Whether the topic is set to zstd. Where only its producers chose it, a client is left to try (ADR 0010).
+fn is_for_zstd(topic: &Result<Arc<Topic>, ErrorCode>) -> bool {
+    let configs = topic.as_ref().map(|topic| &topic.meta.configs);
+    configs.is_ok_and(|configs| configs.get("compression.type") == Some("zstd"))
+}
+
 fn failed(wanted: &FetchPartition, code: ErrorCode) -> PartitionData {
     PartitionData {
         partition_index: wanted.partition,
@@ -229,11 +236,6 @@ fn divergence(partition: &Partition, wanted: &FetchPartition) -> Option<EpochEnd
     let (epoch, end_offset) = partition.epoch_end(wanted.last_fetched_epoch).unwrap_or((-1, -1));
     let diverges = epoch < wanted.last_fetched_epoch || end_offset < wanted.fetch_offset;
     diverges.then_some(EpochEndOffset { epoch, end_offset })
-}
-
-fn has_zstd(read: &ReadBatches) -> bool {
-    let is_zstd = |header: BatchHeader| matches!(header.attributes.compression(), Ok(Compression::Zstd));
-    read.batches.iter().flat_map(|piece| headers(piece)).any(is_zstd)
 }
 
 /// The headers of the batches in stored bytes, one after another.
