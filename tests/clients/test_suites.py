@@ -1,4 +1,4 @@
-"""The scenario with the clients of Go, Node and asyncio, each a program of its own."""
+"""The scenario with the clients of Go, Node, Rust and asyncio, each a program of its own."""
 
 import functools
 import os
@@ -35,6 +35,14 @@ def node_program(name: str) -> list[str]:
     return ["node", str(place / name)]
 
 
+@functools.cache
+def rust_program(name: str) -> list[str]:
+    target = TARGET / "test-rust"
+    build = ["cargo", "build", "--quiet", "--locked", "--target-dir", str(target)]
+    subprocess.run(build, cwd=HERE / "rust", check=True, timeout=BUILD_S)
+    return [str(target / "debug" / name)]
+
+
 def python_program(name: str) -> list[str]:
     return [sys.executable, str(HERE / name)]
 
@@ -52,6 +60,11 @@ CLIENTS: dict[str, tuple[Callable[[], list[str]], list[str], list[str]]] = {
         lambda: node_program("kafkajs.js"),
         ["node", "npm"],
         without("produce-snappy", "produce-lz4", "produce-zstd"),
+    ),
+    "rskafka": (
+        lambda: rust_program("rskafka-suite"),
+        ["cargo"],
+        without("produce-idempotent", "group", "resume", "admin"),
     ),
     "aiokafka": (lambda: python_program("aio_suite.py"), [], scenario.STEPS),
 }
