@@ -334,6 +334,11 @@ mod tests {
                 "beginning",
             ),
             ("inclde = [\"/a\"]\n", "agent.toml:5", "did you mean `include`"),
+            (
+                "include = [\"/a\"]\n[collector.sasl]\nmechanism = \"OAUTHBEARER\"\nuser = \"a\"\npassword = \"p\"\n",
+                "agent.toml:7",
+                "renew its token",
+            ),
         ];
         for (lines, place, expected) in cases {
             let error = parse(&format!("{MINIMAL}{lines}")).unwrap_err().to_string();
