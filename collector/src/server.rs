@@ -132,6 +132,7 @@ impl Collector {
         check(config)?;
         let (clock, disk) = (Arc::new(SystemClock::new()), Arc::new(RealDisk));
         let topic_defaults = config.topics.as_topic_config()?;
+        let tokens = config.kafka.oauth.clone().map(Tokens::load).transpose()?;
         let request_memory = MemoryBudget::new(config.kafka.request_memory.as_usize());
         let fetch_memory = MemoryBudget::new(config.kafka.fetch_memory.as_usize());
         let connections = Connections::at_most(config.kafka.connections_max, config.kafka.connections_per_address_max);
@@ -165,7 +166,15 @@ impl Collector {
         let endpoints = bound.iter().map(|bound| Arc::clone(&bound.endpoint)).collect();
         http_state.watch(Arc::clone(&broker), Arc::clone(&groups), endpoints);
 
-        let context = Arc::new(context(config, &broker, &groups, metrics, fetch_memory, throttle)?);
+        let context = Arc::new(context(
+            config,
+            &broker,
+            &groups,
+            metrics,
+            fetch_memory,
+            throttle,
+            tokens,
+        )?);
         let kafka_addrs: Vec<SocketAddr> = bound.iter().map(|bound| bound.address).collect();
         let listeners = bound.into_iter().map(|Bound { listener, endpoint, .. }| {
             tokio::spawn(listener.run(Arc::clone(&context), endpoint, stop.clone()))
@@ -252,14 +261,15 @@ fn context(
     metrics: Arc<CollectorMetrics>,
     fetch_memory: MemoryBudget,
     throttle: Arc<Throttle>,
-) -> Result<Context, StartError> {
+    tokens: Option<Tokens>,
+) -> Result<Context, InvalidCredential> {
     let passwords = config
         .users
         .iter()
         .map(|user| (user.name.as_str(), user.password.expose()));
     Ok(Context {
         users: Users::new(passwords)?,
-        tokens: config.kafka.oauth.clone().map(Tokens::load).transpose()?,
+        tokens,
         password_checks: Semaphore::new(PASSWORD_CHECKS_AT_ONCE),
         authorizer: Authorizer {
             enabled: config.acls.enabled,
