@@ -1,7 +1,6 @@
-//! What a stranger sends to log in: two bytes of length, the first message of SCRAM, and then its last, or one of PLAIN or
-//! OAUTHBEARER.
-//! Nobody gets in whose proof was not made with the password, and what is read of the others is the same when it is written and
-//! read again.
+//! What a stranger sends to log in: two bytes of length, the first message of SCRAM, and then its last, or one of PLAIN
+//! or OAUTHBEARER. Nobody gets in whose proof was not made with the password, and what is read of the others is the
+//! same when it is written and read again.
 
 #![no_main]
 

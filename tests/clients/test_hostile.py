@@ -1,6 +1,5 @@
 """Bytes that no client sends, while others are served."""
 
-import pathlib
 import random
 import socket
 import struct
@@ -47,17 +46,10 @@ def hostile_bytes() -> Iterator[tuple[str, bytes]]:
             yield f"noise for API {api} version {version}", request(api, version, source.randbytes(60))
 
 
-def resident_bytes(collector: Collector) -> int:
-    assert collector.child is not None
-    status = pathlib.Path(f"/proc/{collector.child.pid}/status").read_text()
-    (line,) = (line for line in status.splitlines() if line.startswith("VmRSS:"))
-    return int(line.split()[1]) << 10
-
-
 def test_hostile_bytes_end_their_connection_and_nothing_else(collector: Collector) -> None:
     lines = as_text(log_lines(1_000))
     produce(collector.bootstrap, "logs", lines, "-p", "0")
-    before = resident_bytes(collector)
+    before = collector.resident_bytes()
     stalled = []
     for number, (name, hostile) in enumerate(hostile_bytes()):
         connection = socket.create_connection(("127.0.0.1", collector.port), timeout=30)
@@ -79,7 +71,7 @@ def test_hostile_bytes_end_their_connection_and_nothing_else(collector: Collecto
             assert consume(collector.bootstrap, "logs", "-p", "0") == lines, f"after {name}"
     produce(collector.bootstrap, "more", lines, "-p", "0")
     assert consume(collector.bootstrap, "more", "-p", "0") == lines
-    assert resident_bytes(collector) < before + (64 << 20)
+    assert collector.resident_bytes() < before + (64 << 20)
     for connection in stalled:
         connection.close()
     connections = "tailrace_collector_connections"

@@ -9,7 +9,6 @@ from kafka import KafkaConsumer, KafkaProducer
 
 from tests.clients.librdkafka import consume, produce
 from tests.clients.recording import Recorder
-from tests.clients.test_hostile import resident_bytes
 from tests.lib.processes import SMALL_WAL, Collector, free_port, wait_until
 
 REPLAYS = 400
@@ -76,7 +75,7 @@ def test_mutated_recordings_cost_nobody_else_anything(tmp_path: pathlib.Path) ->
         record(port)
         sessions = [list(frames) for frames in recorder.connections if frames]
         produce(settings, KEPT, "kept")
-        before = resident_bytes(collector)
+        before = collector.resident_bytes()
         source = random.Random(1)
         for _ in range(REPLAYS):
             frames = list(source.choice(sessions))
@@ -89,7 +88,7 @@ def test_mutated_recordings_cost_nobody_else_anything(tmp_path: pathlib.Path) ->
         # A batch may have been sent again, but nothing that nobody wrote can have come by: the CRC is in the way.
         for topic in ("logs", "more"):
             assert set(consume(settings, len(LINES), topic)) <= set(LINES)
-        assert resident_bytes(collector) < before + (256 << 20)
+        assert collector.resident_bytes() < before + (256 << 20)
         # Whoever left in the middle is forgotten.
         recorder.close()
         connections = "tailrace_collector_connections"

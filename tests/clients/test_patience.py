@@ -13,7 +13,6 @@ from kafka import KafkaConsumer
 from tests.clients.logs import wait_for_lines
 from tests.clients.sample import log_lines
 from tests.clients.test_confluent import produce
-from tests.clients.test_hostile import resident_bytes
 from tests.lib.processes import SMALL_WAL, Collector, wait_until
 
 IDLE = 10_000
@@ -44,10 +43,10 @@ def test_ten_thousand_idle_connections_cost_little_and_keep_nobody_out(tmp_path:
     with Collector(tmp_path, f"connections_max = {IDLE + 100}\n" + SMALL_WAL).start().wait_ready() as collector:
         lines = log_lines(500)
         produce(collector.bootstrap, lines)
-        before = resident_bytes(collector)
+        before = collector.resident_bytes()
         idle = [connect(collector, says_something=number % 2 == 0) for number in range(IDLE)]
         wait_until(lambda: collector.metric("tailrace_collector_connections") >= IDLE, "all are counted")
-        assert (resident_bytes(collector) - before) / IDLE < IDLE_BYTES_MAX
+        assert (collector.resident_bytes() - before) / IDLE < IDLE_BYTES_MAX
         produce(collector.bootstrap, lines)
         wait_for_lines(collector.bootstrap, lines + lines)
         for connection in idle:

@@ -83,6 +83,13 @@ class Process:
         if self.child is not None and (status := self.child.poll()) is not None:
             raise AssertionError(self.ended(status))
 
+    def resident_bytes(self) -> int:
+        """What it holds in memory."""
+        assert self.child is not None
+        status = pathlib.Path(f"/proc/{self.child.pid}/status").read_text()
+        (line,) = (line for line in status.splitlines() if line.startswith("VmRSS:"))
+        return int(line.split()[1]) << 10
+
     def ended(self, status: int) -> str:
         return f"{self.name} ended by itself with status {status}:\n{self.log_tail()}"
 
