@@ -100,7 +100,7 @@ api_table! {
     DescribeGroups 0..=6 => handlers::describe_groups::describe_groups;
     ListGroups 0..=5 => handlers::list_groups::list_groups;
     SaslHandshake 0..=1 => handlers::sasl_handshake::sasl_handshake;
-    ApiVersions 0..=4 => handlers::api_versions::api_versions;
+    ApiVersions 0..=5 => handlers::api_versions::api_versions;
     CreateTopics 0..=7 => handlers::create_topics::create_topics;
     DeleteTopics 1..=6 => handlers::delete_topics::delete_topics;
     DeleteRecords 0..=2 => handlers::delete_records::delete_records;
@@ -111,10 +111,10 @@ api_table! {
     DeleteAcls 1..=3 => handlers::delete_acls::delete_acls;
     DescribeConfigs 1..=4 => handlers::describe_configs::describe_configs;
     AlterConfigs 0..=2 => handlers::alter_configs::alter_configs;
-    DescribeLogDirs 1..=4 => handlers::describe_log_dirs::describe_log_dirs;
+    DescribeLogDirs 1..=5 => handlers::describe_log_dirs::describe_log_dirs;
     SaslAuthenticate 0..=2 => handlers::sasl_authenticate::sasl_authenticate;
     CreatePartitions 0..=3 => handlers::create_partitions::create_partitions;
-    DeleteGroups 0..=2 => handlers::delete_groups::delete_groups;
+    DeleteGroups 0..=3 => handlers::delete_groups::delete_groups;
     IncrementalAlterConfigs 0..=1 => handlers::incremental_alter_configs::incremental_alter_configs;
     OffsetDelete 0..=0 => handlers::offset_delete::offset_delete;
     DescribeClientQuotas 0..=1 => handlers::describe_client_quotas::describe_client_quotas;

@@ -43,12 +43,40 @@ async fn version_of_api_versions_that_is_too_new_is_answered_in_version_0() {
     let answer = client.receive::<ApiVersionsRequest>(7, 0).await;
     assert_eq!(answer.error_code, ErrorCode::UnsupportedVersion.code());
     let own = answer.api_keys.iter().find(|api| api.api_key == 18).unwrap();
-    assert_eq!((own.min_version, own.max_version), (0, 4));
+    assert_eq!((own.min_version, own.max_version), (0, 5));
     assert_eq!(
-        client.ask(&ApiVersionsRequest::default(), 4).await.error_code,
+        client.ask(&ApiVersionsRequest::default(), 5).await.error_code,
         0,
         "the connection goes on"
     );
+}
+
+#[tokio::test]
+async fn client_that_means_another_broker_is_sent_back_to_its_bootstrap_servers() {
+    let server = Server::start().await;
+    let mut client = server.client().await;
+    let cluster = client.newest(&DescribeClusterRequest::default()).await;
+    let own = Some(cluster.cluster_id);
+    let node = cluster.brokers[0].broker_id;
+    let other = Some(text("another"));
+    for (cluster_id, node_id, expected) in [
+        (None, -1, ErrorCode::None),
+        (own.clone(), node, ErrorCode::None),
+        (own.clone(), node + 1, ErrorCode::RebootstrapRequired),
+        (other.clone(), node, ErrorCode::RebootstrapRequired),
+        (other, -1, ErrorCode::InvalidRequest),
+        (own, -1, ErrorCode::InvalidRequest),
+        (None, node, ErrorCode::InvalidRequest),
+    ] {
+        let request = ApiVersionsRequest {
+            cluster_id,
+            node_id,
+            ..Default::default()
+        };
+        let answer = server.client().await.newest(&request).await;
+        assert_eq!(answer.error_code, expected.code(), "{request:?}");
+        assert_eq!(answer.api_keys.is_empty(), expected.is_error());
+    }
 }
 
 #[tokio::test]

@@ -141,6 +141,8 @@ async fn exercise(client: &mut Client, api: ApiKey, version: i16, id: Uuid) {
                 codes,
                 [code(ErrorCode::GroupIdNotFound), code(ErrorCode::NonEmptyGroup)]
             );
+            let reasoned = answer.results.iter().all(|result| result.error_message.is_some());
+            assert_eq!(reasoned, version >= 3);
         }
         ApiKey::DescribeCluster => describe_cluster(client, version).await,
         ApiKey::DescribeProducers => describe_producers(client, version).await,

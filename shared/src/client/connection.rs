@@ -203,6 +203,7 @@ impl Connection {
         let request = ApiVersionsRequest {
             client_software_name: ByteString::from_static("tailrace"),
             client_software_version: ByteString::from_static(env!("CARGO_PKG_VERSION")),
+            ..Default::default()
         };
         let highest = *ApiVersionsRequest::VERSIONS.end();
         let mut answer = self.submit_version(&request, highest, timeout).await?.await?;

@@ -1,13 +1,25 @@
-//! ApiVersions 0-4 (KIP-35, KIP-511): what this broker speaks. It has no features to finalize.
+//! ApiVersions 0-5 (KIP-35, KIP-511, KIP-1242): what this broker speaks. It has no features to finalize. A client that means
+//! another broker or cluster, because an address went to somebody else, is told so before anything else.
 
 use tailrace_shared::kafka::ErrorCode;
 use tailrace_shared::kafka::messages::api_versions::ApiVersion;
 use tailrace_shared::kafka::messages::{ApiVersionsRequest, ApiVersionsResponse};
 
+use crate::broker::Broker;
 use crate::kafka::context::{Call, Context};
 use crate::kafka::table::SUPPORTED;
 
-pub(in crate::kafka) async fn api_versions(_: &Context, _: &Call, _: ApiVersionsRequest) -> ApiVersionsResponse {
+pub(in crate::kafka) async fn api_versions(
+    context: &Context,
+    _: &Call,
+    request: ApiVersionsRequest,
+) -> ApiVersionsResponse {
+    if let Err(code) = check_destination(&context.broker, &request) {
+        return ApiVersionsResponse {
+            error_code: code.code(),
+            ..Default::default()
+        };
+    }
     let api = |supported: &crate::kafka::table::Supported| ApiVersion {
         api_key: supported.api.code(),
         min_version: *supported.versions.start(),
@@ -18,6 +30,16 @@ pub(in crate::kafka) async fn api_versions(_: &Context, _: &Call, _: ApiVersions
     ApiVersionsResponse {
         api_keys,
         ..Default::default()
+    }
+}
+
+/// Whether the client has come to the broker that it means; it names both the broker and its cluster, or neither.
+fn check_destination(broker: &Broker, request: &ApiVersionsRequest) -> Result<(), ErrorCode> {
+    match (request.cluster_id.as_deref(), request.node_id) {
+        (None, -1) => Ok(()),
+        (None, _) | (_, -1) => Err(ErrorCode::InvalidRequest),
+        meant if meant == (Some(broker.cluster_id()), broker.node_id()) => Ok(()),
+        _ => Err(ErrorCode::RebootstrapRequired),
     }
 }
 

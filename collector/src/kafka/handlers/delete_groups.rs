@@ -1,11 +1,11 @@
-//! DeleteGroups 0-2 (KIP-229): groups without members, and their offsets.
+//! DeleteGroups 0-3 (KIP-229): groups without members, and their offsets.
 
 use tailrace_shared::kafka::messages::delete_groups::DeletableGroupResult;
 use tailrace_shared::kafka::messages::{DeleteGroupsRequest, DeleteGroupsResponse};
 
+use super::refusal::{Refusal, outcome};
 use crate::catalog::acl::{Operation, Resource};
 use crate::kafka::context::{Call, Context};
-use crate::kafka::errors::code_of;
 
 pub(in crate::kafka) async fn delete_groups(
     context: &Context,
@@ -15,11 +15,16 @@ pub(in crate::kafka) async fn delete_groups(
     let mut results = Vec::with_capacity(request.groups_names.len());
     for group_id in request.groups_names {
         let allowed = context.authorize(call, Operation::Delete, Resource::group(&group_id));
-        let error_code = match allowed {
-            Ok(()) => code_of(&context.groups.delete(&group_id).await),
-            Err(code) => code.code(),
+        let result = match allowed {
+            Ok(()) => context.groups.delete(&group_id).await.map_err(Refusal::from),
+            Err(code) => Err(Refusal::new(code, "Delete on the group is not allowed")),
         };
-        results.push(DeletableGroupResult { group_id, error_code });
+        let (error_code, error_message) = outcome(result);
+        results.push(DeletableGroupResult {
+            group_id,
+            error_code,
+            error_message,
+        });
     }
     DeleteGroupsResponse {
         results,

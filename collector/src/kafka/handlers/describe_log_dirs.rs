@@ -1,4 +1,4 @@
-//! DescribeLogDirs 1-4 (KIP-113, KIP-827): what partitions take, in the WAL and in segments, and what the file system has.
+//! DescribeLogDirs 1-5 (KIP-113, KIP-827): what partitions take, in the WAL and in segments, and what the file system has.
 
 use std::collections::BTreeMap;
 
@@ -68,6 +68,7 @@ pub(in crate::kafka) async fn describe_log_dirs(
             topics,
             total_bytes: bytes(|space| space.total_bytes),
             usable_bytes: bytes(|space| space.free_bytes),
+            is_cordoned: false,
         }],
         ..Default::default()
     }

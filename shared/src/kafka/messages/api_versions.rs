@@ -1,6 +1,6 @@
 //! ApiVersions (key 18): which APIs a broker speaks, in which versions.
 //!
-//! Source: `ApiVersionsRequest.json` and `ApiVersionsResponse.json`; KIP-35 (v0), KIP-511 (v3), KIP-584 (features).
+//! Source: `ApiVersionsRequest.json` and `ApiVersionsResponse.json`; KIP-35 (v0), KIP-511 (v3), KIP-584 (features), KIP-1242 (v5).
 //! The response always has header version 0. A request in a version that the broker does not know is answered in
 //! version 0, with UNSUPPORTED_VERSION and the list.
 
@@ -8,15 +8,19 @@ use super::prelude::*;
 
 schema! {
     /// Asks for the APIs.
-    message ApiVersionsRequest [ApiVersions, versions 0-4, flexible 3+] {
+    message ApiVersionsRequest [ApiVersions, versions 0-5, flexible 3+] {
         /// Name of the client's software.
         client_software_name: ByteString [3+, ignorable],
         /// Version of the client's software.
         client_software_version: ByteString [3+, ignorable],
+        /// The cluster that the client means to reach; null where it does not know it yet.
+        cluster_id: Option<ByteString> [5+, ignorable],
+        /// The broker that the client means to reach, or -1.
+        node_id: i32 [5+, default -1, ignorable],
     }
 
     /// The APIs.
-    message ApiVersionsResponse [ApiVersions, versions 0-4, flexible 3+] {
+    message ApiVersionsResponse [ApiVersions, versions 0-5, flexible 3+] {
         /// Error code, or 0.
         error_code: i16 [0+],
         /// The APIs.

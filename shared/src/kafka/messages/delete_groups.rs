@@ -6,13 +6,13 @@ use super::prelude::*;
 
 schema! {
     /// Asks to delete groups.
-    message DeleteGroupsRequest [DeleteGroups, versions 0-2, flexible 2+] {
+    message DeleteGroupsRequest [DeleteGroups, versions 0-3, flexible 2+] {
         /// The groups.
         groups_names: Vec<ByteString> [0+],
     }
 
     /// Whether they were deleted.
-    message DeleteGroupsResponse [DeleteGroups, versions 0-2, flexible 2+] {
+    message DeleteGroupsResponse [DeleteGroups, versions 0-3, flexible 2+] {
         /// Time for which the request was throttled, in milliseconds.
         throttle_time_ms: i32 [0+],
         /// Outcome by group.
@@ -25,5 +25,7 @@ schema! {
         group_id: ByteString [0+],
         /// Error code, or 0.
         error_code: i16 [0+],
+        /// What went wrong, in words.
+        error_message: Option<ByteString> [3+, ignorable],
     }
 }

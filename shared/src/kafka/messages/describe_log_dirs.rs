@@ -1,12 +1,12 @@
 //! DescribeLogDirs (key 35): what partitions take on the disk.
 //!
-//! Source: `DescribeLogDirsRequest.json` and `DescribeLogDirsResponse.json`; KIP-113, KIP-827 (v4, the file system).
+//! Source: `DescribeLogDirsRequest.json` and `DescribeLogDirsResponse.json`; KIP-113, KIP-827 (v4, the file system), KIP-1066 (v5).
 
 use super::prelude::*;
 
 schema! {
     /// Asks what partitions take.
-    message DescribeLogDirsRequest [DescribeLogDirs, versions 1-4, flexible 2+] {
+    message DescribeLogDirsRequest [DescribeLogDirs, versions 1-5, flexible 2+] {
         /// Which topics; null for all.
         topics: Option<Vec<DescribableLogDirTopic>> [0+],
     }
@@ -20,7 +20,7 @@ schema! {
     }
 
     /// What partitions take.
-    message DescribeLogDirsResponse [DescribeLogDirs, versions 1-4, flexible 2+] {
+    message DescribeLogDirsResponse [DescribeLogDirs, versions 1-5, flexible 2+] {
         /// Time for which the request was throttled, in milliseconds.
         throttle_time_ms: i32 [0+],
         /// Error code of the request as a whole, or 0.
@@ -41,6 +41,8 @@ schema! {
         total_bytes: i64 [4+, default -1, ignorable],
         /// What is free on it, in bytes; -1 if unknown.
         usable_bytes: i64 [4+, default -1, ignorable],
+        /// It takes no new partitions.
+        is_cordoned: bool [5+, ignorable],
     }
 
     /// What one topic takes.

@@ -21,6 +21,7 @@ fn first_request_of_a_newer_client() {
     let request = ApiVersionsRequest {
         client_software_name: "librdkafka".into(),
         client_software_version: "2.3.0".into(),
+        ..Default::default()
     };
     let frame = encode_request(&request, 3, 1, Some(&"rdkafka".into()))
         .unwrap()

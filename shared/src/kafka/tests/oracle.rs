@@ -25,6 +25,12 @@ const BEYOND_ORACLE: &[(&str, &[i16])] = &[
     ("CreateTopicsRequest", &[0, 1]),
     ("CreateTopicsResponse", &[0, 1]),
     ("InitProducerIdRequest", &[6]),
+    ("ApiVersionsRequest", &[5]),
+    ("ApiVersionsResponse", &[5]),
+    ("DescribeLogDirsRequest", &[5]),
+    ("DescribeLogDirsResponse", &[5]),
+    ("DeleteGroupsRequest", &[3]),
+    ("DeleteGroupsResponse", &[3]),
 ];
 
 /// Messages with a nullable field that Kafka's generator fills with an empty value where a version lacks it, and ours
