@@ -19,13 +19,15 @@ from tests.lib.reading import read_messages
 pytestmark = pytest.mark.needs("javac", "mvn")
 HERE = pathlib.Path(__file__).parent / "java"
 PATIENCE_S = 180
+VERSION = "4.3.1"
+"""The newest that Maven has whole."""
 
 
 def libraries() -> str:
     """The class path with Streams and Connect, fetched once."""
-    directory = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", "target")) / "test-java" / "apps"
+    directory = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", "target")) / "test-java" / f"apps-{VERSION}"
     if not any(directory.glob("connect-file-*.jar")):
-        maven_libraries(HERE / "apps-pom.xml", directory)
+        maven_libraries(HERE / "apps-pom.xml", directory, VERSION)
     return f"{directory.absolute()}/*"
 
 

@@ -62,25 +62,33 @@ def test_kafka_consumer_groups(collector: Collector) -> None:
 
 
 def test_kafka_configs(collector: Collector) -> None:
+    configs = f"{TOOLS}.ConfigCommand"
     produce(collector.bootstrap, "web", b"a\n")
     web = ["--entity-type", "topics", "--entity-name", "web"]
-    tool("kafka.admin.ConfigCommand", collector, *web, "--alter", "--add-config", "max.message.bytes=99999")
-    assert "max.message.bytes=99999" in tool("kafka.admin.ConfigCommand", collector, *web, "--describe")
+    tool(configs, collector, *web, "--alter", "--add-config", "max.message.bytes=99999")
+    assert "max.message.bytes=99999" in tool(configs, collector, *web, "--describe")
     broker = ["--entity-type", "brokers", "--entity-name", "1", "--describe", "--all"]
-    assert "log.retention.ms" in tool("kafka.admin.ConfigCommand", collector, *broker)
+    assert "log.retention.ms" in tool(configs, collector, *broker)
     user = ["--entity-type", "users", "--entity-name", "ann"]
     password = "SCRAM-SHA-256=[iterations=4096,password=secret]"
-    tool("kafka.admin.ConfigCommand", collector, *user, "--alter", "--add-config", password)
-    tool("kafka.admin.ConfigCommand", collector, *user, "--alter", "--add-config", "consumer_byte_rate=2048")
-    described = tool("kafka.admin.ConfigCommand", collector, *user, "--describe")
+    tool(configs, collector, *user, "--alter", "--add-config", password)
+    tool(configs, collector, *user, "--alter", "--add-config", "consumer_byte_rate=2048")
+    described = tool(configs, collector, *user, "--describe")
     assert "SCRAM-SHA-256=iterations=4096" in described
     assert "consumer_byte_rate=2048" in described
     clients = ["--entity-type", "clients", "--entity-default"]
-    tool("kafka.admin.ConfigCommand", collector, *clients, "--alter", "--add-config", "producer_byte_rate=1024")
-    described = tool("kafka.admin.ConfigCommand", collector, "--entity-type", "clients", "--describe")
+    tool(
+        configs,
+        collector,
+        *clients,
+        "--alter",
+        "--add-config",
+        "producer_byte_rate=1024",
+    )
+    described = tool(configs, collector, "--entity-type", "clients", "--describe")
     assert "producer_byte_rate=1024" in described
-    tool("kafka.admin.ConfigCommand", collector, *clients, "--alter", "--delete-config", "producer_byte_rate")
-    assert "1024" not in tool("kafka.admin.ConfigCommand", collector, "--entity-type", "clients", "--describe")
+    tool(configs, collector, *clients, "--alter", "--delete-config", "producer_byte_rate")
+    assert "1024" not in tool(configs, collector, "--entity-type", "clients", "--describe")
 
 
 def test_kafka_acls(tmp_path: pathlib.Path) -> None:

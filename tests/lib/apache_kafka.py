@@ -6,22 +6,24 @@ import subprocess
 
 from tests.lib.processes import Process, free_port, wait_until
 
-VERSION = "4.1.1"
+VERSION = "4.4.0"
+"""Of the broker, its tools, and the newest client that is run."""
 POM = """<project xmlns="http://maven.apache.org/POM/4.0.0"><modelVersion>4.0.0</modelVersion>
 <groupId>tailrace</groupId><artifactId>yardstick</artifactId><version>1</version><packaging>pom</packaging>
 <dependencies><dependency>
-<groupId>org.apache.kafka</groupId><artifactId>kafka_2.13</artifactId><version>{version}</version>
+<groupId>org.apache.kafka</groupId><artifactId>kafka_2.13</artifactId><version>${kafka.version}</version>
 </dependency><dependency>
-<groupId>org.apache.kafka</groupId><artifactId>kafka-tools</artifactId><version>{version}</version>
+<groupId>org.apache.kafka</groupId><artifactId>kafka-tools</artifactId><version>${kafka.version}</version>
 </dependency></dependencies></project>
 """
 CLUSTER_ID = "4L6g3nShT-eMCtK--X86sw"
 
 
-def maven_libraries(pom: pathlib.Path, directory: pathlib.Path, *options: str) -> None:
-    """Copies what a project depends on into a directory."""
+def maven_libraries(pom: pathlib.Path, directory: pathlib.Path, version: str) -> None:
+    """Copies what a project depends on into a directory, with this version of Apache Kafka."""
     copy = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies"
-    command = ["mvn", "-q", "-B", "-f", str(pom), *options, f"-DoutputDirectory={directory.absolute()}", copy]
+    command = ["mvn", "-q", "-B", "-f", str(pom), f"-Dkafka.version={version}"]
+    command += [f"-DoutputDirectory={directory.absolute()}", copy]
     subprocess.run(command, check=True, timeout=600)
 
 
@@ -31,8 +33,8 @@ def libraries() -> pathlib.Path:
     if not any(directory.glob("kafka-tools-4*.jar")):
         directory.mkdir(parents=True, exist_ok=True)
         pom = directory / "pom.xml"
-        pom.write_text(POM.format(version=VERSION))
-        maven_libraries(pom, directory)
+        pom.write_text(POM)
+        maven_libraries(pom, directory, VERSION)
     return directory
 
 

@@ -17,7 +17,7 @@ import tempfile
 import tomllib
 from collections.abc import Callable
 
-from tests.lib.apache_kafka import libraries
+from tests.lib.apache_kafka import VERSION, libraries
 from tests.lib.processes import Collector
 
 HERE = pathlib.Path(__file__).parent
@@ -26,7 +26,7 @@ OPEN = """
 partitions = 4
 [groups]
 session_timeout_min = "1s"
-initial_rebalance_delay = "0s"
+initial_rebalance_delay = "500ms"
 [acls]
 enabled = true
 allow_without_entries = true
@@ -77,7 +77,7 @@ sasl.password=testpass
     environment = {
         **os.environ,
         "LD_LIBRARY_PATH": f"{tests.parent}/src:{tests.parent}/src-cpp",
-        "TEST_KAFKA_VERSION": "4.1.1",
+        "TEST_KAFKA_VERSION": VERSION,
         "KAFKA_PATH": str(kafka_tools(work)),
         "BROKERS": open_.bootstrap,
     }
