@@ -7,6 +7,7 @@ import traceback
 from collections.abc import Awaitable, Callable
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.abc import AbstractTokenProvider
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
@@ -14,10 +15,18 @@ TOPIC = "suite"
 GROUP = "three"
 PATIENCE_S = 60
 CONNECTION: dict[str, object] = {"bootstrap_servers": sys.argv[1] if len(sys.argv) > 1 else ""}
+MECHANISMS: list[str] = []
 if len(sys.argv) > 2:
-    authority, user, password = sys.argv[2:]
+    authority, user, password, bearer = sys.argv[2:]
+
+    class Tokens(AbstractTokenProvider):
+        async def token(self) -> str:
+            return bearer
+
     CONNECTION |= {"security_protocol": "SASL_SSL", "ssl_context": ssl.create_default_context(cafile=authority)}
     CONNECTION |= {"sasl_mechanism": "SCRAM-SHA-512", "sasl_plain_username": user, "sasl_plain_password": password}
+    CONNECTION |= {"sasl_oauth_token_provider": Tokens()}
+    MECHANISMS = ["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER"]
 failed = False
 
 
@@ -48,7 +57,7 @@ async def create() -> None:
 
 
 async def produce(partition: int, lines: list[str], **settings: object) -> None:
-    async with AIOKafkaProducer(**CONNECTION, acks="all", linger_ms=5, **settings) as producer:
+    async with AIOKafkaProducer(**{**CONNECTION, **settings}, acks="all", linger_ms=5) as producer:
         sent = [await producer.send(TOPIC, line.encode(), partition=partition) for line in lines]
         offsets = [(await one).offset for one in sent]
     assert offsets == list(range(offsets[0], offsets[0] + len(lines))), offsets
@@ -147,6 +156,9 @@ async def main() -> None:
     await step("consume", lambda: consume(sent))
     await step("group", group)
     await step("resume", resume)
+    for mechanism in MECHANISMS:
+        lines = values("login", 10)
+        await step(f"login-{mechanism}", lambda lines=lines, kind=mechanism: produce(1, lines, sasl_mechanism=kind))
     await step("admin", administer)
 
 

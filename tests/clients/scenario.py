@@ -1,8 +1,8 @@
 """What every client goes through, each in its own language, and what is looked at.
 
 A suite is a program that is given the bootstrap address, and where a login is asked for, the file of a certificate
-authority, a user and a password for SCRAM-SHA-512 over TLS. It goes through these steps in order and prints a line
-for each, `ok STEP` or `fail STEP: why`; a step that its client cannot do is not in its list.
+authority, a user and a password for SCRAM-SHA-512 over TLS, and a token. It goes through these steps in order and
+prints a line for each, `ok STEP` or `fail STEP: why`; a step that its client cannot do is not in its list.
 
 * `create`: create the topic `suite` with two partitions and `retention.ms=3600000`; metadata shows both.
 * `produce-CODEC`: 200 records `CODEC-0` … `CODEC-199` to partition 0, with none, gzip, snappy, lz4, zstd.
@@ -13,6 +13,8 @@ for each, `ok STEP` or `fail STEP: why`; a step that its client cannot do is not
 * `resume`: one member reads 50 of 100 new records, commits and leaves; the next one reads exactly the other 50.
 * `admin`: describe the topic's configuration, alter `retention.ms` and see it altered; list and describe groups; delete
   the group and the topic.
+* `login-MECHANISM`, before `admin` and only where a login is asked for: ten more records, over TLS, by who logged in
+  with PLAIN, SCRAM-SHA-256, SCRAM-SHA-512, OAUTHBEARER.
 * `end`: not printed; it ends in time, with status 0, or with 1 if a step failed.
 """
 
@@ -24,6 +26,7 @@ from confluent_kafka.admin import AdminClient
 from cryptography.x509.oid import NameOID
 
 from tests.clients.certificates import Authority
+from tests.clients.provider import Provider, trusting
 from tests.lib.processes import SMALL_WAL, Collector, wait_until
 
 CODECS = ["none", "gzip", "snappy", "lz4", "zstd"]
@@ -31,6 +34,7 @@ CODECS = ["none", "gzip", "snappy", "lz4", "zstd"]
 # of the suite.
 BROKERS = {"tailrace": [], "apache-kafka": ["java", "mvn"], "tailrace-secured": []}
 USER, PASSWORD = "suite", "correct horse"
+LOGINS = [f"login-{mechanism}" for mechanism in ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER")]
 STEPS = [
     "create",
     *(f"produce-{codec}" for codec in CODECS),
@@ -49,9 +53,12 @@ class Broker:
 
     bootstrap: str
     authority: pathlib.Path | None = None
+    provider: Provider | None = None
 
     def arguments(self) -> list[str]:
-        return [self.bootstrap] if self.authority is None else [self.bootstrap, str(self.authority), USER, PASSWORD]
+        if self.authority is None or self.provider is None:
+            return [self.bootstrap]
+        return [self.bootstrap, str(self.authority), USER, PASSWORD, self.provider.token(USER, seconds=1_800)]
 
     def librdkafka(self) -> dict[str, str | int]:
         settings: dict[str, str | int] = {"bootstrap.servers": self.bootstrap, "log_level": 0}
@@ -61,19 +68,28 @@ class Broker:
         return settings
 
 
+def steps_on(broker: str) -> list[str]:
+    """The steps of a client that can do everything."""
+    return [*STEPS[:-2], *LOGINS, *STEPS[-2:]] if broker == "tailrace-secured" else STEPS
+
+
 def secured(work: pathlib.Path) -> tuple[Collector, Broker]:
-    """A collector that lets nobody in but over TLS and with a password."""
+    """A collector that lets nobody in but over TLS and with a login, by any mechanism."""
     authority = Authority(work)
     authority.issue("server", [(NameOID.COMMON_NAME, "collector")])
+    provider = Provider()
+    jwks = work / "jwks.json"
+    jwks.write_text(provider.jwks())
     security = f"""
-        sasl = ["SCRAM-SHA-512"]
+        sasl = ["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER"]
+        {trusting(jwks)}
         tls = {{ cert = "{work}/server.crt", key = "{work}/server.key" }}
         [[users]]
         name = "{USER}"
         password = "{PASSWORD}"
     """
     collector = Collector(work, security + SMALL_WAL)
-    return collector, Broker(collector.bootstrap, authority.path)
+    return collector, Broker(collector.bootstrap, authority.path, provider)
 
 
 def begin(broker: Broker) -> None:

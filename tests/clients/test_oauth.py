@@ -1,6 +1,5 @@
 """Logins with tokens of an identity provider, by clients that nobody here wrote."""
 
-import json
 import pathlib
 import socket
 import struct
@@ -12,33 +11,15 @@ import jwt
 import pytest
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
-from cryptography.hazmat.primitives.asymmetric import rsa
 from kafka import KafkaConsumer, KafkaProducer
 from kafka.sasl.oauth import AbstractTokenProvider
 
 from tests.clients.librdkafka import consume, produce
+from tests.clients.provider import Provider, trusting
 from tests.lib.apache_kafka import libraries
 from tests.lib.processes import BIN, SMALL_WAL, Collector, wait_until
 
-ISSUER, AUDIENCE = "https://login.example.net", "logs"
 LINES = [b"line %d" % number for number in range(200)]
-
-
-class Provider:
-    """Signs tokens, and publishes its key."""
-
-    def __init__(self, kid: str = "one"):
-        self.kid = kid
-        self.key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-
-    def jwks(self) -> str:
-        public = jwt.algorithms.RSAAlgorithm.to_jwk(self.key.public_key(), as_dict=True)
-        return json.dumps({"keys": [{**public, "kid": self.kid, "use": "sig", "alg": "RS256"}]})
-
-    def token(self, user: str = "ann", seconds: float = 300, **claims: object) -> str:
-        now = time.time()
-        body = {"sub": user, "iss": ISSUER, "aud": AUDIENCE, "iat": int(now), "exp": now + seconds, "scope": "logs"}
-        return jwt.encode({**body, **claims}, self.key, "RS256", {"kid": self.kid})
 
 
 class Site:
@@ -50,7 +31,7 @@ class Site:
         self.jwks.write_text(self.provider.jwks())
         security = f"""
             sasl = ["OAUTHBEARER"]
-            oauth = {{ jwks = "{self.jwks}", issuer = "{ISSUER}", audience = ["{AUDIENCE}"] }}
+            {trusting(self.jwks)}
             [acls]
             enabled = true
             super_users = ["User:ann"]

@@ -14,6 +14,9 @@ import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
 import java.util.concurrent.TimeUnit;
+import javax.security.auth.callback.Callback;
+import javax.security.auth.callback.UnsupportedCallbackException;
+import javax.security.auth.login.AppConfigurationEntry;
 import org.apache.kafka.clients.admin.Admin;
 import org.apache.kafka.clients.admin.AlterConfigOp;
 import org.apache.kafka.clients.admin.ConfigEntry;
@@ -25,6 +28,10 @@ import org.apache.kafka.clients.producer.ProducerRecord;
 import org.apache.kafka.clients.producer.RecordMetadata;
 import org.apache.kafka.common.TopicPartition;
 import org.apache.kafka.common.config.ConfigResource;
+import org.apache.kafka.common.security.auth.AuthenticateCallbackHandler;
+import org.apache.kafka.common.security.auth.SaslExtensionsCallback;
+import org.apache.kafka.common.security.oauthbearer.OAuthBearerToken;
+import org.apache.kafka.common.security.oauthbearer.OAuthBearerTokenCallback;
 import org.apache.kafka.common.serialization.StringDeserializer;
 import org.apache.kafka.common.serialization.StringSerializer;
 
@@ -32,7 +39,7 @@ public class Suite {
     static final String TOPIC = "suite";
     static final long PATIENCE_MS = 60_000;
     static String bootstrap;
-    static Map<String, String> security = Map.of();
+    static Login login;
     static boolean failed;
 
     interface Step {
@@ -42,7 +49,7 @@ public class Suite {
     public static void main(String[] args) throws Exception {
         bootstrap = args[0];
         if (args.length > 1) {
-            security = security(args[1], args[2], args[3]);
+            login = new Login(args[1], args[2], args[3], args[4]);
         }
         step("create", Suite::create);
         List<String> sent = new ArrayList<>();
@@ -54,6 +61,11 @@ public class Suite {
         step("consume", () -> consume(sent));
         step("group", Suite::group);
         step("resume", Suite::resume);
+        if (login != null) {
+            for (String mechanism : List.of("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER")) {
+                step("login-" + mechanism, () -> produce(1, "login", 10, login.by(mechanism)));
+            }
+        }
         step("admin", Suite::admin);
         System.exit(failed ? 1 : 0);
     }
@@ -75,22 +87,80 @@ public class Suite {
         }
     }
 
-    static Properties settings(Map<String, String> more) {
+    static Properties settings(Map<String, ?> more) {
         Properties settings = new Properties();
         settings.put("bootstrap.servers", bootstrap);
-        settings.putAll(security);
+        if (login != null) {
+            settings.putAll(login.by("SCRAM-SHA-512"));
+        }
         settings.putAll(more);
         return settings;
     }
 
-    static Map<String, String> security(String authority, String user, String password) {
-        String module = "org.apache.kafka.common.security.scram.ScramLoginModule";
-        return Map.of(
-            "security.protocol", "SASL_SSL",
-            "ssl.truststore.type", "PEM",
-            "ssl.truststore.location", authority,
-            "sasl.mechanism", "SCRAM-SHA-512",
-            "sasl.jaas.config", module + " required username=\"" + user + "\" password=\"" + password + "\";");
+    /** What lets a client in, by TLS and each mechanism. */
+    record Login(String authority, String user, String password, String token) {
+        Map<String, Object> by(String mechanism) {
+            String module = mechanism.equals("PLAIN") ? "plain.Plain" : "scram.Scram";
+            String options = " required username=\"" + user + "\" password=\"" + password + "\";";
+            Map<String, Object> settings = new HashMap<>();
+            if (mechanism.equals("OAUTHBEARER")) {
+                module = "oauthbearer.OAuthBearer";
+                options = " required token=\"" + token + "\";";
+                settings.put("sasl.login.callback.handler.class", ShowsToken.class);
+            }
+            settings.put("security.protocol", "SASL_SSL");
+            settings.put("ssl.truststore.type", "PEM");
+            settings.put("ssl.truststore.location", authority);
+            settings.put("sasl.mechanism", mechanism);
+            settings.put("sasl.jaas.config", "org.apache.kafka.common.security." + module + "LoginModule" + options);
+            return settings;
+        }
+    }
+
+    /** Shows the token that the login names; the client's own handlers of old versions know only unsecured ones. */
+    public static class ShowsToken implements AuthenticateCallbackHandler {
+        private String token;
+
+        @Override
+        public void configure(Map<String, ?> settings, String mechanism, List<AppConfigurationEntry> entries) {
+            token = (String) entries.get(0).getOptions().get("token");
+        }
+
+        @Override
+        public void handle(Callback[] callbacks) throws UnsupportedCallbackException {
+            for (Callback callback : callbacks) {
+                if (callback instanceof OAuthBearerTokenCallback asked) {
+                    asked.token(new Token(token, System.currentTimeMillis()));
+                } else if (!(callback instanceof SaslExtensionsCallback)) {
+                    throw new UnsupportedCallbackException(callback);
+                }
+            }
+        }
+
+        @Override
+        public void close() {}
+    }
+
+    record Token(String value, long since) implements OAuthBearerToken {
+        @Override
+        public Set<String> scope() {
+            return Set.of();
+        }
+
+        @Override
+        public long lifetimeMs() {
+            return since + 600_000;
+        }
+
+        @Override
+        public String principalName() {
+            return "suite";
+        }
+
+        @Override
+        public Long startTimeMs() {
+            return since;
+        }
     }
 
     static void create() throws Exception {
@@ -103,11 +173,11 @@ public class Suite {
         }
     }
 
-    static KafkaProducer<String, String> producer(Map<String, String> more) {
+    static KafkaProducer<String, String> producer(Map<String, ?> more) {
         return new KafkaProducer<>(settings(more), new StringSerializer(), new StringSerializer());
     }
 
-    static List<String> produce(int partition, String prefix, int count, Map<String, String> more) throws Exception {
+    static List<String> produce(int partition, String prefix, int count, Map<String, ?> more) throws Exception {
         List<String> values = new ArrayList<>();
         try (KafkaProducer<String, String> producer = producer(more)) {
             List<Future<RecordMetadata>> acknowledged = new ArrayList<>();

@@ -6,13 +6,18 @@ const { CompressionTypes, ConfigResourceTypes, Kafka, logLevel } = require("kafk
 const TOPIC = "suite";
 const GROUP = "three";
 const PATIENCE_MS = 60_000;
-const [bootstrap, authority, username, password] = process.argv.slice(2);
-const security = authority && {
-  ssl: { ca: [readFileSync(authority)] },
-  sasl: { mechanism: "scram-sha-512", username, password },
-};
-const kafka = new Kafka({ brokers: [bootstrap], logLevel: logLevel.NOTHING, ...security });
+const [bootstrap, authority, username, password, token] = process.argv.slice(2);
+const MECHANISMS = authority ? ["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER"] : [];
+const kafka = client("SCRAM-SHA-512");
 let failed = false;
+
+function client(mechanism) {
+  const security = authority && {
+    ssl: { ca: [readFileSync(authority)] },
+    sasl: { mechanism, username, password, oauthBearerProvider: async () => ({ value: token }) },
+  };
+  return new Kafka({ brokers: [bootstrap], logLevel: logLevel.NOTHING, ...security });
+}
 
 async function step(name, run) {
   try {
@@ -46,8 +51,8 @@ async function withAdmin(use) {
   }
 }
 
-async function produce(partition, messages, compression, idempotent = false) {
-  const producer = kafka.producer({ idempotent, maxInFlightRequests: idempotent ? 1 : undefined });
+async function produce(partition, messages, compression, idempotent = false, by = kafka) {
+  const producer = by.producer({ idempotent, maxInFlightRequests: idempotent ? 1 : undefined });
   await producer.connect();
   await producer.send({
     topic: TOPIC,
@@ -178,6 +183,9 @@ async function main() {
   await step("consume", async () => same(await read("one", (taken) => taken.length >= sent.length), sent, "consume"));
   await step("group", group);
   await step("resume", resume);
+  for (const mechanism of MECHANISMS) {
+    await step(`login-${mechanism}`, () => produce(1, values("login", 10), undefined, false, client(mechanism)));
+  }
   await step("admin", administer);
   process.exit(failed ? 1 : 0);
 }

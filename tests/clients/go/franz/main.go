@@ -11,6 +11,8 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/sasl/oauth"
+	"github.com/twmb/franz-go/pkg/sasl/plain"
 	"github.com/twmb/franz-go/pkg/sasl/scram"
 
 	. "tailrace/clients/scenario"
@@ -37,16 +39,34 @@ func main() {
 	Step("consume", func() error { return consume(sent) })
 	Step("group", group)
 	Step("resume", resume)
+	mechanisms := []string{"PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER"}
+	Logins(mechanisms, func(mechanism string, values []string) error { return produce(1, values, login(mechanism)) })
 	Step("admin", admin)
 	End()
 }
 
-func client(options ...kgo.Opt) *kgo.Client {
-	if login := Required(); login != nil {
-		auth := scram.Auth{User: login.User, Pass: login.Password}
-		options = append(options, kgo.DialTLSConfig(login.TLS), kgo.SASL(auth.AsSha512Mechanism()))
+func login(mechanism string) kgo.Opt {
+	required := Required()
+	auth := scram.Auth{User: required.User, Pass: required.Password}
+	switch mechanism {
+	case "PLAIN":
+		return kgo.SASL(plain.Auth{User: required.User, Pass: required.Password}.AsMechanism())
+	case "SCRAM-SHA-256":
+		return kgo.SASL(auth.AsSha256Mechanism())
+	case "SCRAM-SHA-512":
+		return kgo.SASL(auth.AsSha512Mechanism())
+	default:
+		return kgo.SASL(oauth.Auth{Token: required.Token}.AsMechanism())
 	}
-	made, err := kgo.NewClient(append(options, bootstrap)...)
+}
+
+// client takes the last of several options of a kind.
+func client(options ...kgo.Opt) *kgo.Client {
+	all := []kgo.Opt{bootstrap}
+	if required := Required(); required != nil {
+		all = append(all, kgo.DialTLSConfig(required.TLS), login(Usual))
+	}
+	made, err := kgo.NewClient(append(all, options...)...)
 	if err != nil {
 		panic(err)
 	}

@@ -41,6 +41,10 @@ func main() {
 	Step("consume", func() error { return consume(sent) })
 	Step("group", group)
 	Step("resume", resume)
+	mechanisms := []string{"PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER"}
+	Logins(mechanisms, func(mechanism string, values []string) error {
+		return produce(1, values, func(config *sarama.Config) { logIn(config, Required(), mechanism) })
+	})
 	Step("admin", admin)
 	End()
 }
@@ -55,18 +59,37 @@ func settings() *sarama.Config {
 	config.Consumer.Offsets.AutoCommit.Enable = false
 	if login := Required(); login != nil {
 		config.Net.TLS.Enable, config.Net.TLS.Config = true, login.TLS
-		config.Net.SASL.Enable, config.Net.SASL.Mechanism = true, sarama.SASLTypeSCRAMSHA512
-		config.Net.SASL.User, config.Net.SASL.Password = login.User, login.Password
-		config.Net.SASL.SCRAMClientGeneratorFunc = func() sarama.SCRAMClient { return &scramClient{} }
+		config.Net.SASL.Enable = true
+		logIn(config, login, Usual)
 	}
 	return config
 }
 
+func logIn(config *sarama.Config, login *Login, mechanism string) {
+	config.Net.SASL.Mechanism = sarama.SASLMechanism(mechanism)
+	config.Net.SASL.User, config.Net.SASL.Password = login.User, login.Password
+	config.Net.SASL.TokenProvider = token(login.Token)
+	hash := scram.SHA512
+	if mechanism == "SCRAM-SHA-256" {
+		hash = scram.SHA256
+	}
+	config.Net.SASL.SCRAMClientGeneratorFunc = func() sarama.SCRAMClient { return &scramClient{hash: hash} }
+}
+
+type token string
+
+func (t token) Token() (*sarama.AccessToken, error) {
+	return &sarama.AccessToken{Token: string(t)}, nil
+}
+
 // scramClient is what sarama leaves to its users.
-type scramClient struct{ *scram.ClientConversation }
+type scramClient struct {
+	*scram.ClientConversation
+	hash scram.HashGeneratorFcn
+}
 
 func (client *scramClient) Begin(user, password, authorizationID string) error {
-	made, err := scram.SHA512.NewClient(user, password, authorizationID)
+	made, err := client.hash.NewClient(user, password, authorizationID)
 	if err == nil {
 		client.ClientConversation = made.NewConversation()
 	}

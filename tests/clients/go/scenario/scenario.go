@@ -22,15 +22,18 @@ const Patience = 60 * time.Second
 // Codecs in the order of their steps.
 var Codecs = []string{"none", "gzip", "snappy", "lz4", "zstd"}
 
-// Login is how a broker lets a client in that asks for TLS and SCRAM-SHA-512.
+// Login is what lets a client in, by TLS and each mechanism.
 type Login struct {
-	TLS            *tls.Config
-	User, Password string
+	TLS                   *tls.Config
+	User, Password, Token string
 }
+
+// Usual is the mechanism of all steps but those that are about another.
+const Usual = "SCRAM-SHA-512"
 
 // Required is nil where the broker lets everybody in.
 func Required() *Login {
-	if len(os.Args) < 5 {
+	if len(os.Args) < 6 {
 		return nil
 	}
 	authority, err := os.ReadFile(os.Args[2])
@@ -39,7 +42,7 @@ func Required() *Login {
 	}
 	pool := x509.NewCertPool()
 	pool.AppendCertsFromPEM(authority)
-	return &Login{TLS: &tls.Config{RootCAs: pool}, User: os.Args[3], Password: os.Args[4]}
+	return &Login{TLS: &tls.Config{RootCAs: pool}, User: os.Args[3], Password: os.Args[4], Token: os.Args[5]}
 }
 
 var failed bool
@@ -52,6 +55,16 @@ func Step(name string, run func() error) {
 		return
 	}
 	fmt.Printf("ok %s\n", name)
+}
+
+// Logins runs a step for each of these mechanisms, where the broker asks for a login.
+func Logins(mechanisms []string, produce func(mechanism string, values []string) error) {
+	if Required() == nil {
+		return
+	}
+	for _, mechanism := range mechanisms {
+		Step("login-"+mechanism, func() error { return produce(mechanism, Values("login", 10)) })
+	}
 }
 
 // End tells the caller whether all went well.

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/segmentio/kafka-go"
+	"github.com/segmentio/kafka-go/sasl"
+	"github.com/segmentio/kafka-go/sasl/plain"
 	"github.com/segmentio/kafka-go/sasl/scram"
 
 	. "tailrace/clients/scenario"
@@ -19,7 +21,7 @@ var (
 	address = os.Args[1]
 	client  = &kafka.Client{Addr: kafka.TCP(address), Timeout: Patience, Transport: transport}
 
-	transport, dialer = connecting()
+	transport, dialer = connecting(Usual)
 )
 
 func main() {
@@ -34,22 +36,37 @@ func main() {
 	Step("consume", func() error { return consume(sent) })
 	Step("group", group)
 	Step("resume", resume)
+	Logins([]string{"PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"}, func(mechanism string, values []string) error {
+		by, _ := connecting(mechanism)
+		return produceBy(by, 1, values, 0)
+	})
 	Step("admin", admin)
 	End()
 }
 
 // connecting makes what writers and what readers connect with.
-func connecting() (*kafka.Transport, *kafka.Dialer) {
+func connecting(mechanism string) (*kafka.Transport, *kafka.Dialer) {
 	transport, dialer := &kafka.Transport{}, &kafka.Dialer{Timeout: 10 * time.Second, DualStack: true}
 	if login := Required(); login != nil {
-		mechanism, err := scram.Mechanism(scram.SHA512, login.User, login.Password)
+		by, err := loginBy(mechanism, login)
 		if err != nil {
 			panic(err)
 		}
-		transport.TLS, transport.SASL = login.TLS, mechanism
-		dialer.TLS, dialer.SASLMechanism = login.TLS, mechanism
+		transport.TLS, transport.SASL = login.TLS, by
+		dialer.TLS, dialer.SASLMechanism = login.TLS, by
 	}
 	return transport, dialer
+}
+
+func loginBy(mechanism string, login *Login) (sasl.Mechanism, error) {
+	switch mechanism {
+	case "PLAIN":
+		return plain.Mechanism{Username: login.User, Password: login.Password}, nil
+	case "SCRAM-SHA-256":
+		return scram.Mechanism(scram.SHA256, login.User, login.Password)
+	default:
+		return scram.Mechanism(scram.SHA512, login.User, login.Password)
+	}
 }
 
 func limited() (context.Context, context.CancelFunc) {
@@ -79,6 +96,10 @@ func create() error {
 }
 
 func produce(partition int, values []string, codec kafka.Compression) error {
+	return produceBy(transport, partition, values, codec)
+}
+
+func produceBy(transport *kafka.Transport, partition int, values []string, codec kafka.Compression) error {
 	fixed := kafka.BalancerFunc(func(kafka.Message, ...int) int { return partition })
 	writer := &kafka.Writer{
 		Addr: kafka.TCP(address), Topic: Topic, Balancer: fixed, Compression: codec,

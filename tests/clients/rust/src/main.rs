@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rskafka::client::partition::{Compression, UnknownTopicHandling};
-use rskafka::client::{Client, ClientBuilder, Credentials, SaslConfig};
+use rskafka::client::{Client, ClientBuilder, Credentials, OauthBearerCredentials, SaslConfig};
 use rskafka::record::Record;
 use rustls::crypto::ring::default_provider;
 use rustls::pki_types::CertificateDer;
@@ -24,7 +24,7 @@ const PATIENCE_MS: i32 = 60_000;
 #[tokio::main]
 async fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let client = match connect(&arguments).await {
+    let client = match connect(&arguments, "SCRAM-SHA-512").await {
         Ok(client) => client,
         Err(error) => {
             println!("fail create: {error}");
@@ -46,6 +46,11 @@ async fn main() {
         sent.extend(values);
     }
     failed |= report("consume", consume(&client, &sent).await);
+    if arguments.len() > 1 {
+        for mechanism in ["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER"] {
+            failed |= report(&format!("login-{mechanism}"), log_in(&arguments, mechanism).await);
+        }
+    }
     std::process::exit(i32::from(failed));
 }
 
@@ -58,10 +63,10 @@ fn report(step: &str, outcome: Outcome) -> bool {
     outcome.is_err()
 }
 
-async fn connect(arguments: &[String]) -> Result<Client, Box<dyn Error>> {
+async fn connect(arguments: &[String], mechanism: &str) -> Result<Client, Box<dyn Error>> {
     let builder = ClientBuilder::new(vec![arguments[0].clone()]);
     let builder = match &arguments[1..] {
-        [authority, user, password] => {
+        [authority, user, password, token] => {
             let mut roots = RootCertStore::empty();
             roots.add(CertificateDer::from_pem_file(authority)?)?;
             let tls = ClientConfig::builder_with_provider(Arc::new(default_provider()))
@@ -69,13 +74,31 @@ async fn connect(arguments: &[String]) -> Result<Client, Box<dyn Error>> {
                 .with_root_certificates(roots)
                 .with_no_client_auth();
             let login = Credentials::new(user.clone(), password.clone());
-            builder
-                .tls_config(Arc::new(tls))
-                .sasl_config(SaslConfig::ScramSha512(login))
+            let token = token.clone();
+            let sasl = match mechanism {
+                "PLAIN" => SaslConfig::Plain(login),
+                "SCRAM-SHA-256" => SaslConfig::ScramSha256(login),
+                "SCRAM-SHA-512" => SaslConfig::ScramSha512(login),
+                _ => SaslConfig::Oauthbearer(OauthBearerCredentials {
+                    callback: Arc::new(move || {
+                        let token = token.clone();
+                        Box::pin(async move { Ok(token) })
+                    }),
+                    authz_id: None,
+                    bearer_kvs: Vec::new(),
+                }),
+            };
+            builder.tls_config(Arc::new(tls)).sasl_config(sasl)
         }
         _ => builder,
     };
     Ok(timeout(PATIENCE, builder.build()).await??)
+}
+
+async fn log_in(arguments: &[String], mechanism: &str) -> Outcome {
+    let values: Vec<String> = (0..10).map(|number| format!("login-{number}")).collect();
+    let client = connect(arguments, mechanism).await?;
+    produce(&client, &values, Compression::NoCompression).await
 }
 
 async fn create(client: &Client) -> Outcome {
