@@ -6,15 +6,10 @@ import socket
 import pytest
 
 from tests.clients.librdkafka import consume
-from tests.lib.processes import Collector, Process, free_port, wait_until
+from tests.lib.processes import Collector, Process, free_port, listens, wait_until
 
 pytestmark = pytest.mark.needs("rsyslogd")
 LINES = [b"<14>Nov 25 10:00:00 web1 app[%d]: request %d took 3 ms" % (number % 7, number) for number in range(5_000)]
-
-
-def listens(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 def test_omkafka_hands_on_each_line_once_and_in_order(collector: Collector, tmp_path: pathlib.Path) -> None:

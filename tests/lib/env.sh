@@ -19,6 +19,20 @@ need() { # COMMAND PACKAGE
   command -v "$1" >/dev/null
 }
 
+# syslog-ng, which Debian does not let be installed beside rsyslog: it is unpacked, and what it depends on installed.
+need_syslog_ng() {
+  local place=$CARGO_TARGET_DIR/test-debian packages=(syslog-ng-core syslog-ng-mod-rdkafka) depends
+  PATH=$PATH:$place/usr/sbin
+  command -v syslog-ng >/dev/null && return
+  [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null || return
+  depends=$(apt-cache depends --important "${packages[@]}" | sed -n 's/^  Depends: //p' | grep -v ^syslog-ng | sort -u)
+  # shellcheck disable=SC2086
+  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $depends >/dev/null || return
+  mkdir -p "$place" && (cd "$place" && apt-get download -qq "${packages[@]}" && for package in *.deb; do
+    dpkg-deb --extract "$package" .
+  done) && command -v syslog-ng >/dev/null
+}
+
 # A Python with the clients that the tests read and write with.
 test_python() {
   local wanted=$root/tests/requirements.txt

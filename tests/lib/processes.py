@@ -35,6 +35,11 @@ def free_port() -> int:
                 continue
 
 
+def listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
 class Process:
     """A process that may be killed at any moment and started again on the same state."""
 

@@ -124,7 +124,7 @@ def kafka_python(checkout: pathlib.Path, work: pathlib.Path, open_: Collector, _
     environment = {
         **os.environ,
         "KAFKA_ROOT": str(work),
-        "KAFKA_VERSION": "4.2.0",
+        "KAFKA_VERSION": "4.3.0",
         "KAFKA_URI": f"kafka://{open_.bootstrap}",
     }
     python = os.environ.get("PYTHON", sys.executable)
