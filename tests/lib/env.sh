@@ -19,6 +19,14 @@ need() { # COMMAND PACKAGE
   command -v "$1" >/dev/null
 }
 
+# The same for what a package brings for compilers.
+need_header() { # FILE PACKAGE
+  [ -e "/usr/include/$1" ] && return
+  [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null || return
+  apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$2" >/dev/null
+  [ -e "/usr/include/$1" ]
+}
+
 # syslog-ng, which Debian does not let be installed beside rsyslog: it is unpacked, and what it depends on installed.
 need_syslog_ng() {
   local place=$CARGO_TARGET_DIR/test-debian packages=(syslog-ng-core syslog-ng-mod-rdkafka) depends

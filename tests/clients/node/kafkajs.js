@@ -1,44 +1,16 @@
 // The scenario of tests/clients/scenario.py with kafkajs. Of the codecs it has gzip; the others are packages of their own.
 
-const { readFileSync } = require("node:fs");
 const { CompressionTypes, ConfigResourceTypes, Kafka, logLevel } = require("kafkajs");
+const { TOPIC, GROUP, PATIENCE_MS, bootstrap, login, step, logins, finish, check, values, same, becomes, isShared } = require("./scenario");
 
-const TOPIC = "suite";
-const GROUP = "three";
-const PATIENCE_MS = 60_000;
-const [bootstrap, authority, username, password, token] = process.argv.slice(2);
-const MECHANISMS = authority ? ["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER"] : [];
 const kafka = client("SCRAM-SHA-512");
-let failed = false;
 
 function client(mechanism) {
-  const security = authority && {
-    ssl: { ca: [readFileSync(authority)] },
-    sasl: { mechanism, username, password, oauthBearerProvider: async () => ({ value: token }) },
+  const security = login && {
+    ssl: { ca: [login.certificate()] },
+    sasl: { mechanism, username: login.username, password: login.password, oauthBearerProvider: async () => ({ value: login.token }) },
   };
   return new Kafka({ brokers: [bootstrap], logLevel: logLevel.NOTHING, ...security });
-}
-
-async function step(name, run) {
-  try {
-    await run();
-    console.log(`ok ${name}`);
-  } catch (error) {
-    failed = true;
-    console.log(`fail ${name}: ${String(error).replaceAll("\n", " ")}`);
-  }
-}
-
-function check(holds, otherwise) {
-  if (!holds) throw new Error(otherwise);
-}
-
-function values(prefix, count) {
-  return Array.from({ length: count }, (_, number) => `${prefix}-${number}`);
-}
-
-function same(got, wanted, what) {
-  check(JSON.stringify(got) === JSON.stringify(wanted), `${what}: ${got.length} values instead of ${wanted.length}, or others`);
 }
 
 async function withAdmin(use) {
@@ -98,13 +70,10 @@ async function create() {
   await withAdmin(async (admin) => {
     const configEntries = [{ name: "retention.ms", value: "3600000" }];
     await admin.createTopics({ topics: [{ topic: TOPIC, numPartitions: 2, configEntries }] });
-    // Apache Kafka answers before its brokers know of the topic.
-    const end = Date.now() + PATIENCE_MS;
-    for (let count = 0; count !== 2; ) {
-      check(Date.now() < end, `${count} partitions`);
+    await becomes(2, async () => {
       const { topics } = await admin.fetchTopicMetadata({ topics: [TOPIC] }).catch(() => ({ topics: [] }));
-      count = topics[0]?.partitions.length ?? 0;
-    }
+      return topics[0]?.partitions.length;
+    });
   });
 }
 
@@ -119,15 +88,11 @@ async function group() {
   await produce(1, right);
   const all = [];
   const shares = {};
-  const isShared = () => {
-    const sizes = Object.values(shares).sort();
-    return JSON.stringify(sizes) === "[0,1,1]";
-  };
   // Who leaves last gets the shares of the others, so it counts that it was so once.
   let wasShared = false;
   const joined = (number) => (share) => {
     shares[number] = share;
-    wasShared ||= isShared();
+    wasShared ||= isShared(shares);
   };
   const done = () => all.length >= 300 && wasShared;
   const members = [0, 1, 2].map((number) =>
@@ -150,13 +115,10 @@ async function administer() {
   await withAdmin(async (admin) => {
     const resource = { type: ConfigResourceTypes.TOPIC, name: TOPIC };
     for (const wanted of ["3600000", "7200000"]) {
-      // Apache Kafka answers a change before its brokers know of it.
-      const end = Date.now() + PATIENCE_MS;
-      for (let value = ""; value !== wanted; ) {
-        check(Date.now() < end, `retention.ms is ${value} instead of ${wanted}`);
+      await becomes(wanted, async () => {
         const { resources } = await admin.describeConfigs({ resources: [{ ...resource, configNames: ["retention.ms"] }] });
-        value = resources[0].configEntries[0].configValue;
-      }
+        return resources[0].configEntries[0].configValue;
+      });
       await admin.alterConfigs({ resources: [{ ...resource, configEntries: [{ name: "retention.ms", value: "7200000" }] }] });
     }
     const { groups } = await admin.listGroups();
@@ -165,8 +127,7 @@ async function administer() {
     check(described.groups[0].state === "Empty", `the group is ${described.groups[0].state}`);
     await admin.deleteGroups([GROUP]);
     await admin.deleteTopics({ topics: [TOPIC] });
-    const end = Date.now() + PATIENCE_MS;
-    while ((await admin.listTopics()).includes(TOPIC)) check(Date.now() < end, "the topic is still there");
+    await becomes(false, async () => (await admin.listTopics()).includes(TOPIC));
   });
 }
 
@@ -183,11 +144,9 @@ async function main() {
   await step("consume", async () => same(await read("one", (taken) => taken.length >= sent.length), sent, "consume"));
   await step("group", group);
   await step("resume", resume);
-  for (const mechanism of MECHANISMS) {
-    await step(`login-${mechanism}`, () => produce(1, values("login", 10), undefined, false, client(mechanism)));
-  }
+  await logins((mechanism, lines) => produce(1, lines, undefined, false, client(mechanism)));
   await step("admin", administer);
-  process.exit(failed ? 1 : 0);
+  finish();
 }
 
 main();

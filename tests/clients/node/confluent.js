@@ -1,0 +1,136 @@
+// The scenario of tests/clients/scenario.py with @confluentinc/kafka-javascript, which neither reads nor alters
+// configurations.
+
+const { KafkaJS } = require("@confluentinc/kafka-javascript");
+const { TOPIC, GROUP, PATIENCE_MS, bootstrap, login, step, logins, finish, check, values, same, becomes, isShared } = require("./scenario");
+
+const { CompressionTypes, ConsumerGroupStates, Kafka, logLevel } = KafkaJS;
+const kafka = client("SCRAM-SHA-512");
+
+function client(mechanism) {
+  const token = async () => ({ value: login.token, principal: login.username, lifetime: Date.now() + 600_000 });
+  const sasl = mechanism === "OAUTHBEARER" ? { oauthBearerProvider: token } : { username: login?.username, password: login?.password };
+  const security = login && { ssl: true, sasl: { mechanism: mechanism.toLowerCase(), ...sasl } };
+  const trust = login && { "ssl.ca.location": login.authority };
+  return new Kafka({ kafkaJS: { brokers: [bootstrap], logLevel: logLevel.NOTHING, ...security }, ...trust });
+}
+
+async function withAdmin(use) {
+  const admin = kafka.admin();
+  await admin.connect();
+  try {
+    return await use(admin);
+  } finally {
+    await admin.disconnect();
+  }
+}
+
+async function produce(partition, lines, settings = {}, by = kafka) {
+  const producer = by.producer({ kafkaJS: { acks: -1, ...settings } });
+  await producer.connect();
+  await producer.send({ topic: TOPIC, messages: lines.map((value) => ({ value, partition })) });
+  await producer.disconnect();
+}
+
+function member(groupId) {
+  return kafka.consumer({ kafkaJS: { groupId, fromBeginning: true, autoCommit: false, sessionTimeout: 10_000, rebalanceTimeout: 10_000 } });
+}
+
+// Reads until `enough` says so; the member leaves by then.
+async function read(groupId, enough, options = {}) {
+  const consumer = member(groupId);
+  await consumer.connect();
+  await consumer.subscribe({ topics: [TOPIC] });
+  const taken = [];
+  await consumer.run({
+    eachMessage: async ({ topic, partition, message }) => {
+      if (enough(taken)) return;
+      taken.push(message.value.toString());
+      options.taken?.(taken.at(-1));
+      await consumer.commitOffsets([{ topic, partition, offset: String(BigInt(message.offset) + 1n) }]);
+    },
+  });
+  for (const late = Date.now() + PATIENCE_MS; !enough(taken) && Date.now() < late; ) {
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    options.holds?.(consumer.assignment().length);
+  }
+  await consumer.disconnect();
+  return taken;
+}
+
+async function create() {
+  await withAdmin(async (admin) => {
+    const configEntries = [{ name: "retention.ms", value: "3600000" }];
+    await admin.createTopics({ topics: [{ topic: TOPIC, numPartitions: 2, replicationFactor: 1, configEntries }] });
+    await becomes(2, async () => {
+      const topics = await admin.fetchTopicMetadata({ topics: [TOPIC] }).catch(() => []);
+      return topics[0]?.partitions.length;
+    });
+  });
+}
+
+async function group() {
+  // The group begins behind what the other steps left.
+  const ends = await withAdmin((admin) => admin.fetchTopicOffsets(TOPIC));
+  const first = member(GROUP);
+  await first.connect();
+  await first.commitOffsets(ends.map(({ partition, high }) => ({ topic: TOPIC, partition, offset: high })));
+  await first.disconnect();
+  const [left, right] = [values("left", 150), values("right", 150)];
+  await produce(0, left);
+  await produce(1, right);
+  const all = [];
+  const shares = {};
+  // Who leaves last gets the shares of the others, so it counts that it was so once.
+  let wasShared = false;
+  const holds = (number) => (share) => {
+    shares[number] = share;
+    wasShared ||= isShared(shares);
+  };
+  const done = () => all.length >= 300 && wasShared;
+  const members = [0, 1, 2].map((number) => read(GROUP, done, { holds: holds(number), taken: (value) => all.push(value) }));
+  await Promise.all(members);
+  check(wasShared, `shares ${JSON.stringify(shares)}`);
+  same(all.sort(), [...left, ...right].sort(), "group");
+}
+
+async function resume() {
+  const wanted = values("resume", 100);
+  await produce(1, wanted);
+  for (const half of [wanted.slice(0, 50), wanted.slice(50)]) {
+    same(await read(GROUP, (taken) => taken.length >= 50), half, "resume");
+  }
+}
+
+async function administer() {
+  await withAdmin(async (admin) => {
+    const { groups } = await admin.listGroups();
+    check(groups.some(({ groupId }) => groupId === GROUP), "the group is not listed");
+    const described = await admin.describeGroups([GROUP]);
+    check(described.groups[0].state === ConsumerGroupStates.EMPTY, `the group is ${described.groups[0].state}`);
+    await admin.deleteGroups([GROUP]);
+    await admin.deleteTopics({ topics: [TOPIC] });
+    await becomes(false, async () => (await admin.listTopics()).includes(TOPIC));
+  });
+}
+
+async function main() {
+  const sent = [];
+  const send = (prefix, settings) => async () => {
+    sent.push(...values(prefix, 200));
+    await produce(0, values(prefix, 200), settings);
+  };
+  await step("create", create);
+  for (const [name, compression] of Object.entries(CompressionTypes)) {
+    await step(`produce-${name.toLowerCase()}`, send(name.toLowerCase(), { compression }));
+  }
+  await step("produce-idempotent", send("idempotent", { idempotent: true }));
+  await step("consume", async () => same(await read("one", (taken) => taken.length >= sent.length), sent, "consume"));
+  await step("group", group);
+  await step("resume", resume);
+  await logins((mechanism, lines) => produce(1, lines, {}, client(mechanism)));
+  await step("admin", administer);
+  finish();
+}
+
+main();
