@@ -37,8 +37,8 @@ pub(crate) fn partitions(wire: &mut Wire, topic: &str, create: bool) -> anyhow::
 fn offsets(wire: &mut Wire, topic: &str, partitions: i32, timestamp: i64) -> anyhow::Result<Vec<i64>> {
     let asked = (0..partitions).map(|index| ListOffsetsPartition {
         partition_index: index,
-        current_leader_epoch: -1,
         timestamp,
+        ..Default::default()
     });
     let request = ListOffsetsRequest {
         replica_id: -1,

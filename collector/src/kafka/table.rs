@@ -88,7 +88,7 @@ macro_rules! api_table {
 
 api_table! {
     Fetch 4..=18 => handlers::fetch::fetch;
-    ListOffsets 1..=11 => handlers::list_offsets::list_offsets;
+    ListOffsets 0..=11 => handlers::list_offsets::list_offsets;
     Metadata 0..=13 => handlers::metadata::metadata;
     OffsetCommit 2..=10 => handlers::offset_commit::offset_commit;
     OffsetFetch 1..=10 => handlers::offset_fetch::offset_fetch;

@@ -1,4 +1,4 @@
-//! ListOffsets 1-11: the offset that a time means, exact to the record, and the two ends.
+//! ListOffsets 0-11: the offset that a time means, exact to the record, and the two ends.
 
 use tailrace_shared::kafka::ErrorCode;
 use tailrace_shared::kafka::messages::list_offsets::{
@@ -48,6 +48,10 @@ async fn answer(
         ..Default::default()
     };
     match find(context, call, topic, asked).await {
+        Ok(Some(found)) if call.version == 0 => {
+            let most = usize::try_from(asked.max_num_offsets).unwrap_or(0);
+            response.old_style_offsets = [found.offset].into_iter().take(most).collect();
+        }
         Ok(Some(found)) => {
             response.offset = found.offset;
             response.timestamp = found.timestamp.unwrap_or(-1);

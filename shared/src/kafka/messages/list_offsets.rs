@@ -3,7 +3,8 @@
 //! Source: `ListOffsetsRequest.json` and `ListOffsetsResponse.json`; KIP-98 (v2), KIP-320 (v4), KIP-207 (v5),
 //! KIP-734 (v7: the largest timestamp), KIP-405 (v8), KIP-1005 (v9), KIP-1075 (v10), KIP-1023 (v11).
 //!
-//! Left out: version 0, which answers with a list of segment offsets.
+//! Version 0 answers with a list of offsets, of which here is one at most. Apache Kafka 4 has it no more, but
+//! librdkafka up to 1.6 begins with it.
 
 use super::prelude::*;
 
@@ -22,7 +23,7 @@ pub const EARLIEST_PENDING_UPLOAD_TIMESTAMP: i64 = -6;
 
 schema! {
     /// Asks for offsets.
-    message ListOffsetsRequest [ListOffsets, versions 1-11, flexible 6+] {
+    message ListOffsetsRequest [ListOffsets, versions 0-11, flexible 6+] {
         /// Broker id of a follower, or -1 for a consumer.
         replica_id: i32 [0+],
         /// 0: up to the high watermark; 1: up to the last stable offset.
@@ -49,10 +50,12 @@ schema! {
         current_leader_epoch: i32 [4+, default -1, ignorable],
         /// A timestamp in milliseconds, or one of the negative constants.
         timestamp: i64 [0+],
+        /// The most offsets to answer with.
+        max_num_offsets: i32 [0-0, default 1, ignorable],
     }
 
     /// The offsets found.
-    message ListOffsetsResponse [ListOffsets, versions 1-11, flexible 6+] {
+    message ListOffsetsResponse [ListOffsets, versions 0-11, flexible 6+] {
         /// Time for which the request was throttled, in milliseconds.
         throttle_time_ms: i32 [2+, ignorable],
         /// What was found, by topic.
@@ -73,6 +76,8 @@ schema! {
         partition_index: i32 [0+],
         /// Error code, or 0.
         error_code: i16 [0+],
+        /// The offset found, or none.
+        old_style_offsets: Vec<i64> [0-0, ignorable],
         /// Timestamp of the record found, or -1.
         timestamp: i64 [1+, default -1],
         /// The offset found, or -1.

@@ -18,8 +18,8 @@ use crate::kafka::sample::{Random, Sample};
 const BEYOND_ORACLE: &[(&str, &[i16])] = &[
     ("ProduceRequest", &[0, 1, 2]),
     ("ProduceResponse", &[0, 1, 2]),
-    ("ListOffsetsRequest", &[11]),
-    ("ListOffsetsResponse", &[11]),
+    ("ListOffsetsRequest", &[0, 11]),
+    ("ListOffsetsResponse", &[0, 11]),
     ("OffsetCommitRequest", &[10]),
     ("OffsetFetchRequest", &[10]),
     ("CreateTopicsRequest", &[0, 1]),
