@@ -49,6 +49,10 @@ def libraries(version: str) -> pathlib.Path:
     return directory
 
 
+def command(program: str, version: str) -> list[str]:
+    return ["java", "-cp", f"{libraries(version)}/*", str(HERE / program)]
+
+
 Named = Callable[[str], scenario.Broker]
 
 
@@ -65,7 +69,7 @@ def broker_named(tmp_path_factory: pytest.TempPathFactory, request: pytest.Fixtu
 @functools.cache
 def results(broker: scenario.Broker, program: str, version: str) -> dict[str, str]:
     scenario.begin(broker)
-    return scenario.run(["java", "-cp", f"{libraries(version)}/*", str(HERE / program), *broker.arguments()])
+    return scenario.run([*command(program, version), *broker.arguments()])
 
 
 @pytest.mark.parametrize("version", VERSIONS)
