@@ -54,6 +54,32 @@ def test_ten_thousand_idle_connections_cost_little_and_keep_nobody_out(tmp_path:
         wait_until(lambda: collector.metric("tailrace_collector_connections") < 100, "all are gone")
 
 
+def vanish(connection: socket.socket) -> None:
+    """Takes the client's end away without a word to the collector, as a power failure would."""
+    tcp_repair = 19
+    try:
+        connection.setsockopt(socket.IPPROTO_TCP, tcp_repair, 1)
+    except PermissionError:
+        pytest.skip("impossible: only root can make half-open connections")
+    connection.close()
+
+
+def test_half_open_connections_end(tmp_path: pathlib.Path) -> None:
+    with Collector(tmp_path, 'idle_timeout = "5s"\n' + SMALL_WAL) as collector:
+        collector.wait_ready()
+        said = [connect(collector, says_something=True) for _ in range(100)]
+        # Half of a request, which is still to come when its client goes.
+        begun = [connect(collector, says_something=True) for _ in range(100)]
+        for connection in begun:
+            connection.sendall(API_VERSIONS[:7])
+        wait_until(lambda: collector.metric("tailrace_collector_connections") == 200, "all are counted")
+        for connection in said + begun:
+            vanish(connection)
+        assert collector.metric("tailrace_collector_connections") > 100, "nobody told the collector"
+        wait_until(lambda: collector.metric("tailrace_collector_connections") == 0, "all are gone")
+        produce(collector.bootstrap, [b"line"])
+
+
 def test_who_does_not_come_back_to_a_rebalance_is_left_behind(collector: Collector) -> None:
     """It goes on sending heartbeats from its thread, and never asks for its part again."""
     admin = AdminClient({"bootstrap.servers": collector.bootstrap})

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
+use bytestring::ByteString;
 use tailrace_shared::kafka::messages::join_group::JoinGroupRequestProtocol;
+use tailrace_shared::kafka::messages::leave_group::MemberIdentity;
 use tailrace_shared::kafka::messages::offset_commit::{OffsetCommitRequestPartition, OffsetCommitRequestTopic};
 use tailrace_shared::kafka::messages::offset_delete::{OffsetDeleteRequestPartition, OffsetDeleteRequestTopic};
 use tailrace_shared::kafka::messages::offset_fetch::OffsetFetchRequestGroup;
@@ -178,4 +180,82 @@ async fn commit_goes_with_its_topic() {
     client.ask(&delete, 5).await;
     client.create_topic("logs").await;
     assert_eq!(client.ask(&all, 7).await.topics, []);
+}
+
+/// Longer than anything in an old version could be.
+#[tokio::test]
+async fn group_id_of_64_kib_is_refused_by_everybody_and_kept_by_nobody() {
+    let server = Server::start().await;
+    let (mut client, _) = server.with_topic("logs").await;
+    let group_id = ByteString::from("g".repeat(64 << 10));
+    let (member_id, generation_id) = (text("m"), 1);
+    let joining = JoinGroupRequest {
+        group_id: group_id.clone(),
+        ..join("")
+    };
+    let syncing = SyncGroupRequest {
+        group_id: group_id.clone(),
+        generation_id,
+        member_id: member_id.clone(),
+        ..Default::default()
+    };
+    let beating = HeartbeatRequest {
+        group_id: group_id.clone(),
+        generation_id,
+        member_id: member_id.clone(),
+        ..Default::default()
+    };
+    let leaving = LeaveGroupRequest {
+        group_id: group_id.clone(),
+        members: vec![MemberIdentity {
+            member_id,
+            ..Default::default()
+        }],
+        ..Default::default()
+    };
+    let committing = OffsetCommitRequest {
+        group_id: group_id.clone(),
+        topics: vec![OffsetCommitRequestTopic {
+            name: text("logs"),
+            partitions: vec![OffsetCommitRequestPartition::default()],
+            ..Default::default()
+        }],
+        ..Default::default()
+    };
+    let deleting = DeleteGroupsRequest {
+        groups_names: vec![group_id.clone()],
+    };
+    let refusals = [
+        client.newest(&joining).await.error_code,
+        client.newest(&syncing).await.error_code,
+        client.newest(&beating).await.error_code,
+        client.newest(&leaving).await.members[0].error_code,
+        client.ask(&committing, 9).await.topics[0].partitions[0].error_code,
+        client.newest(&deleting).await.results[0].error_code,
+    ];
+    let expected = [
+        "INVALID_GROUP_ID",
+        "UNKNOWN_MEMBER_ID",
+        "UNKNOWN_MEMBER_ID",
+        "UNKNOWN_MEMBER_ID",
+        "INVALID_GROUP_ID",
+        "GROUP_ID_NOT_FOUND",
+    ];
+    assert_eq!(refusals.map(name_of), expected);
+    let fetching = OffsetFetchRequest {
+        groups: vec![OffsetFetchRequestGroup {
+            group_id: group_id.clone(),
+            topics: None,
+            ..Default::default()
+        }],
+        ..Default::default()
+    };
+    let fetched = client.newest(&fetching).await;
+    assert_eq!(fetched.groups[0].topics, [], "nothing is taken for an offset");
+    let describing = DescribeGroupsRequest {
+        groups: vec![group_id],
+        ..Default::default()
+    };
+    assert_eq!(client.newest(&describing).await.groups[0].members, []);
+    assert_eq!(client.newest(&ListGroupsRequest::default()).await.groups, []);
 }
