@@ -107,7 +107,10 @@ public class Console {
             var low = got(admin.deleteRecords(Map.of(PARTITION, RecordsToDelete.beforeOffset(3))).lowWatermarks().get(PARTITION));
             check(low.lowWatermark() == 3, "" + low.lowWatermark());
         });
-        call("describeProducers", () -> got(admin.describeProducers(List.of(PARTITION)).all()));
+        call("describeProducers", () -> {
+            var producers = got(admin.describeProducers(List.of(PARTITION)).all()).get(PARTITION).activeProducers();
+            check(producers.size() == 1 && producers.get(0).lastSequence() == 9, "" + producers);
+        });
         call("describeFeatures", () -> got(admin.describeFeatures().featureMetadata()));
         call("describeUserScramCredentials", () -> got(admin.describeUserScramCredentials().all()));
         refused("describeAcls", SecurityDisabledException.class, () -> got(admin.describeAcls(AclBindingFilter.ANY).values()));

@@ -270,6 +270,11 @@ func admin() error {
 	if _, err = admin.DeleteGroup(ctx, Group); err != nil {
 		return err
 	}
-	_, err = admin.DeleteTopic(ctx, Topic)
-	return err
+	if _, err = admin.DeleteTopic(ctx, Topic); err != nil {
+		return err
+	}
+	return Gone(func() (bool, error) {
+		topics, err := admin.ListTopics(ctx)
+		return topics.Has(Topic), err
+	})
 }

@@ -347,6 +347,13 @@ func admin() error {
 		if _, there := listed[Group]; err != nil || !there {
 			return fmt.Errorf("the group is not listed: %w", err)
 		}
-		return errors.Join(admin.DeleteConsumerGroup(Group), admin.DeleteTopic(Topic))
+		if err = errors.Join(admin.DeleteConsumerGroup(Group), admin.DeleteTopic(Topic)); err != nil {
+			return err
+		}
+		return Gone(func() (bool, error) {
+			topics, err := admin.ListTopics()
+			_, there := topics[Topic]
+			return there, err
+		})
 	})
 }

@@ -123,6 +123,14 @@ func Becomes(wanted string, look func() (string, error)) error {
 	}
 }
 
+// Gone waits until the topic is there no more.
+func Gone(look func() (there bool, err error)) error {
+	return Becomes("there: false", func() (string, error) {
+		there, err := look()
+		return fmt.Sprintf("there: %t", there), err
+	})
+}
+
 // Shared says whether three members hold two partitions, so that one has none.
 func Shared(shares map[int]int) bool {
 	total, idle := 0, 0

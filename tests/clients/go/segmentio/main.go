@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"sync"
 	"time"
 
@@ -280,8 +281,18 @@ func admin() error {
 		return err
 	}
 	gone, err := client.DeleteTopics(ctx, &kafka.DeleteTopicsRequest{Topics: []string{Topic}})
-	if err == nil {
-		err = gone.Errors[Topic]
+	if err != nil {
+		return err
 	}
-	return err
+	if err = gone.Errors[Topic]; err != nil {
+		return err
+	}
+	return Gone(func() (bool, error) {
+		metadata, err := client.Metadata(ctx, &kafka.MetadataRequest{})
+		if err != nil {
+			return false, err
+		}
+		there := func(topic kafka.Topic) bool { return topic.Name == Topic }
+		return slices.ContainsFunc(metadata.Topics, there), nil
+	})
 }
