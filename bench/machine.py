@@ -44,14 +44,15 @@ class Sizes:
     followed: int
     idle_files: int
     idle_seconds: float
+    perf_records: int
 
     @staticmethod
     def full():
-        return Sizes(5, 1 << 30, 2.0, 48 * MIB, 1 << 30, 1 << 30, 100, 10_000, 20.0)
+        return Sizes(5, 1 << 30, 2.0, 48 * MIB, 1 << 30, 1 << 30, 100, 10_000, 20.0, 1_000_000)
 
     @staticmethod
     def quick():
-        return Sizes(1, 64 * MIB, 0.5, 16 * MIB, 128 * MIB, 256 * MIB, 20, 500, 3.0)
+        return Sizes(1, 64 * MIB, 0.5, 16 * MIB, 128 * MIB, 256 * MIB, 20, 500, 3.0, 100_000)
 
 
 class Missing(Exception):

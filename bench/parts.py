@@ -5,6 +5,7 @@ import subprocess
 import threading
 import time
 
+from brokers import brokers
 from machine import AGENT_HTTP, HTTP, KAFKA, MIB, Missing, metric, until
 from report import Section, mebi, milli, plain, seconds
 
@@ -270,4 +271,11 @@ def kill_at_full_wal(machine, collector, load, budget):
     return backlog
 
 
-ALL = {"drain": drain, "produce": produce, "fetch": fetch, "memory": memory, "startup": startup}
+ALL = {
+    "drain": drain,
+    "produce": produce,
+    "fetch": fetch,
+    "brokers": brokers,
+    "memory": memory,
+    "startup": startup,
+}

@@ -41,7 +41,7 @@ def libraries() -> pathlib.Path:
 class ApacheKafka(Process):
     """A broker that may be killed and started again on the same log."""
 
-    def __init__(self, work: pathlib.Path):
+    def __init__(self, work: pathlib.Path, settings: str = "", heap: str = "512m"):
         port, controller = free_port(), free_port()
         self.bootstrap = f"127.0.0.1:{port}"
         config = work / "server.properties"
@@ -58,8 +58,9 @@ offsets.topic.num.partitions=4
 transaction.state.log.replication.factor=1
 transaction.state.log.min.isr=1
 group.initial.rebalance.delay.ms=500
+{settings}
 """)
-        self.java = ["java", "-Xmx512m", "-cp", f"{libraries()}/*"]
+        self.java = ["java", f"-Xmx{heap}", "-cp", f"{libraries()}/*"]
         super().__init__("apache-kafka", [*self.java, "kafka.Kafka", str(config)], work)
         form = [*self.java, "kafka.tools.StorageTool", "format", "-t", CLUSTER_ID, "-c", str(config)]
         subprocess.run(form, check=True, capture_output=True, timeout=120)
