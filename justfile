@@ -27,6 +27,10 @@ fuzz SECONDS="600":
 sim CASES="2000":
     PROPTEST_CASES={{CASES}} cargo test --workspace --release -- power
 
+# Count the instructions of the hot paths, and compare them with those of an earlier commit.
+instructions *COMMIT:
+    bench/instructions {{COMMIT}}
+
 # Measure against the yardsticks and write bench/RESULTS.md.
 bench:
     bench/run
