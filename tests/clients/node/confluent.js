@@ -2,7 +2,9 @@
 // configurations.
 
 const { KafkaJS } = require("@confluentinc/kafka-javascript");
-const { TOPIC, GROUP, PATIENCE_MS, bootstrap, login, step, logins, finish, check, values, same, becomes, isShared } = require("./scenario");
+const {
+  TOPIC, GROUP, PATIENCE_MS, bootstrap, login, step, logins, finish, check, values, same, becomes, isShared, withAdmin, deleteAll,
+} = require("./scenario");
 
 const { CompressionTypes, ConsumerGroupStates, Kafka, logLevel } = KafkaJS;
 const kafka = client("SCRAM-SHA-512");
@@ -13,16 +15,6 @@ function client(mechanism) {
   const security = login && { ssl: true, sasl: { mechanism: mechanism.toLowerCase(), ...sasl } };
   const trust = login && { "ssl.ca.location": login.authority };
   return new Kafka({ kafkaJS: { brokers: [bootstrap], logLevel: logLevel.NOTHING, ...security }, ...trust });
-}
-
-async function withAdmin(use) {
-  const admin = kafka.admin();
-  await admin.connect();
-  try {
-    return await use(admin);
-  } finally {
-    await admin.disconnect();
-  }
 }
 
 async function produce(partition, lines, settings = {}, by = kafka) {
@@ -59,7 +51,7 @@ async function read(groupId, enough, options = {}) {
 }
 
 async function create() {
-  await withAdmin(async (admin) => {
+  await withAdmin(kafka, async (admin) => {
     const configEntries = [{ name: "retention.ms", value: "3600000" }];
     await admin.createTopics({ topics: [{ topic: TOPIC, numPartitions: 2, replicationFactor: 1, configEntries }] });
     await becomes(2, async () => {
@@ -71,7 +63,7 @@ async function create() {
 
 async function group() {
   // The group begins behind what the other steps left.
-  const ends = await withAdmin((admin) => admin.fetchTopicOffsets(TOPIC));
+  const ends = await withAdmin(kafka, (admin) => admin.fetchTopicOffsets(TOPIC));
   const first = member(GROUP);
   await first.connect();
   await first.commitOffsets(ends.map(({ partition, high }) => ({ topic: TOPIC, partition, offset: high })));
@@ -103,15 +95,7 @@ async function resume() {
 }
 
 async function administer() {
-  await withAdmin(async (admin) => {
-    const { groups } = await admin.listGroups();
-    check(groups.some(({ groupId }) => groupId === GROUP), "the group is not listed");
-    const described = await admin.describeGroups([GROUP]);
-    check(described.groups[0].state === ConsumerGroupStates.EMPTY, `the group is ${described.groups[0].state}`);
-    await admin.deleteGroups([GROUP]);
-    await admin.deleteTopics({ topics: [TOPIC] });
-    await becomes(false, async () => (await admin.listTopics()).includes(TOPIC));
-  });
+  await withAdmin(kafka, (admin) => deleteAll(admin, ConsumerGroupStates.EMPTY));
 }
 
 async function main() {

@@ -1,7 +1,9 @@
 // The scenario of tests/clients/scenario.py with kafkajs. Of the codecs it has gzip; the others are packages of their own.
 
 const { CompressionTypes, ConfigResourceTypes, Kafka, logLevel } = require("kafkajs");
-const { TOPIC, GROUP, PATIENCE_MS, bootstrap, login, step, logins, finish, check, values, same, becomes, isShared } = require("./scenario");
+const {
+  TOPIC, GROUP, PATIENCE_MS, bootstrap, login, step, logins, finish, check, values, same, becomes, isShared, withAdmin, deleteAll,
+} = require("./scenario");
 
 const kafka = client("SCRAM-SHA-512");
 
@@ -11,16 +13,6 @@ function client(mechanism) {
     sasl: { mechanism, username: login.username, password: login.password, oauthBearerProvider: async () => ({ value: login.token }) },
   };
   return new Kafka({ brokers: [bootstrap], logLevel: logLevel.NOTHING, ...security });
-}
-
-async function withAdmin(use) {
-  const admin = kafka.admin();
-  await admin.connect();
-  try {
-    return await use(admin);
-  } finally {
-    await admin.disconnect();
-  }
 }
 
 async function produce(partition, messages, compression, idempotent = false, by = kafka) {
@@ -67,7 +59,7 @@ async function read(groupId, enough, options = {}) {
 }
 
 async function create() {
-  await withAdmin(async (admin) => {
+  await withAdmin(kafka, async (admin) => {
     const configEntries = [{ name: "retention.ms", value: "3600000" }];
     await admin.createTopics({ topics: [{ topic: TOPIC, numPartitions: 2, configEntries }] });
     await becomes(2, async () => {
@@ -78,7 +70,7 @@ async function create() {
 }
 
 async function group() {
-  await withAdmin(async (admin) => {
+  await withAdmin(kafka, async (admin) => {
     const ends = await admin.fetchTopicOffsets(TOPIC);
     const partitions = ends.map(({ partition, high }) => ({ partition, offset: high }));
     await admin.setOffsets({ groupId: GROUP, topic: TOPIC, partitions });
@@ -112,7 +104,7 @@ async function resume() {
 }
 
 async function administer() {
-  await withAdmin(async (admin) => {
+  await withAdmin(kafka, async (admin) => {
     const resource = { type: ConfigResourceTypes.TOPIC, name: TOPIC };
     for (const wanted of ["3600000", "7200000"]) {
       await becomes(wanted, async () => {
@@ -121,13 +113,7 @@ async function administer() {
       });
       await admin.alterConfigs({ resources: [{ ...resource, configEntries: [{ name: "retention.ms", value: "7200000" }] }] });
     }
-    const { groups } = await admin.listGroups();
-    check(groups.some(({ groupId }) => groupId === GROUP), "the group is not listed");
-    const described = await admin.describeGroups([GROUP]);
-    check(described.groups[0].state === "Empty", `the group is ${described.groups[0].state}`);
-    await admin.deleteGroups([GROUP]);
-    await admin.deleteTopics({ topics: [TOPIC] });
-    await becomes(false, async () => (await admin.listTopics()).includes(TOPIC));
+    await deleteAll(admin, "Empty");
   });
 }
 

@@ -54,4 +54,27 @@ function isShared(shares) {
   return JSON.stringify(Object.values(shares).sort()) === "[0,1,1]";
 }
 
-module.exports = { TOPIC, GROUP, PATIENCE_MS, bootstrap, login, step, logins, finish, check, values, same, becomes, isShared };
+async function withAdmin(kafka, use) {
+  const admin = kafka.admin();
+  await admin.connect();
+  try {
+    return await use(admin);
+  } finally {
+    await admin.disconnect();
+  }
+}
+
+// The end of the step `admin`: `empty` is the client's word for a group without members.
+async function deleteAll(admin, empty) {
+  const { groups } = await admin.listGroups();
+  check(groups.some(({ groupId }) => groupId === GROUP), "the group is not listed");
+  const described = await admin.describeGroups([GROUP]);
+  check(described.groups[0].state === empty, `the group is ${described.groups[0].state}`);
+  await admin.deleteGroups([GROUP]);
+  await admin.deleteTopics({ topics: [TOPIC] });
+  await becomes(false, async () => (await admin.listTopics()).includes(TOPIC));
+}
+
+module.exports = {
+  TOPIC, GROUP, PATIENCE_MS, bootstrap, login, step, logins, finish, check, values, same, becomes, isShared, withAdmin, deleteAll,
+};
