@@ -49,6 +49,7 @@ def brokers(machine):
             section.ratio(f"{STEADY} a second: median latency", peer, pairs, "p50", milli)
             section.ratio(f"{STEADY} a second: 99th percentile", peer, pairs, "p99", milli)
             section.ratio("peak memory", peer, pairs, "rss", mebi)
+            section.ratio("bytes written for each that was taken, so far", peer, pairs, "written", "{:.2f}".format)
     except Missing as missing:
         section.skip(str(missing))
     return section
@@ -85,8 +86,11 @@ def measured(machine, java, start):
         taken = produced(java, bootstrap, records)
         cpu = (broker.cpu() - before) / (records * RECORD_BYTES / (1 << 30))
         read = consumed(java, bootstrap, records)
-        steady = produced(java, bootstrap, int(STEADY * machine.sizes.produce_seconds * 2), STEADY)
-        return {"cpu": cpu, "rss": broker.peak_rss(), "taken": taken["rate"], "read": read, **steady}
+        steady_records = int(STEADY * machine.sizes.produce_seconds * 2)
+        steady = produced(java, bootstrap, steady_records, STEADY)
+        written = broker.written() / ((records // 10 + records + steady_records) * RECORD_BYTES)
+        outcome = {"cpu": cpu, "rss": broker.peak_rss(), "taken": taken["rate"], "read": read, "written": written}
+        return outcome | {"p50": steady["p50"], "p99": steady["p99"]}
 
 
 def produced(java, bootstrap, records, throughput=-1):

@@ -179,6 +179,11 @@ class Running:
         fields = self._proc("stat").rsplit(")", 1)[1].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
+    def written(self):
+        """Bytes that it gave to the disk so far, or will once the page cache is written out."""
+        lines = self._proc("io").splitlines()
+        return next(int(line.split()[1]) for line in lines if line.startswith("write_bytes:"))
+
     def rss(self):
         return self._status("VmRSS")
 
