@@ -132,7 +132,21 @@ impl SpaceKeeper {
                 Job::Prepare => self.prepare(space, queue)?,
             }
         }
+        self.clear(space);
         Ok(())
+    }
+
+    /// Removes what holds nothing, so that the next start need not look into it.
+    fn clear(self, space: &Space) {
+        let mut state = space.state.lock();
+        let ready = state.ready.take().map(|ready| ready.position);
+        let released = state.released.drain(..).map(|released| released.position);
+        for position in self.recycled.iter().copied().chain(released).chain(ready) {
+            let path = position.path(&self.dir);
+            if let Err(error) = self.disk.remove(&path) {
+                tracing::warn!(path = %path.display(), %error, "cannot be removed: the next start does it");
+            }
+        }
     }
 
     fn next_job(&mut self, space: &Space) -> Option<Job> {

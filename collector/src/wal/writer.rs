@@ -32,7 +32,10 @@ impl Writer {
         loop {
             let room = self.file_len - self.place.offset;
             match shared.queue.gather(room, shared.fresh_file_room()) {
-                None => return Ok(()),
+                None => {
+                    self.cut_at_end(shared);
+                    return Ok(());
+                }
                 Some(Work::Roll(request)) => self.roll(shared, request)?,
                 Some(Work::Commit { entries, in_next_file }) => {
                     if in_next_file && !self.switch(shared, Patience::UntilThereIsSpace) {
@@ -57,6 +60,14 @@ impl Writer {
         // Nobody minds if the one who asked has gone.
         request.reply.send(answer).ok();
         Ok(())
+    }
+
+    /// What lies beyond is void, and the next start need not read it.
+    fn cut_at_end(&self, shared: &Shared) {
+        if let Err(error) = self.file.set_len(self.place.offset) {
+            let path = self.place.file.path(&shared.options.dir);
+            tracing::warn!(path = %path.display(), %error, "the WAL cannot be cut at its end: the next start reads more");
+        }
     }
 
     fn switch(&mut self, shared: &Shared, patience: Patience) -> bool {

@@ -55,6 +55,8 @@ fn read_evicted(file: &File) -> io::Result<Vec<u8>> {
 
 fn read_all(file: &File, buf: &mut [u8]) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
+    let len = usize::try_from(file.metadata()?.len()).unwrap_or(usize::MAX);
+    bytes.try_reserve_exact(len)?;
     loop {
         match file.read_at(buf, bytes.len() as u64) {
             Ok(0) => return Ok(bytes),

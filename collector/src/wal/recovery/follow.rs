@@ -69,6 +69,7 @@ impl Incarnation<'_> {
     pub(super) fn follow(&self, on_commit: &mut OnCommit<'_>) -> Result<LogEnd, WalOpenError> {
         let mut expected = None;
         let mut stopped: Option<Stop> = None;
+        let mut unused = None;
         for file in self.files.clone() {
             // The file made ready ahead may be the last, and then the one before it takes the commits.
             let extent = if file + 1 >= *self.files.end() {
@@ -79,6 +80,7 @@ impl Incarnation<'_> {
             let image = self.load(file, extent)?;
             let goes_on = expected.is_none_or(|expected| image.first_commit() == Ok(expected));
             if !goes_on {
+                unused = Some(image);
                 break;
             }
             let stop = follow_file(image, expected, on_commit)?;
@@ -94,16 +96,20 @@ impl Incarnation<'_> {
                 path: self.position(*self.files.start()).path(self.dir),
             });
         };
-        self.check_nothing_follows(&stop)?;
+        self.check_nothing_follows(&stop, unused)?;
         stop.end(on_commit)
     }
 
-    fn check_nothing_follows(&self, stop: &Stop) -> Result<(), WalOpenError> {
+    /// `unused` is the file after the end, if it was read.
+    fn check_nothing_follows(&self, stop: &Stop, mut unused: Option<FileImage>) -> Result<(), WalOpenError> {
         if let Some((offset, commit)) = stop.image.later_commit(stop.broken.offset, stop.expected) {
             return Err(stop.damaged(format!("commit {commit} at byte {offset}")));
         }
         for file in stop.image.position.file + 1..=*self.files.end() {
-            let later = self.load(file, Extent::Whole)?;
+            let later = match unused.take() {
+                Some(unused) => unused,
+                None => self.load(file, Extent::Whole)?,
+            };
             let first = later.first_commit();
             if let Err(fault) = first
                 && let Some(error) = later.unknown_format(0, fault)

@@ -81,6 +81,11 @@ fn write(disk: &SimDisk, file: WalPosition, offset: u64, bytes: &[u8]) {
     disk.sync_dir(Path::new(DIR)).unwrap();
 }
 
+/// What a crash leaves of the file that was made ready ahead: a clean stop removes it.
+fn make_ready(disk: &SimDisk, file: WalPosition) {
+    write(disk, file, 0, &[0; 64 * KIB]);
+}
+
 /// A commit as the writer would write it.
 fn encoded(file: WalPosition, offset: u64, commit: u64, frames: Vec<Frame>) -> Vec<u8> {
     let frames: Vec<Pending> = frames.into_iter().map(|frame| Pending::new(frame, None)).collect();
@@ -257,8 +262,7 @@ fn stale_recycled_block() {
 #[test]
 fn empty_preallocated_file() {
     let disk = two_commits();
-    let ready = disk.read(&path(at(1, 1))).unwrap();
-    assert!(ready.len() == 64 * KIB && ready.iter().all(|byte| *byte == 0));
+    make_ready(&disk, at(1, 1));
     assert_eq!(live(&disk, 2, |_| {}), [(0, 0, 1), (0, 1, 2)]);
     assert!(!names(&disk).contains(&at(1, 1).to_string()), "removed");
 }
@@ -266,6 +270,7 @@ fn empty_preallocated_file() {
 #[test]
 fn zero_length_file() {
     let disk = two_commits();
+    make_ready(&disk, at(1, 1));
     disk.truncate(&path(at(1, 1)), 0).unwrap();
     assert_eq!(live(&disk, 2, |_| {}), [(0, 0, 1), (0, 1, 2)]);
 }
@@ -312,6 +317,7 @@ fn first_commit_torn() {
     let disk = two_commits();
     let first = disk.read(&path(at(1, 0))).unwrap();
     live(&disk, 2, |_| {});
+    make_ready(&disk, at(2, 1));
     write(&disk, at(1, 0), 0, &first);
     // The file header is whole, the frame that was taken over is not: the seal in the header must not count.
     disk.corrupt(&path(at(2, 0)), 300).unwrap();
@@ -407,7 +413,7 @@ fn incarnation_used_before() {
     let disk = two_commits();
     assert_eq!(
         refusal(&disk, 1, None),
-        "incarnation 1 was already used in /wal, which holds 00000000000000000001-00000000000000000001.wal: the \
+        "incarnation 1 was already used in /wal, which holds 00000000000000000001-00000000000000000000.wal: the \
          catalog is older than the WAL; restore both from the same backup"
     );
 }

@@ -121,6 +121,23 @@ fn a_full_file_is_followed_by_the_next_and_both_are_read() {
 }
 
 #[test]
+fn a_clean_stop_leaves_nothing_that_the_next_start_must_look_into_for_nothing() {
+    let disk = SimDisk::new(1);
+    let (wal, ..) = open(options(&disk), 1, None).unwrap();
+    wait_for_next_file(&wal);
+    let frame = commit(&wal, batches(0, 0..1, 100));
+    drop(wal);
+    let names: Vec<_> = disk.list(&options(&disk).dir).unwrap();
+    assert_eq!(names.len(), 1, "{names:?}");
+    let path = position(1, frame.location.file).path(&options(&disk).dir);
+    assert_eq!(
+        disk.metadata(&path).unwrap().len,
+        8192,
+        "the file header and one commit"
+    );
+}
+
+#[test]
 fn damage_under_a_closed_frame_is_noticed_when_it_is_read() {
     let disk = SimDisk::new(1);
     let options = WalOptions {
