@@ -124,8 +124,13 @@ class Crash:
             time.sleep(min(left, 0.2))
 
     def strike(self, kill: Kill) -> None:
+        # The consumer knows no stop in good order.
+        asked = [self.processes[name] for name in kill.victims if name != "consumer" and kill.asked_s is not None]
+        for process in asked:
+            process.ask_to_stop()
+        time.sleep(kill.asked_s or 0)
         for name in kill.victims:
-            self.processes[name].kill()
+            self.processes[name].kill(asked=self.processes[name] in asked)
             self.kills[name] += 1
         time.sleep(kill.down_s)
         for name in kill.victims:
