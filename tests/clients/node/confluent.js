@@ -3,7 +3,7 @@
 
 const { KafkaJS } = require("@confluentinc/kafka-javascript");
 const {
-  TOPIC, GROUP, PATIENCE_MS, bootstrap, login, step, logins, finish, check, values, same, becomes, isShared, withAdmin, deleteAll,
+  TOPIC, GROUP, PATIENCE_MS, bootstrap, login, step, logins, finish, values, same, becomes, groupOfThree, resume, withAdmin, deleteAll,
 } = require("./scenario");
 
 const { CompressionTypes, ConsumerGroupStates, Kafka, logLevel } = KafkaJS;
@@ -68,30 +68,7 @@ async function group() {
   await first.connect();
   await first.commitOffsets(ends.map(({ partition, high }) => ({ topic: TOPIC, partition, offset: high })));
   await first.disconnect();
-  const [left, right] = [values("left", 150), values("right", 150)];
-  await produce(0, left);
-  await produce(1, right);
-  const all = [];
-  const shares = {};
-  // Who leaves last gets the shares of the others, so it counts that it was so once.
-  let wasShared = false;
-  const holds = (number) => (share) => {
-    shares[number] = share;
-    wasShared ||= isShared(shares);
-  };
-  const done = () => all.length >= 300 && wasShared;
-  const members = [0, 1, 2].map((number) => read(GROUP, done, { holds: holds(number), taken: (value) => all.push(value) }));
-  await Promise.all(members);
-  check(wasShared, `shares ${JSON.stringify(shares)}`);
-  same(all.sort(), [...left, ...right].sort(), "group");
-}
-
-async function resume() {
-  const wanted = values("resume", 100);
-  await produce(1, wanted);
-  for (const half of [wanted.slice(0, 50), wanted.slice(50)]) {
-    same(await read(GROUP, (taken) => taken.length >= 50), half, "resume");
-  }
+  await groupOfThree(produce, read);
 }
 
 async function administer() {
@@ -111,7 +88,7 @@ async function main() {
   await step("produce-idempotent", send("idempotent", { idempotent: true }));
   await step("consume", async () => same(await read("one", (taken) => taken.length >= sent.length), sent, "consume"));
   await step("group", group);
-  await step("resume", resume);
+  await step("resume", () => resume(produce, read));
   await logins((mechanism, lines) => produce(1, lines, {}, client(mechanism)));
   await step("admin", administer);
   finish();

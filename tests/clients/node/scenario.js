@@ -49,9 +49,32 @@ async function becomes(wanted, look) {
   for (let found; (found = await look()) !== wanted; ) check(Date.now() < end, `${found} instead of ${wanted}`);
 }
 
-// Three members share two partitions, so that one has none.
-function isShared(shares) {
-  return JSON.stringify(Object.values(shares).sort()) === "[0,1,1]";
+// Three members share two partitions, so that one has none; together they read what both got, each line once.
+async function groupOfThree(produce, read) {
+  const [left, right] = [values("left", 150), values("right", 150)];
+  await produce(0, left);
+  await produce(1, right);
+  const all = [];
+  const shares = {};
+  // Who leaves last gets the shares of the others, so it counts that it was so once.
+  let wasShared = false;
+  const holds = (number) => (share) => {
+    shares[number] = share;
+    wasShared ||= JSON.stringify(Object.values(shares).sort()) === "[0,1,1]";
+  };
+  const done = () => all.length >= 300 && wasShared;
+  const members = [0, 1, 2].map((number) => read(GROUP, done, { holds: holds(number), taken: (value) => all.push(value) }));
+  await Promise.all(members);
+  check(wasShared, `shares ${JSON.stringify(shares)}`);
+  same(all.sort(), [...left, ...right].sort(), "group");
+}
+
+async function resume(produce, read) {
+  const wanted = values("resume", 100);
+  await produce(1, wanted);
+  for (const half of [wanted.slice(0, 50), wanted.slice(50)]) {
+    same(await read(GROUP, (taken) => taken.length >= 50), half, "resume");
+  }
 }
 
 async function withAdmin(kafka, use) {
@@ -76,5 +99,6 @@ async function deleteAll(admin, empty) {
 }
 
 module.exports = {
-  TOPIC, GROUP, PATIENCE_MS, bootstrap, login, step, logins, finish, check, values, same, becomes, isShared, withAdmin, deleteAll,
+  TOPIC, GROUP, PATIENCE_MS, bootstrap, login, step, logins, finish, check, values, same, becomes, groupOfThree, resume,
+  withAdmin, deleteAll,
 };
