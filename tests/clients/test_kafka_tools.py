@@ -77,14 +77,7 @@ def test_kafka_configs(collector: Collector) -> None:
     assert "SCRAM-SHA-256=iterations=4096" in described
     assert "consumer_byte_rate=2048" in described
     clients = ["--entity-type", "clients", "--entity-default"]
-    tool(
-        configs,
-        collector,
-        *clients,
-        "--alter",
-        "--add-config",
-        "producer_byte_rate=1024",
-    )
+    tool(configs, collector, *clients, "--alter", "--add-config", "producer_byte_rate=1024")
     described = tool(configs, collector, "--entity-type", "clients", "--describe")
     assert "producer_byte_rate=1024" in described
     tool(configs, collector, *clients, "--alter", "--delete-config", "producer_byte_rate")

@@ -1,4 +1,5 @@
-//! Keeps one file ready after the current one, so that a roll does not stall; recycles or removes released files.
+//! Keeps one file ready after the current one, so that a roll does not stall; recycles or removes released files. At the end it
+//! removes all of these.
 
 use std::collections::VecDeque;
 use std::io;
@@ -136,7 +137,8 @@ impl SpaceKeeper {
         Ok(())
     }
 
-    /// Removes what holds nothing, so that the next start need not look into it.
+    /// Removes what holds nothing, so that the next start need not look into it. Nothing is lost by it after a failure
+    /// either: the one file was never written to, the others were released.
     fn clear(self, space: &Space) {
         let mut state = space.state.lock();
         let ready = state.ready.take().map(|ready| ready.position);

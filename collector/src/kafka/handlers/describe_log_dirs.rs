@@ -1,4 +1,4 @@
-//! DescribeLogDirs 1-5 (KIP-113, KIP-827): what partitions take, in the WAL and in segments, and what the file system has.
+//! DescribeLogDirs 1-5 (KIP-113, KIP-827, KIP-1066): what partitions take, in the WAL and in segments, and what the file system has.
 
 use std::collections::BTreeMap;
 
