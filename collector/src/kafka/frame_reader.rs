@@ -13,7 +13,8 @@ use super::memory::{MemoryBudget, MemoryPermit};
 const LENGTH_BYTES: usize = 4;
 /// The smallest request: API, version, correlation id.
 const FRAME_BYTES_MIN: usize = 8;
-/// How far the buffer grows ahead of what has arrived.
+/// Of a frame that long, the rest gets its room at once when so much of it has arrived: whoever only announces is given
+/// no more than this.
 const READ_AHEAD_BYTES: usize = 64 * 1024;
 /// What is read while an earlier request is being answered, to notice that the client has gone.
 const PEEK_BYTES: usize = 4096;
@@ -92,7 +93,12 @@ impl<R: AsyncRead + Unpin> FrameReader<R> {
                     }));
                 }
                 let missing = LENGTH_BYTES + declared - self.buffer.len();
-                self.buffer.reserve(missing.min(READ_AHEAD_BYTES));
+                let is_coming = self.buffer.len() >= READ_AHEAD_BYTES;
+                self.buffer.reserve(if is_coming {
+                    missing
+                } else {
+                    missing.min(READ_AHEAD_BYTES)
+                });
             } else {
                 self.buffer.reserve(4096);
             }

@@ -20,7 +20,7 @@ use super::queue::Queue;
 pub(super) const SPARE: &str = "spare.tmp";
 
 /// Released files that are kept for recycling.
-const RECYCLED_MAX: usize = 2;
+const RECYCLED_MAX: usize = 4;
 /// How often a full disk is tried again.
 const RETRY: Duration = if cfg!(test) {
     Duration::from_millis(2)

@@ -115,7 +115,7 @@ impl Writer {
             move |source| FatalError::Io { action, path, source }
         };
         self.file
-            .write_all_at(&encoded.bytes, self.place.offset)
+            .write_direct_at(&encoded.bytes, self.place.offset)
             .map_err(failed("write"))?;
         self.file.sync_data().map_err(failed("sync"))?;
         let summary = CommitSummary {

@@ -4,10 +4,11 @@ use std::io::ErrorKind;
 use std::path::Path;
 
 use super::sim::SimDisk;
-use super::{Disk, DiskFile, FileKind, OpenMode, RealDisk, read_exact_at};
+use super::{ALIGN, Disk, DiskFile, FileKind, OpenMode, RealDisk, read_exact_at};
 
 fn conforms(disk: &dyn Disk, root: &Path) {
     files_hold_what_was_written(disk, &root.join("files"));
+    direct_writes_are_writes(disk, &root.join("direct"));
     preallocation_reads_as_zeros(disk, &root.join("preallocated"));
     handles_outlive_names(disk, &root.join("handles"));
     renames_replace_only_when_told(disk, &root.join("renames"));
@@ -71,6 +72,28 @@ fn files_hold_what_was_written(disk: &dyn Disk, dir: &Path) {
         disk.open(&path, OpenMode::CreateNew).unwrap_err().kind(),
         ErrorKind::AlreadyExists
     );
+}
+
+/// Aligned or not: the same bytes, whichever way they are read.
+fn direct_writes_are_writes(disk: &dyn Disk, dir: &Path) {
+    disk.create_dir_all(dir).unwrap();
+    let file = write_new(disk, &dir.join("a"), &[b'-'; 3 * ALIGN]);
+    let memory = vec![b'x'; 3 * ALIGN];
+    let start = memory.as_ptr().align_offset(ALIGN);
+    let mut expected = vec![b'-'; 3 * ALIGN];
+    for (from, len, offset) in [
+        (start, ALIGN, ALIGN),
+        (start + 1, ALIGN, 0),
+        (start, 7, 5),
+        (start, 2 * ALIGN, 2 * ALIGN),
+    ] {
+        file.write_direct_at(&memory[from..from + len], offset as u64).unwrap();
+        expected.resize(expected.len().max(offset + len), 0);
+        expected[offset..offset + len].fill(b'x');
+        assert!(read_open(&*file) == expected, "{len} bytes at {offset}");
+    }
+    file.sync_data().unwrap();
+    assert!(file.read_stable().unwrap() == expected);
 }
 
 fn preallocation_reads_as_zeros(disk: &dyn Disk, dir: &Path) {

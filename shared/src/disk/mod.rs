@@ -10,12 +10,17 @@ use std::sync::Arc;
 
 #[cfg(test)]
 mod conformance;
+mod direct;
 mod real;
 #[cfg(any(test, feature = "sim"))]
 pub mod sim;
 mod stable;
 
 pub use real::RealDisk;
+
+/// Where a buffer for [`DiskFile::write_direct_at`] starts in memory and in the file, and what its length is a multiple
+/// of: covers the logical block size of every device in use.
+pub const ALIGN: usize = 4096;
 
 /// How to open a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -121,6 +126,10 @@ pub trait DiskFile: Send + Sync + std::fmt::Debug {
 
     /// Writes the whole buffer.
     fn write_all_at(&self, buf: &[u8], offset: u64) -> io::Result<()>;
+
+    /// As [`DiskFile::write_all_at`], but past the page cache where the file system can and all is a multiple of
+    /// [`ALIGN`]: for what is written once in large pieces, synced at once, and seldom read again.
+    fn write_direct_at(&self, buf: &[u8], offset: u64) -> io::Result<()>;
 
     /// fdatasync: on return every earlier write to this file, and its length, is on stable storage.
     /// After an error nothing may be assumed of this file any more; the process must stop.

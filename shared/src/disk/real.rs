@@ -4,12 +4,12 @@ use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
-use rustix::fs::{CWD, FallocateFlags, RenameFlags, fallocate, renameat_with};
+use rustix::fs::{CWD, FallocateFlags, OFlags, RenameFlags, fallocate, renameat_with};
 use rustix::io::Errno;
 
-use super::stable;
+use super::{ALIGN, direct, stable};
 use super::{DirEntry, Disk, DiskFile, DiskLock, FileId, FileKind, LockGuard, Metadata, OpenMode, Space};
 
 /// The machine's own file system.
@@ -19,6 +19,8 @@ pub struct RealDisk;
 #[derive(Debug)]
 struct RealFile {
     file: File,
+    /// The same file past the page cache, once it was wanted; `None` if the file system cannot do it.
+    direct: OnceLock<Option<File>>,
 }
 
 #[derive(Debug)]
@@ -37,6 +39,7 @@ impl Disk for RealDisk {
             .create_new(mode == OpenMode::CreateNew);
         Ok(Arc::new(RealFile {
             file: options.open(path)?,
+            direct: OnceLock::new(),
         }))
     }
 
@@ -130,6 +133,16 @@ impl Disk for RealDisk {
     }
 }
 
+impl RealFile {
+    fn direct(&self) -> io::Result<Option<&File>> {
+        if let Some(known) = self.direct.get() {
+            return Ok(known.as_ref());
+        }
+        let opened = direct::reopen(&self.file, OFlags::WRONLY)?;
+        Ok(self.direct.get_or_init(|| opened).as_ref())
+    }
+}
+
 impl DiskFile for RealFile {
     fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize> {
         loop {
@@ -146,6 +159,16 @@ impl DiskFile for RealFile {
 
     fn write_all_at(&self, buf: &[u8], offset: u64) -> io::Result<()> {
         self.file.write_all_at(buf, offset).map_err(quota_is_full)
+    }
+
+    fn write_direct_at(&self, buf: &[u8], offset: u64) -> io::Result<()> {
+        let is_whole =
+            buf.len().is_multiple_of(ALIGN) && offset.is_multiple_of(ALIGN as u64) && direct::is_aligned(buf);
+        let written = match self.direct()? {
+            Some(direct) if is_whole => direct::write_at(direct, buf, offset).map_err(quota_is_full)?,
+            _ => 0,
+        };
+        self.write_all_at(buf.get(written..).unwrap_or_default(), offset + written as u64)
     }
 
     fn sync_data(&self) -> io::Result<()> {

@@ -6,14 +6,12 @@
 
 use std::fs::File;
 use std::io;
-use std::os::fd::AsRawFd;
 use std::os::unix::fs::FileExt;
 
-use rustix::fs::{Advice, Mode, OFlags};
-use rustix::io::Errno;
+use rustix::fs::{Advice, OFlags};
 
-/// Covers the logical block size of every device in use.
-const ALIGN: usize = 4096;
+use super::{ALIGN, direct};
+
 const CHUNK: usize = 1024 * 1024;
 
 pub(super) fn read(file: &File) -> io::Result<Vec<u8>> {
@@ -23,18 +21,10 @@ pub(super) fn read(file: &File) -> io::Result<Vec<u8>> {
     }
 }
 
-/// `None` if the file system cannot do it. Opens the file anew through its handle, as its name may have changed.
+/// `None` if the file system cannot do it.
 fn read_direct(file: &File) -> io::Result<Option<Vec<u8>>> {
-    let own_name = format!("/proc/self/fd/{}", file.as_raw_fd());
-    let direct = match rustix::fs::open(
-        own_name,
-        OFlags::RDONLY | OFlags::DIRECT | OFlags::CLOEXEC,
-        Mode::empty(),
-    ) {
-        Ok(direct) => File::from(direct),
-        // No O_DIRECT here, no /proc, or rights given up since the file was opened.
-        Err(Errno::INVAL | Errno::NOENT | Errno::ACCESS | Errno::PERM) => return Ok(None),
-        Err(error) => return Err(error.into()),
+    let Some(direct) = direct::reopen(file, OFlags::RDONLY)? else {
+        return Ok(None);
     };
     let mut unaligned = vec![0; CHUNK + ALIGN];
     let start = unaligned.as_ptr().align_offset(ALIGN);

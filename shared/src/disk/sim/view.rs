@@ -284,6 +284,10 @@ impl DiskFile for SimFile {
         })
     }
 
+    fn write_direct_at(&self, buf: &[u8], offset: u64) -> io::Result<()> {
+        self.write_all_at(buf, offset)
+    }
+
     fn sync_data(&self) -> io::Result<()> {
         self.disk.sync(|machine| {
             let node = machine.opened(self.handle)?;
