@@ -234,7 +234,8 @@ fn broker_options(
     let data_dir = DataDir::claim(Arc::clone(&disk), config.data_dir.clone())?;
     let path = config.data_dir.join("store");
     let store = LocalStore::open(disk, &path).map_err(|source| StartError::Store { path, source })?;
-    let mut options = BrokerOptions::new(data_dir, Arc::new(store), clock);
+    let mut options = BrokerOptions::new(data_dir, Arc::new(store.clone()), clock);
+    options.adopts = Some(Arc::new(store));
     options.node_id = config.node_id;
     options.topic_defaults = topic_defaults;
     options.rng = StdRng::from_os_rng();

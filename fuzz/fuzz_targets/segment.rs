@@ -7,7 +7,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use tailrace_collector::segment::format::{Footer, HEADER_BYTES, Trailer, decode, encode_header};
+use tailrace_collector::segment::format::{Footer, Trailer, decode, encode_header};
 use tailrace_fuzz::{Input, crc32c};
 use uuid::Uuid;
 
@@ -23,10 +23,7 @@ fuzz_target!(|input: &[u8]| {
     let Ok(footer) = decode(OBJECT, &object) else { return };
     let again = footer.encode(OBJECT).expect("what was read can be written");
     let trailer = Trailer {
-        footer_start: footer
-            .runs
-            .last()
-            .map_or(HEADER_BYTES, |run| run.run.position + run.run.bytes),
+        footer_start: footer.start,
         footer_bytes: 0,
     };
     let sections = &again[..again.len() - 24];

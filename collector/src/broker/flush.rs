@@ -1,34 +1,36 @@
-//! Moves what closed WAL files hold into segments, checkpoints, and lets the WAL go: the order is the point.
+//! Moves what closed WAL files hold into segments, checkpoints, and lets the WAL go: the order is the point. A file that
+//! holds long stretches of its partitions becomes a segment as it stands; what lies elsewhere in short ones is written anew.
 //!
 //! Segments are durable before a manifest names them, the manifests' changes are committed before the checkpoint says
 //! that the WAL is not needed, and the checkpoint is durable before the WAL's files are released. A crash or an error
 //! between any two of them costs work and never data. One flush runs at a time.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream};
+use object_store::ObjectStore;
 use rand::rngs::StdRng;
 
 use super::Broker;
 use super::checkpoints::{CheckpointStore, CheckpointStoreError};
+use super::unflushed::Unflushed;
 use crate::partition::checkpoint::Checkpoint;
-use crate::partition::tail::TailEntry;
-use crate::partition::{ChangeManifestError, ManifestChange, Partition};
-use crate::segment::flush::{FlushLimits, PartitionPieces, Piece, PieceSource};
-use crate::segment::merge::{self, MergeLimits, Stretch};
+use crate::partition::{ChangeManifestError, ManifestChange};
+use crate::segment::adoption::{self, AdoptError, PartitionExtents};
+use crate::segment::flush::{FlushLimits, Flushed, PartitionPieces, Piece, PieceSource};
+use crate::segment::merge::MergeLimits;
 use crate::segment::{PendingObjects, Run, SegmentError, flush};
+use crate::store::AdoptFile;
 use crate::topic_partition::TopicPartition;
 use crate::wal::frame::FrameLocation;
-use crate::wal::{RollError, Wal, WalPosition};
+use crate::wal::{ClosedFile, RollError, Wal, WalPosition};
 
 /// How many manifests are changed at once.
 const CONCURRENT_CHANGES: usize = 64;
-
-/// A merge takes on no more stretches once it has this much to rewrite, so that a flush need not wait for long.
-const MERGED_BYTES_AT_ONCE: u64 = 128 << 20;
 
 /// Why a flush failed. It may be tried again; until one succeeds the WAL grows.
 #[derive(Debug, thiserror::Error)]
@@ -57,36 +59,17 @@ pub enum FlushError {
 
 /// What only one flush at a time may have.
 pub(super) struct Flusher {
-    limits: FlushLimits,
-    merge_limits: MergeLimits,
-    checkpoints: CheckpointStore,
+    pub(super) limits: FlushLimits,
+    pub(super) merge_limits: MergeLimits,
+    /// Takes WAL files as they stand; not after it could not.
+    pub(super) adopts: Option<Arc<dyn AdoptFile>>,
+    pub(super) checkpoints: CheckpointStore,
     /// What the newest checkpoint says.
-    checkpointed: Option<WalPosition>,
-    pending: PendingObjects,
+    pub(super) checkpointed: Option<WalPosition>,
+    pub(super) pending: PendingObjects,
     /// Its runs belong to the compaction: only what a flush puts behind them may come.
     pub(super) compacting: Option<TopicPartition>,
     pub(super) rng: StdRng,
-}
-
-impl Flusher {
-    pub(super) fn new(
-        limits: FlushLimits,
-        merge_limits: MergeLimits,
-        checkpoints: CheckpointStore,
-        checkpointed: Option<WalPosition>,
-        pending: PendingObjects,
-        rng: StdRng,
-    ) -> Self {
-        Self {
-            limits,
-            merge_limits,
-            checkpoints,
-            checkpointed,
-            pending,
-            compacting: None,
-            rng,
-        }
-    }
 }
 
 impl Broker {
@@ -122,57 +105,47 @@ impl Broker {
     }
 
     async fn move_into_segments(&self, flusher: &mut Flusher, upto: WalPosition) -> Result<(), FlushError> {
-        let partitions = self.partitions().iter().map(|one| pieces_before(one, upto)).collect();
-        let source = WalSource {
-            wal: Arc::clone(&self.engine.wal),
-        };
-        let Flusher {
-            limits, pending, rng, ..
-        } = flusher;
-        let flushed = flush::flush(&*self.store, partitions, &source, *limits, pending, rng).await?;
-        let changes = flushed.runs.into_iter().map(|(partition, add)| {
+        let wal = &self.engine.wal;
+        let mut unflushed = Unflushed::before(upto, &self.partitions());
+        let mut moved = Vec::new();
+        for file in wal.closed_files() {
+            let Some(store) = flusher.adopts.clone() else { break };
+            let long = unflushed.long_in(&file, flusher.limits);
+            if long.is_empty() {
+                continue;
+            }
+            // The runs of a partition stand in its manifest in the order of their offsets.
+            let before = unflushed.take_before(file.position, &long);
+            moved.push(flusher.rewrite(&*self.store, wal, before).await?);
+            match flusher.adopt(&*store, wal, &file, &long).await {
+                Ok(adopted) => {
+                    unflushed.drop_adopted(file.position, &long);
+                    moved.push(adopted);
+                }
+                Err(error) => {
+                    let file = file.position;
+                    tracing::warn!(%file, %error, "WAL files are copied into segments until the next start, as one did not become a segment");
+                    flusher.adopts = None;
+                }
+            }
+        }
+        moved.push(flusher.rewrite(&*self.store, wal, unflushed.take_all()).await?);
+        let mut added: BTreeMap<TopicPartition, Vec<Run>> = BTreeMap::new();
+        for (partition, runs) in moved.iter().flat_map(|flushed| &flushed.runs) {
+            added.entry(*partition).or_default().extend_from_slice(runs);
+        }
+        let changes = added.into_iter().map(|(partition, add)| {
             let remove = Vec::new();
             (partition, ManifestChange::SegmentsReplaced { add, remove })
         });
         self.change_manifests(changes.collect()).await
     }
 
-    /// Merges neighbouring small runs, a limited number of them. Says whether there may be more.
-    pub async fn merge(&self) -> Result<bool, FlushError> {
-        let mut flusher = self.flusher.lock().await;
-        let Flusher {
-            limits,
-            merge_limits,
-            compacting,
-            pending,
-            rng,
-            ..
-        } = &mut *flusher;
-        let mut bytes = 0;
-        let stretches: Vec<Stretch> = self
-            .partitions()
-            .iter()
-            .filter(|one| compacting.as_ref() != Some(&one.id()))
-            .filter_map(|one| plan_merge(one, *merge_limits))
-            .take_while(|stretch| {
-                let room = bytes < MERGED_BYTES_AT_ONCE;
-                bytes += stretch.runs.iter().map(|run| run.bytes).sum::<u64>();
-                room
-            })
-            .collect();
-        let merged = merge::merge(&self.store, &stretches, *limits, pending, rng).await?;
-        let replaced = |partition: TopicPartition, add: Vec<Run>| {
-            let stretch = stretches.iter().find(|stretch| stretch.partition == partition);
-            let remove = stretch.map(|stretch| stretch.runs.clone()).unwrap_or_default();
-            (partition, ManifestChange::SegmentsReplaced { add, remove })
-        };
-        let changes = merged.runs.into_iter().map(|(partition, add)| replaced(partition, add));
-        self.change_manifests(changes.collect()).await?;
-        Ok(!stretches.is_empty())
-    }
-
     /// Commits changes of many partitions. Those whose topic was deleted meanwhile need none.
-    async fn change_manifests(&self, changes: Vec<(TopicPartition, ManifestChange)>) -> Result<(), FlushError> {
+    pub(super) async fn change_manifests(
+        &self,
+        changes: Vec<(TopicPartition, ManifestChange)>,
+    ) -> Result<(), FlushError> {
         let changed = changes.into_iter().map(|(id, change)| {
             let partition = self.partition(id);
             async move {
@@ -193,35 +166,36 @@ impl Broker {
     }
 }
 
-/// What was compacted and what was not are not mixed again.
-fn plan_merge(partition: &Partition, limits: MergeLimits) -> Option<Stretch> {
-    let manifest = partition.manifest();
-    let (compacted, others) = manifest.compacted_and_not();
-    let plan = |runs| merge::plan(partition.id(), runs, limits);
-    plan(compacted).or_else(|| plan(others))
+impl Flusher {
+    /// Writes pieces from the WAL to new segments.
+    async fn rewrite(
+        &mut self,
+        store: &dyn ObjectStore,
+        wal: &Arc<Wal>,
+        pieces: Vec<PartitionPieces<FrameLocation>>,
+    ) -> Result<Flushed, flush::FlushError<io::Error>> {
+        let source = WalSource { wal: Arc::clone(wal) };
+        flush::flush(store, pieces, &source, self.limits, &self.pending, &mut self.rng).await
+    }
+
+    /// Makes a segment of a file of the WAL.
+    async fn adopt(
+        &mut self,
+        store: &dyn AdoptFile,
+        wal: &Arc<Wal>,
+        file: &ClosedFile,
+        long: &[PartitionExtents],
+    ) -> Result<Flushed, AdoptError> {
+        let end_with = async |footer: Bytes| {
+            let (wal, position) = (Arc::clone(wal), file.position);
+            blocking(move || wal.end_with(position, &footer)).await
+        };
+        adoption::adopt(store, file.bytes, long, &self.pending, &mut self.rng, end_with).await
+    }
 }
 
-fn pieces_before(partition: &Partition, upto: WalPosition) -> PartitionPieces<FrameLocation> {
-    let position = |entry: &TailEntry| WalPosition {
-        incarnation: entry.location.incarnation,
-        file: entry.location.file,
-    };
-    let pieces = partition
-        .unflushed()
-        .into_iter()
-        .take_while(|entry| position(entry) < upto);
-    PartitionPieces {
-        partition: partition.id(),
-        pieces: pieces
-            .map(|entry| Piece {
-                start: entry.start,
-                end: entry.end,
-                bytes: entry.location.len.into(),
-                appended_at: entry.appended_at,
-                location: entry.location,
-            })
-            .collect(),
-    }
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send + 'static) -> io::Result<T> {
+    tokio::task::spawn_blocking(work).await.map_err(io::Error::other)?
 }
 
 /// Reads frames that wait in the WAL.
@@ -233,13 +207,13 @@ struct WalSource {
 impl PieceSource<FrameLocation> for WalSource {
     type Error = io::Error;
 
-    async fn read(&self, piece: &Piece<FrameLocation>) -> io::Result<Bytes> {
+    async fn read(&self, piece: &Piece<FrameLocation>) -> io::Result<Vec<Bytes>> {
         let location = piece.location;
         if let Some(cached) = self.wal.read_cached(location) {
-            return Ok(cached);
+            return Ok(vec![cached]);
         }
         let wal = Arc::clone(&self.wal);
-        let read = move || wal.read(location, 0..location.len as usize);
-        tokio::task::spawn_blocking(read).await.map_err(io::Error::other)?
+        let read = move || wal.read(location, 0..location.len as usize).map(|bytes| vec![bytes]);
+        blocking(read).await
     }
 }

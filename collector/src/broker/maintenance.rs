@@ -94,15 +94,8 @@ async fn tidy(broker: Weak<Broker>, period: Duration) {
         let Some(broker) = broker.upgrade() else { return };
         broker.retain().await;
         broker.expire_producers();
-        loop {
-            match broker.merge().await {
-                Ok(true) => {}
-                Ok(false) => break,
-                Err(error) => {
-                    tracing::error!(%error, "cannot merge segments: trying again later");
-                    break;
-                }
-            }
+        if let Err(error) = broker.rewrite_what_lies_badly().await {
+            tracing::error!(%error, "cannot write segments anew: trying again later");
         }
         if let Err(error) = broker.sweep().await {
             tracing::error!(%error, "cannot delete segments that are no longer needed: trying again later");
@@ -128,6 +121,11 @@ async fn compact(broker: Weak<Broker>, period: Duration) {
 }
 
 impl Broker {
+    async fn rewrite_what_lies_badly(&self) -> Result<(), FlushError> {
+        while self.merge().await? || self.reclaim().await? {}
+        Ok(())
+    }
+
     /// Closes the current WAL file; whoever flushes is woken by that.
     async fn roll(&self) {
         if let Err(error) = self.engine.wal.roll().await {

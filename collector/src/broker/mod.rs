@@ -1,7 +1,7 @@
 //! The facade that Kafka handlers and HTTP call: topics, partitions and producer ids of this broker.
 //!
 //! A [`Broker`] ties the layers below together: it opens them in order and recovers the partitions ([`open`]), changes
-//! topics ([`topics`]), moves what is in the WAL into segments and writes checkpoints ([`flush`]), compacts
+//! topics ([`topics`]), moves what is in the WAL into segments and writes checkpoints ([`flush`]), writes anew what lies badly ([`merge`]), compacts
 //! ([`compaction`]), and does in the background what must be done from time to time ([`maintenance`]). Records are appended and read through the
 //! [`Partition`](crate::partition::Partition)s that it hands out.
 
@@ -11,11 +11,13 @@ mod compaction;
 mod data_dir;
 mod flush;
 mod maintenance;
+mod merge;
 mod open;
 mod options;
 #[cfg(test)]
 mod tests;
 mod topics;
+mod unflushed;
 
 use std::fmt;
 use std::ops::Range;

@@ -94,14 +94,16 @@ impl Broker {
         let pending_objects = PendingObjects::default();
         let broker = Arc::new(Self {
             node_id: options.node_id,
-            flusher: Mutex::new(Flusher::new(
-                options.flush,
-                options.merge,
+            flusher: Mutex::new(Flusher {
+                limits: options.flush,
+                merge_limits: options.merge,
+                adopts: options.adopts,
                 checkpoints,
-                from,
-                pending_objects.clone(),
+                checkpointed: from,
+                pending: pending_objects.clone(),
+                compacting: None,
                 rng,
-            )),
+            }),
             compactor: Compactor::new(options.compaction),
             orphans: Mutex::default(),
             pending_objects,

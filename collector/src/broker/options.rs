@@ -14,6 +14,7 @@ use crate::segment::ReaderOptions;
 use crate::segment::compaction::CompactionLimits;
 use crate::segment::flush::FlushLimits;
 use crate::segment::merge::MergeLimits;
+use crate::store::AdoptFile;
 use crate::wal::WalOptions;
 
 /// How a broker is set up.
@@ -25,6 +26,8 @@ pub struct BrokerOptions {
     pub data_dir: DataDir,
     /// Where segments, checkpoints and the catalog lie.
     pub store: Arc<dyn ObjectStore>,
+    /// The same store, if WAL files can become objects of it as they stand.
+    pub adopts: Option<Arc<dyn AdoptFile>>,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// Where random ids come from.
@@ -86,6 +89,7 @@ impl BrokerOptions {
             wal: WalOptions::new(dir, disk, Arc::clone(&clock)),
             data_dir,
             store,
+            adopts: None,
             clock,
             rng: StdRng::from_os_rng(),
             reader: ReaderOptions::default(),

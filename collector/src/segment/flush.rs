@@ -53,8 +53,8 @@ pub trait PieceSource<L>: Send + Sync {
     /// What reading may fail with.
     type Error: std::error::Error + Send + Sync + 'static;
 
-    /// The batches of a piece.
-    async fn read(&self, piece: &Piece<L>) -> Result<Bytes, Self::Error>;
+    /// The batches of a piece; none is divided between two `Bytes`.
+    async fn read(&self, piece: &Piece<L>) -> Result<Vec<Bytes>, Self::Error>;
 }
 
 /// How large runs and objects are to be.
@@ -64,6 +64,10 @@ pub struct FlushLimits {
     pub own_object_bytes: u64,
     /// No object becomes larger, unless one piece is; no more than this is in memory.
     pub object_bytes: u64,
+    /// Pieces that are at least so long on average may stay in the file in which they are.
+    pub adopted_piece_bytes: u64,
+    /// What must be wanted of a file at least, that it stays as it is.
+    pub adopted_share_min: f64,
 }
 
 impl Default for FlushLimits {
@@ -71,6 +75,8 @@ impl Default for FlushLimits {
         Self {
             own_object_bytes: 8 << 20,
             object_bytes: 64 << 20,
+            adopted_piece_bytes: 64 << 10,
+            adopted_share_min: 0.75,
         }
     }
 }
@@ -239,7 +245,7 @@ where
         };
         // Collected first: a stream that maps references makes futures that the compiler cannot prove to be `Send`.
         let reads: Vec<_> = run.pieces.iter().map(read).collect();
-        let pieces = stream::iter(reads).buffered(CONCURRENT_READS).try_collect().await?;
+        let pieces: Vec<_> = stream::iter(reads).buffered(CONCURRENT_READS).try_collect().await?;
         runs.push(RunPayload {
             partition,
             start: run.pieces.first().map_or(0, |piece| piece.start),
@@ -250,7 +256,7 @@ where
                 .map(|piece| piece.appended_at)
                 .max()
                 .unwrap_or_default(),
-            pieces,
+            pieces: pieces.into_iter().flatten().collect(),
         });
     }
     Ok(runs)

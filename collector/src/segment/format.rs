@@ -20,11 +20,13 @@ const SECTION_HEADER_BYTES: usize = 12;
 const MUST_UNDERSTAND: u16 = 1;
 const KIND_RUNS: u16 = 1;
 const KIND_INDEX: u16 = 2;
+const KIND_LENGTHS: u16 = 3;
 const ROW_BYTES: usize = 72;
 const ENTRY_BYTES: usize = 24;
 
 const RUNS: &str = "runs section";
 const INDEX: &str = "index section";
+const LENGTHS: &str = "lengths section";
 const FOOTER: &str = "footer";
 const TRAILER: &str = "trailer";
 
@@ -63,7 +65,9 @@ pub struct FooterRun {
 /// The footer of a segment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Footer {
-    /// The runs, as they lie in the object.
+    /// Where it starts in the object, in bytes.
+    pub start: u64,
+    /// The runs, in the order in which they begin in the object.
     pub runs: Vec<FooterRun>,
 }
 
@@ -90,9 +94,7 @@ impl Footer {
     /// The footer and the trailer of a segment; `None` if they would be longer than the format can say.
     #[must_use]
     pub fn encode(&self, object: Uuid) -> Option<Bytes> {
-        let mut rows = BytesMut::new();
-        let mut entries = BytesMut::new();
-        let mut footer_start = HEADER_BYTES;
+        let (mut rows, mut entries) = (BytesMut::new(), BytesMut::new());
         for FooterRun { partition, run, index } in &self.runs {
             encode_row(&mut rows, partition, run, u32::try_from(index.len()).ok()?);
             for entry in index {
@@ -100,34 +102,47 @@ impl Footer {
                 entries.put_u64_le(entry.position);
                 entries.put_i64_le(entry.max_timestamp);
             }
-            footer_start = run.position.checked_add(run.bytes)?;
         }
         let mut out = BytesMut::new();
         put_section(&mut out, object, KIND_RUNS, &rows)?;
         put_section(&mut out, object, KIND_INDEX, &entries)?;
+        if !self.is_packed() {
+            let mut lengths = BytesMut::new();
+            for entry in self.runs.iter().flat_map(|row| &row.index) {
+                lengths.put_u32_le(u32::try_from(entry.bytes).ok()?);
+            }
+            put_section(&mut out, object, KIND_LENGTHS, &lengths)?;
+        }
         let footer_bytes = u32::try_from(out.len()).ok()?;
         put_trailer(
             &mut out,
             object,
             Trailer {
-                footer_start,
+                footer_start: self.start,
                 footer_bytes,
             },
         );
         Some(out.freeze())
     }
 
+    /// Whether there is nothing but blocks between header and footer, each right behind the one before.
+    fn is_packed(&self) -> bool {
+        let mut blocks = self.runs.iter().flat_map(|row| &row.index);
+        let end = blocks.try_fold(HEADER_BYTES, |end, block| (block.position == end).then(|| block.end()));
+        end == Some(self.start)
+    }
+
     /// Decodes and checks the sections between the runs and the trailer. Never allocates more than a small multiple of
     /// their length.
     pub fn decode(object: Uuid, trailer: Trailer, sections: &[u8]) -> Result<Self, FormatError> {
-        let mut rows = None;
-        let mut entries = None;
+        let (mut rows, mut entries, mut lengths) = (None, None, None);
         let mut rest = sections;
         while !rest.is_empty() {
             let section = take_section(object, &mut rest)?;
             match section.kind {
                 KIND_RUNS => rows = Some(section.payload),
                 KIND_INDEX => entries = Some(section.payload),
+                KIND_LENGTHS => lengths = Some(section.payload),
                 unknown if section.flags & MUST_UNDERSTAND != 0 => {
                     return Err(damaged(
                         FOOTER,
@@ -143,19 +158,55 @@ impl Footer {
             return Err(damaged(RUNS, "its length is not a whole number of rows"));
         }
         let mut footer = Self {
+            start: trailer.footer_start,
             runs: Vec::with_capacity(rows.len() / ROW_BYTES),
         };
-        let mut position = HEADER_BYTES;
         while !rows.is_empty() {
-            let row = take_row(object, &mut rows, &mut entries)?;
-            row.check(position)?;
-            position = row.run.position.saturating_add(row.run.bytes);
-            footer.runs.push(row);
+            footer.runs.push(take_row(object, &mut rows, &mut entries)?);
         }
-        if position != trailer.footer_start || !entries.is_empty() {
-            return Err(damaged(RUNS, "the runs do not fill the object"));
+        if !entries.is_empty() {
+            return Err(damaged(INDEX, "it has more entries than the runs claim"));
         }
+        match lengths {
+            Some(lengths) => footer.take_lengths(lengths)?,
+            None => footer.pack()?,
+        }
+        footer.check()?;
         Ok(footer)
+    }
+
+    fn take_lengths(&mut self, mut lengths: &[u8]) -> Result<(), FormatError> {
+        let blocks = self.runs.iter_mut().flat_map(|row| &mut row.index);
+        for block in blocks {
+            block.bytes = u64::from(take_u32(&mut lengths, LENGTHS)?);
+        }
+        if lengths.is_empty() {
+            return Ok(());
+        }
+        Err(damaged(LENGTHS, "it has more lengths than the index has entries"))
+    }
+
+    /// Without lengths each block reaches to the next, and the last to the footer.
+    fn pack(&mut self) -> Result<(), FormatError> {
+        let mut end = self.start;
+        for block in self.runs.iter_mut().rev().flat_map(|row| row.index.iter_mut().rev()) {
+            block.bytes = end.saturating_sub(block.position);
+            end = block.position;
+        }
+        if self.is_packed() {
+            return Ok(());
+        }
+        Err(damaged(RUNS, "the runs do not fill the object"))
+    }
+
+    fn check(&self) -> Result<(), FormatError> {
+        for row in &self.runs {
+            row.check(self.start)?;
+        }
+        if self.runs.is_sorted_by(|one, next| one.run.position < next.run.position) {
+            return Ok(());
+        }
+        Err(damaged(RUNS, "the runs are not in the order of their positions"))
     }
 
     /// The entry of a run as a manifest knows it.
@@ -206,29 +257,32 @@ impl Trailer {
 
 /// Decodes the header, trailer and footer of a whole object.
 pub fn decode(object: Uuid, bytes: &[u8]) -> Result<Footer, FormatError> {
-    if !bytes.starts_with(HEADER_MAGIC) {
-        return Err(damaged("header", "the object does not begin like a segment"));
-    }
     let trailer = Trailer::decode(object, bytes, bytes.len() as u64)?;
     let start = usize::try_from(trailer.footer_start).unwrap_or(usize::MAX);
     let sections = bytes.get(start..bytes.len().saturating_sub(TRAILER_BYTES));
-    Footer::decode(
+    let footer = Footer::decode(
         object,
         trailer,
         sections.ok_or_else(|| damaged(FOOTER, "it lies outside the object"))?,
-    )
+    )?;
+    if footer.is_packed() && !bytes.starts_with(HEADER_MAGIC) {
+        return Err(damaged("header", "the object does not begin like a segment"));
+    }
+    Ok(footer)
 }
 
 impl FooterRun {
-    fn check(&self, position: u64) -> Result<(), FormatError> {
+    fn check(&self, footer_start: u64) -> Result<(), FormatError> {
         let Self { run, index, .. } = self;
-        let end = run.position.checked_add(run.bytes);
-        let end = end.filter(|_| run.position == position && run.bytes > 0 && run.start >= 0 && run.start < run.end);
-        let end = end.ok_or_else(|| damaged(RUNS, format!("run {}..{} is impossible", run.start, run.end)))?;
+        if run.bytes == 0 || run.start < 0 || run.start >= run.end || run.position < HEADER_BYTES {
+            return Err(damaged(RUNS, format!("run {}..{} is impossible", run.start, run.end)));
+        }
         let starts_with_the_run = index.first().is_some_and(|entry| entry.position == run.position);
-        let ascends = index.is_sorted_by(|a, b| a.offset < b.offset && a.position < b.position);
-        let inside = |entry: &IndexEntry| entry.position < end && (run.start..run.end).contains(&entry.offset);
-        if starts_with_the_run && ascends && index.iter().all(inside) {
+        let ascends = index.is_sorted_by(|a, b| a.offset < b.offset && a.end() <= b.position);
+        let ends = index.last().is_some_and(|entry| entry.end() <= footer_start);
+        let is_whole = index.iter().map(|entry| entry.bytes).sum::<u64>() == run.bytes;
+        let inside = |entry: &IndexEntry| entry.bytes > 0 && (run.start..run.end).contains(&entry.offset);
+        if starts_with_the_run && ascends && ends && is_whole && index.iter().all(inside) {
             return Ok(());
         }
         Err(damaged(
@@ -265,6 +319,7 @@ fn take_section<'a>(object: Uuid, rest: &mut &'a [u8]) -> Result<Section<'a>, Fo
     let name = match kind {
         KIND_RUNS => RUNS,
         KIND_INDEX => INDEX,
+        KIND_LENGTHS => LENGTHS,
         _ => FOOTER,
     };
     check_crc(
@@ -324,10 +379,12 @@ fn take_row(object: Uuid, rows: &mut &[u8], entries: &mut &[u8]) -> Result<Foote
     Ok(FooterRun { partition, run, index })
 }
 
+/// Without its length, which follows from the next or stands elsewhere.
 fn take_entry(entries: &mut &[u8]) -> Result<IndexEntry, FormatError> {
     Ok(IndexEntry {
         offset: take_i64(entries, INDEX)?,
         position: take_u64(entries, INDEX)?,
+        bytes: 0,
         max_timestamp: take_i64(entries, INDEX)?,
     })
 }

@@ -16,6 +16,8 @@ pub struct IndexEntry {
     pub offset: i64,
     /// Where it starts in the object, in bytes.
     pub position: u64,
+    /// Its length in bytes.
+    pub bytes: u64,
     /// The greatest record timestamp in it.
     pub max_timestamp: TimestampMs,
 }
@@ -41,18 +43,35 @@ pub(super) struct ChunkRange {
     pub(super) bytes: Range<u64>,
 }
 
-/// The chunk that holds a block: all blocks that start in the same `chunk_bytes` of the run.
+/// The chunk that holds a block: the blocks around it that start in the same `chunk_bytes` of the run, as far as one
+/// follows directly on the other.
 pub(super) fn chunk_of(run: &Run, index: &[IndexEntry], block: usize, chunk_bytes: u64) -> Option<ChunkRange> {
     let cell = |entry: &IndexEntry| entry.position.saturating_sub(run.position) / chunk_bytes.max(1);
-    let wanted = cell(index.get(block)?);
-    let blocks =
-        index.partition_point(|entry| cell(entry) < wanted)..index.partition_point(|entry| cell(entry) <= wanted);
-    let run_end = run.position.saturating_add(run.bytes);
-    let end = index.get(blocks.end).map_or(run_end, |entry| entry.position);
+    let follows =
+        |before: &IndexEntry, after: &IndexEntry| before.end() == after.position && cell(before) == cell(after);
+    let wanted = index.get(block)?;
+    let (before, after) = (index.get(..=block)?, index.get(block..)?);
+    let back = before
+        .windows(2)
+        .rev()
+        .take_while(|pair| matches!(pair, [one, next] if follows(one, next)));
+    let on = after
+        .windows(2)
+        .take_while(|pair| matches!(pair, [one, next] if follows(one, next)));
+    let blocks = block - back.count()..block + on.count() + 1;
+    let first = index.get(blocks.start).unwrap_or(wanted);
+    let last = index.get(blocks.end - 1).unwrap_or(wanted);
     Some(ChunkRange {
-        bytes: index.get(blocks.start)?.position..end,
+        bytes: first.position..last.end(),
         blocks,
     })
+}
+
+impl IndexEntry {
+    /// Where it ends in the object, in bytes.
+    pub(super) fn end(&self) -> u64 {
+        self.position.saturating_add(self.bytes)
+    }
 }
 
 #[cfg(test)]
@@ -62,9 +81,10 @@ mod tests {
     use super::*;
 
     fn index() -> (Run, Vec<IndexEntry>) {
-        let entry = |(offset, position, max_timestamp)| IndexEntry {
+        let entry = |(offset, position, bytes, max_timestamp)| IndexEntry {
             offset,
             position,
+            bytes,
             max_timestamp,
         };
         let run = Run {
@@ -76,7 +96,7 @@ mod tests {
             max_timestamp: 9,
             appended_at: 0,
         };
-        let entries = [(10, 100, 5), (20, 180, 3), (30, 310, 9), (40, 520, 1)];
+        let entries = [(10, 100, 80, 5), (20, 180, 130, 3), (30, 310, 210, 9), (40, 520, 80, 1)];
         (run, entries.map(entry).to_vec())
     }
 
@@ -108,5 +128,16 @@ mod tests {
         assert_eq!(chunk(2), Some((2..3, 310..520)));
         assert_eq!(chunk(3), Some((3..4, 520..600)));
         assert_eq!(chunk(4), None);
+    }
+    #[test]
+    fn a_chunk_ends_where_something_else_lies_between_two_blocks() {
+        let (run, mut index) = index();
+        index[0].bytes = 70;
+        index[2].bytes = 200;
+        let chunk = |block| chunk_of(&run, &index, block, 1000).map(|chunk| (chunk.blocks, chunk.bytes));
+        assert_eq!(chunk(0), Some((0..1, 100..170)));
+        assert_eq!(chunk(1), Some((1..3, 180..510)));
+        assert_eq!(chunk(2), chunk(1));
+        assert_eq!(chunk(3), Some((3..4, 520..600)));
     }
 }

@@ -5,8 +5,6 @@
 //! byte is rewritten only a logarithmic number of times. A merged run spans a limited time, because retention drops a run as a whole. [`merge`]
 //! then rewrites the stretches of many partitions as a [`flush`](super::flush) does.
 
-use std::sync::Arc;
-
 use async_trait::async_trait;
 use bytes::Bytes;
 use object_store::ObjectStore;
@@ -15,7 +13,7 @@ use rand::RngCore;
 use super::error::SegmentError;
 use super::flush::{FlushError, FlushLimits, Flushed, PartitionPieces, Piece, PieceSource, flush};
 use super::pending::PendingObjects;
-use super::reader::read_range;
+use super::reader::SegmentReader;
 use super::run::Run;
 use crate::topic_partition::TopicPartition;
 
@@ -30,6 +28,17 @@ pub struct MergeLimits {
     pub merged_bytes_max: u64,
     /// No merged run holds batches appended further apart than this.
     pub span_ms_max: i64,
+    /// What is left in an object is moved once so much of it, and at least half, is not wanted any more.
+    pub wasted_bytes_max: u64,
+}
+
+impl MergeLimits {
+    /// Whether too much of an object is not wanted any more.
+    #[must_use]
+    pub fn is_wasteful(&self, wanted_bytes: u64, object_bytes: u64) -> bool {
+        let wasted = object_bytes.saturating_sub(wanted_bytes);
+        wasted >= self.wasted_bytes_max && wasted >= object_bytes / 2
+    }
 }
 
 impl Default for MergeLimits {
@@ -39,6 +48,7 @@ impl Default for MergeLimits {
             runs_min: 8,
             merged_bytes_max: 64 << 20,
             span_ms_max: 24 * 60 * 60 * 1000,
+            wasted_bytes_max: 8 << 20,
         }
     }
 }
@@ -86,7 +96,8 @@ fn is_worth_it(stretch: &[Run], limits: MergeLimits) -> bool {
 /// Rewrites the stretches; on return the new runs are durable. Each partition of the result has one run, which replaces
 /// all of its stretch.
 pub async fn merge(
-    store: &Arc<dyn ObjectStore>,
+    store: &dyn ObjectStore,
+    reader: &SegmentReader,
     stretches: &[Stretch],
     limits: FlushLimits,
     pending: &PendingObjects,
@@ -98,10 +109,8 @@ pub async fn merge(
         ..limits
     };
     let partitions = stretches.iter().map(Stretch::pieces).collect();
-    let source = RunSource {
-        store: Arc::clone(store),
-    };
-    flush(&**store, partitions, &source, limits, pending, rng).await
+    let source = RunSource { reader: reader.clone() };
+    flush(store, partitions, &source, limits, pending, rng).await
 }
 
 impl Stretch {
@@ -120,19 +129,22 @@ impl Stretch {
     }
 }
 
-/// Reads runs as a whole; the writer checks every batch.
+/// Reads runs as a whole, past the caches.
 struct RunSource {
-    store: Arc<dyn ObjectStore>,
+    reader: SegmentReader,
 }
 
 #[async_trait]
 impl PieceSource<Run> for RunSource {
     type Error = SegmentError;
 
-    async fn read(&self, piece: &Piece<Run>) -> Result<Bytes, SegmentError> {
-        let run = &piece.location;
-        let end = run.position.saturating_add(run.bytes);
-        read_range(&*self.store, run.object, run.position..end).await
+    async fn read(&self, piece: &Piece<Run>) -> Result<Vec<Bytes>, SegmentError> {
+        let mut scan = self.reader.scan(&piece.location).await?;
+        let mut read = Vec::new();
+        while let Some(bytes) = scan.next().await? {
+            read.push(bytes);
+        }
+        Ok(read)
     }
 }
 
@@ -148,6 +160,7 @@ mod tests {
         runs_min: 4,
         merged_bytes_max: 3000,
         span_ms_max: 100,
+        wasted_bytes_max: 100,
     };
 
     fn partition() -> TopicPartition {
@@ -192,6 +205,13 @@ mod tests {
         assert_eq!(planned(&[600, 5, 5, 5, 5]), Some(vec![5, 5, 5, 5]));
         assert_eq!(planned(&[600, 300, 100, 200]), Some(vec![600, 300, 100, 200]));
         assert_eq!(planned(&[400, 300, 100, 100]), Some(vec![400, 300, 100, 100]));
+    }
+
+    #[test]
+    fn an_object_is_wasteful_when_half_of_it_and_enough_is_not_wanted() {
+        assert!(LIMITS.is_wasteful(100, 200));
+        assert!(!LIMITS.is_wasteful(201, 400));
+        assert!(!LIMITS.is_wasteful(99, 198), "too little to be worth it");
     }
 
     #[test]

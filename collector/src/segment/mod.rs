@@ -1,10 +1,12 @@
 //! Immutable files behind the WAL: format, writer, reader, index, and the flush of WAL files into them.
 //!
 //! A segment object holds [`run::Run`]s of one or many partitions and a footer ([`format`]) that says where they lie.
-//! [`writer`] builds one; [`flush`] turns what lies in the WAL into some, and [`merge`] many small runs into few large
-//! ones; [`compaction`] drops what newer records of the same keys have replaced; [`reader`] serves batches through a bounded cache with read-ahead; [`orphans`] deletes what no manifest refers
-//! to. The bytes are described in `docs/FORMATS.md`, "Segment".
+//! [`writer`] builds one; [`flush`] turns what lies in the WAL into some, [`adoption`] makes one of a WAL file as it
+//! stands, and [`merge`] makes many small runs into few large ones; [`compaction`] drops what newer records of the same
+//! keys have replaced; [`reader`] serves batches through a bounded cache with read-ahead; [`orphans`] deletes what no
+//! manifest refers to. The bytes are described in `docs/FORMATS.md`, "Segment".
 
+pub mod adoption;
 mod cache;
 mod chunk;
 pub mod compaction;
@@ -26,6 +28,8 @@ pub use pending::{Pending, PendingObjects};
 pub use reader::{ReaderOptions, RunRead, RunScan, SegmentReader, TimeMatch};
 pub use run::Run;
 
+use futures::StreamExt;
+use object_store::ObjectStore;
 use object_store::path::Path;
 use uuid::Uuid;
 
@@ -36,6 +40,17 @@ const PREFIX: &str = "segments";
 #[must_use]
 pub fn object_path(object: Uuid) -> Path {
     Path::from(format!("{PREFIX}/{object}"))
+}
+
+/// All segments in a store, and the length of each.
+pub async fn list(store: &dyn ObjectStore) -> Result<Vec<(Uuid, u64)>, SegmentError> {
+    let mut objects = store.list(Some(&Path::from(PREFIX)));
+    let mut listed = Vec::new();
+    while let Some(object) = objects.next().await {
+        let object = object.map_err(SegmentError::List)?;
+        listed.extend(object_of(&object.location).map(|name| (name, object.size)));
+    }
+    Ok(listed)
 }
 
 /// The segment that lies there; `None` if it is none.

@@ -10,12 +10,11 @@ use std::time::Duration;
 
 use futures::{StreamExt, stream};
 use object_store::ObjectStore;
-use object_store::path::Path;
 use uuid::Uuid;
 
 use super::error::SegmentError;
 use super::pending::PendingObjects;
-use super::{PREFIX, object_of, object_path};
+use super::{list, object_path};
 
 /// Remembers since when each orphan was one.
 #[derive(Debug, Default)]
@@ -45,7 +44,7 @@ impl Orphans {
         now: Duration,
         grace: Duration,
     ) -> Result<Swept, SegmentError> {
-        let listed = list(store).await?;
+        let listed: Vec<_> = list(&**store).await?.into_iter().map(|(object, _)| object).collect();
         let protected: HashSet<_> = listed
             .iter()
             .copied()
@@ -77,15 +76,6 @@ impl Orphans {
             .map(|(&object, _)| object)
             .collect()
     }
-}
-
-async fn list(store: &Arc<dyn ObjectStore>) -> Result<Vec<Uuid>, SegmentError> {
-    let mut objects = store.list(Some(&Path::from(PREFIX)));
-    let mut listed = Vec::new();
-    while let Some(object) = objects.next().await {
-        listed.extend(object_of(&object.map_err(SegmentError::List)?.location));
-    }
-    Ok(listed)
 }
 
 async fn delete(store: &Arc<dyn ObjectStore>, objects: &[Uuid]) -> Result<(), SegmentError> {

@@ -343,11 +343,7 @@ pub async fn read_footer(store: &dyn ObjectStore, object: Uuid) -> Result<Footer
 }
 
 /// Reads exactly these bytes of a segment.
-pub(super) async fn read_range(
-    store: &dyn ObjectStore,
-    object: Uuid,
-    range: Range<u64>,
-) -> Result<Bytes, SegmentError> {
+async fn read_range(store: &dyn ObjectStore, object: Uuid, range: Range<u64>) -> Result<Bytes, SegmentError> {
     let read = store.get_range(&object_path(object), range.clone()).await;
     let bytes = read.map_err(|error| SegmentError::store(object, error))?;
     if bytes.len() as u64 == range.end.saturating_sub(range.start) {

@@ -85,13 +85,17 @@ pub enum BuildError {
 pub fn build(object: Uuid, runs: Vec<RunPayload>) -> Result<BuiltSegment, BuildError> {
     let mut pieces = vec![encode_header()];
     let mut position = HEADER_BYTES;
-    let mut footer = Footer { runs: Vec::new() };
+    let mut rows = Vec::new();
     for run in runs {
         let row = index_run(object, position, &run)?;
         position += row.run.bytes;
-        footer.runs.push(row);
+        rows.push(row);
         pieces.extend(run.pieces);
     }
+    let footer = Footer {
+        start: position,
+        runs: rows,
+    };
     pieces.push(footer.encode(object).ok_or(BuildError::TooLarge)?);
     Ok(BuiltSegment {
         object,
@@ -167,17 +171,20 @@ impl IndexBuilder {
                 end: payload.end,
             });
         }
+        let bytes = header.size_in_bytes() as u64;
         match self.blocks.last_mut() {
-            Some(block) if self.position - block.position < BLOCK_BYTES => {
+            Some(block) if block.bytes < BLOCK_BYTES => {
+                block.bytes += bytes;
                 block.max_timestamp = block.max_timestamp.max(header.max_timestamp);
             }
             _ => self.blocks.push(IndexEntry {
                 offset: start,
                 position: self.position,
+                bytes,
                 max_timestamp: header.max_timestamp,
             }),
         }
-        self.position += header.size_in_bytes() as u64;
+        self.position += bytes;
         self.next_offset = end;
         Ok(())
     }

@@ -8,4 +8,18 @@
 
 mod local;
 
+use std::fmt::Debug;
+use std::path::PathBuf;
+
+use async_trait::async_trait;
+use object_store::path::Path as Location;
+
 pub use local::LocalStore;
+
+/// A store on a file system, in which a file that lies there already can become an object without being copied.
+#[async_trait]
+pub trait AdoptFile: Debug + Send + Sync {
+    /// Gives a file one more name, that of an object; durable on return. It must be synced and never change any more. An
+    /// error is no loss: file systems differ in what they can.
+    async fn adopt(&self, file: PathBuf, at: &Location) -> object_store::Result<()>;
+}

@@ -21,6 +21,8 @@ pub struct ClosedFile {
     pub position: WalPosition,
     /// Bytes of commits in it.
     pub bytes: u64,
+    /// Whether something was to be written behind the commits.
+    pub has_footer: bool,
 }
 
 #[derive(Debug)]
@@ -30,6 +32,8 @@ pub(super) struct LiveFile {
     pub(super) bytes: u64,
     /// Its length on the disk.
     pub(super) len: u64,
+    /// Whether something was to be written behind its commits. It is not to be recycled then.
+    pub(super) has_footer: bool,
 }
 
 /// All live files; the last is the current one.
@@ -63,8 +67,20 @@ impl LiveFiles {
             .map(|(position, file)| ClosedFile {
                 position: *position,
                 bytes: file.bytes,
+                has_footer: file.has_footer,
             })
             .collect()
+    }
+
+    /// The handle of a closed file and where its commits end; `None` if it may have a footer already.
+    pub(super) fn begin_footer(&self, position: WalPosition) -> Option<(Arc<dyn DiskFile>, u64)> {
+        let mut files = self.files.lock();
+        let is_current = files.last_key_value().is_none_or(|(current, _)| position >= *current);
+        let file = files
+            .get_mut(&position)
+            .filter(|file| !is_current && !file.has_footer)?;
+        file.has_footer = true;
+        Some((Arc::clone(&file.handle), file.bytes))
     }
 
     /// Takes out what lies before `position`; never the current file.

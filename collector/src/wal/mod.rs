@@ -12,6 +12,7 @@
 
 use std::io;
 use std::ops::Range;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
@@ -115,6 +116,7 @@ impl Wal {
                 handle: Arc::clone(&first.file),
                 bytes: 0,
                 len: first.file_len,
+                has_footer: false,
             },
         );
         let mut recent = RecentCommits::new(options.cache_bytes);
@@ -223,6 +225,27 @@ impl Wal {
         let bytes = released.values().map(|file| file.bytes).sum();
         self.shared.space.release(released);
         self.shared.queue.change_room(|admission| admission.released(bytes));
+    }
+
+    /// Writes a footer behind the commits of a closed file, once at most, cuts the file there, and tells where it lies.
+    /// The file is on stable storage then, never changes any more and is not recycled: it may have another name, and
+    /// live on under that. Blocks.
+    pub fn end_with(&self, file: WalPosition, footer: &[u8]) -> io::Result<PathBuf> {
+        let path = file.path(&self.shared.options.dir);
+        let (handle, end) = self.shared.files.begin_footer(file).ok_or_else(|| {
+            let reason = format!("{} takes no footer: it is in use, released, or has one", path.display());
+            io::Error::new(io::ErrorKind::InvalidInput, reason)
+        })?;
+        handle.write_all_at(footer, end)?;
+        handle.set_len(end + footer.len() as u64)?;
+        handle.sync_data().inspect_err(|error| {
+            self.shared.fail(FatalError::Io {
+                action: "sync",
+                path: path.clone(),
+                source: io::Error::new(error.kind(), error.to_string()),
+            });
+        })?;
+        Ok(path)
     }
 
     /// Keeps no commit before `position` in memory any more: whoever wants one finds it in a segment.

@@ -41,6 +41,18 @@ struct State {
     released: VecDeque<Released>,
     disk_full: bool,
     stopped: bool,
+    /// Of the files to come.
+    room: Room,
+}
+
+/// How a new file takes its room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) enum Room {
+    /// By writing zeros: then a commit is a write and nothing else.
+    #[default]
+    Written,
+    /// In the file system's books alone, where each commit makes an entry: costs less where commits are few and long.
+    Reserved,
 }
 
 /// A file at its final name, allocated, with nothing valid in it.
@@ -64,9 +76,10 @@ pub(super) enum Patience {
 }
 
 impl Space {
-    /// The next file; `None` if the disk is full or the end has come.
-    pub(super) fn take(&self, queue: &Queue, patience: Patience) -> Option<ReadyFile> {
+    /// The next file; `None` if the disk is full or the end has come. `room` is for the one after it.
+    pub(super) fn take(&self, queue: &Queue, patience: Patience, room: Room) -> Option<ReadyFile> {
         let mut state = self.state.lock();
+        state.room = room;
         loop {
             if let Some(ready) = state.ready.take() {
                 queue.change_room(super::admission::Admission::switch);
@@ -108,7 +121,7 @@ pub(super) struct SpaceKeeper {
 }
 
 enum Job {
-    Prepare,
+    Prepare(Room),
     PutAway(Released),
 }
 
@@ -130,7 +143,7 @@ impl SpaceKeeper {
         while let Some(job) = self.next_job(space) {
             match job {
                 Job::PutAway(released) => self.put_away(released)?,
-                Job::Prepare => self.prepare(space, queue)?,
+                Job::Prepare(room) => self.prepare(space, queue, room)?,
             }
         }
         self.clear(space);
@@ -166,17 +179,19 @@ impl SpaceKeeper {
             }
             let may_have_room = !state.disk_full || std::mem::take(&mut self.try_at_once);
             if may_have_room || space.changed.wait_for(&mut state, RETRY).timed_out() {
-                return Some(Job::Prepare);
+                return Some(Job::Prepare(state.room));
             }
         }
     }
 
-    /// A file that someone still reads is removed and not recycled: its reader keeps the old bytes.
+    /// A file that someone still reads, or that has another name, is removed and not recycled: its bytes are wanted.
     fn put_away(&mut self, released: Released) -> Result<(), FatalError> {
         let Released { position, file } = released;
         self.try_at_once = true;
-        let is_read = Arc::strong_count(&file.handle) > 1;
-        if file.len == self.file_bytes && !is_read && self.recycled.len() < RECYCLED_MAX {
+        let is_wanted = file.has_footer
+            || Arc::strong_count(&file.handle) > 1
+            || file.handle.metadata().is_ok_and(|metadata| metadata.links > 1);
+        if file.len == self.file_bytes && !is_wanted && self.recycled.len() < RECYCLED_MAX {
             self.recycled.push(position);
             return Ok(());
         }
@@ -188,10 +203,10 @@ impl SpaceKeeper {
         })
     }
 
-    fn prepare(&mut self, space: &Space, queue: &Queue) -> Result<(), FatalError> {
+    fn prepare(&mut self, space: &Space, queue: &Queue, room: Room) -> Result<(), FatalError> {
         let made = match self.recycled.last() {
             Some(old) => recycle(&*self.disk, &self.dir, *old, self.next),
-            None => allocate(&*self.disk, &self.dir, self.next, self.file_bytes),
+            None => allocate(&*self.disk, &self.dir, self.next, self.file_bytes, room),
         };
         let ready = match made {
             Ok(handle) => ReadyFile {
@@ -274,19 +289,24 @@ fn recycle(
         .map_err(FileError::at("open", &path))
 }
 
-/// Makes a new file of zeros, durable and with its name durable.
+/// Makes a new file that reads as zeros, durable and with its name durable.
 pub(super) fn allocate(
     disk: &dyn Disk,
     dir: &Path,
     position: WalPosition,
     bytes: u64,
+    room: Room,
 ) -> Result<Arc<dyn DiskFile>, FileError> {
     let spare = dir.join(SPARE);
     remove_spare(disk, dir)?;
     let file = disk
         .open(&spare, OpenMode::CreateNew)
         .map_err(FileError::at("create", &spare))?;
-    let filled = file.preallocate(bytes).and_then(|()| file.sync_data());
+    let taken = match room {
+        Room::Written => file.preallocate(bytes),
+        Room::Reserved => file.reserve(bytes),
+    };
+    let filled = taken.and_then(|()| file.sync_data());
     if let Err(error) = filled {
         remove_spare(disk, dir)?;
         return Err(FileError::at("preallocate", &spare)(error));

@@ -12,7 +12,10 @@ use super::error::{FatalError, RollError};
 use super::files::LiveFile;
 use super::options::CommitSummary;
 use super::queue::{Entry, RollRequest, Work};
-use super::space::Patience;
+use super::space::{Patience, Room};
+
+/// Where commits are at least so long on average, what it costs to write zeros beforehand is more than what they save.
+const LONG_COMMIT_BYTES: u64 = 256 << 10;
 
 /// Writes commits, one after the other, at the end of the current file.
 pub(super) struct Writer {
@@ -24,6 +27,8 @@ pub(super) struct Writer {
     pub(super) rolled_at: Option<u64>,
     /// Whether the current file holds a frame beside its header, with which small frames share a block.
     pub(super) in_use: bool,
+    /// The first commit of the current file.
+    pub(super) first_commit: u64,
 }
 
 impl Writer {
@@ -71,9 +76,16 @@ impl Writer {
     }
 
     fn switch(&mut self, shared: &Shared, patience: Patience) -> bool {
-        let Some(ready) = shared.space.take(&shared.queue, patience) else {
+        let commits = self.place.commit - self.first_commit;
+        let room = if self.place.offset >= commits.saturating_mul(LONG_COMMIT_BYTES) {
+            Room::Reserved
+        } else {
+            Room::Written
+        };
+        let Some(ready) = shared.space.take(&shared.queue, patience, room) else {
             return false;
         };
+        self.first_commit = self.place.commit;
         self.rolled_at = Some(self.place.offset);
         self.in_use = false;
         self.file = ready.handle;
@@ -143,6 +155,7 @@ impl Writer {
                 handle: Arc::clone(&self.file),
                 bytes: 0,
                 len: self.file_len,
+                has_footer: false,
             };
             shared.files.roll(closed_at, place.file, current);
             shared.rolled.send_replace(place.file);

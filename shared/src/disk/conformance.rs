@@ -11,6 +11,7 @@ fn conforms(disk: &dyn Disk, root: &Path) {
     direct_writes_are_writes(disk, &root.join("direct"));
     preallocation_reads_as_zeros(disk, &root.join("preallocated"));
     handles_outlive_names(disk, &root.join("handles"));
+    links_are_names_of_the_same_file(disk, &root.join("links"));
     renames_replace_only_when_told(disk, &root.join("renames"));
     directories_are_made_and_listed(disk, &root.join("dirs"));
     threads_may_make_the_same_names(disk, &root.join("threads"));
@@ -105,13 +106,26 @@ fn preallocation_reads_as_zeros(disk: &dyn Disk, dir: &Path) {
     file.preallocate(10).unwrap();
     file.preallocate(0).unwrap();
     assert_eq!(file.metadata().unwrap().len, 300_000);
+    let reserved = write_new(disk, &dir.join("b"), b"");
+    reserved.reserve(5000).unwrap();
+    assert_eq!(read_open(&*reserved), [0; 5000]);
     let free = disk.space(dir).unwrap().free_bytes;
-    let error = file.preallocate(free.saturating_mul(4)).unwrap_err();
-    assert!(
-        matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::FileTooLarge),
-        "{error:?}"
-    );
-    assert_eq!(file.metadata().unwrap().len, 300_000);
+    for (error, len) in [
+        (
+            file.preallocate(free.saturating_mul(4)).unwrap_err(),
+            file.metadata().unwrap().len,
+        ),
+        (
+            reserved.reserve(free.saturating_mul(4)).unwrap_err(),
+            295_000 + reserved.metadata().unwrap().len,
+        ),
+    ] {
+        assert!(
+            matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::FileTooLarge),
+            "{error:?}"
+        );
+        assert_eq!(len, 300_000);
+    }
 }
 
 fn handles_outlive_names(disk: &dyn Disk, dir: &Path) {
@@ -131,6 +145,19 @@ fn handles_outlive_names(disk: &dyn Disk, dir: &Path) {
     assert_eq!(read_open(&*file), b"First");
     assert_eq!(file.read_stable().unwrap(), b"First");
     assert_eq!(read(disk, &a), b"second");
+}
+
+fn links_are_names_of_the_same_file(disk: &dyn Disk, dir: &Path) {
+    disk.create_dir_all(dir).unwrap();
+    let (a, b, c) = (dir.join("a"), dir.join("b"), dir.join("c"));
+    let file = write_new(disk, &a, b"same");
+    write_new(disk, &b, b"other");
+    assert_eq!(disk.link(&a, &b).unwrap_err().kind(), ErrorKind::AlreadyExists);
+    disk.link(&a, &c).unwrap();
+    assert_eq!(file.metadata().unwrap().links, 2);
+    disk.remove(&a).unwrap();
+    assert_eq!((read(disk, &b), read(disk, &c)), (b"other".to_vec(), b"same".to_vec()));
+    assert_eq!(disk.link(&a, &a).unwrap_err().kind(), ErrorKind::NotFound);
 }
 
 fn renames_replace_only_when_told(disk: &dyn Disk, dir: &Path) {

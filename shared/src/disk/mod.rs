@@ -93,6 +93,9 @@ pub trait Disk: Send + Sync + std::fmt::Debug + 'static {
     /// Renames, failing with `AlreadyExists` if `to` exists. Durable after [`Disk::sync_dir`].
     fn rename_new(&self, from: &Path, to: &Path) -> io::Result<()>;
 
+    /// Gives a file a second name, failing with `AlreadyExists` if `to` exists. Durable after [`Disk::sync_dir`].
+    fn link(&self, from: &Path, to: &Path) -> io::Result<()>;
+
     /// Removes a file's name. Durable after [`Disk::sync_dir`].
     fn remove(&self, path: &Path) -> io::Result<()>;
 
@@ -141,6 +144,10 @@ pub trait DiskFile: Send + Sync + std::fmt::Debug {
     /// Writes zeros over `0..len`, so that later writes there need no block from the file system.
     /// `StorageFull` if there is no room. Durable after [`DiskFile::sync_data`].
     fn preallocate(&self, len: u64) -> io::Result<()>;
+
+    /// Takes room for `0..len` from the file system, which reads as zeros where nothing was written. Costs less than
+    /// [`DiskFile::preallocate`], and more at the sync of what is then written there.
+    fn reserve(&self, len: u64) -> io::Result<()>;
 
     /// `fstat`.
     fn metadata(&self) -> io::Result<Metadata>;

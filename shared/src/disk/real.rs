@@ -83,6 +83,10 @@ impl Disk for RealDisk {
         }
     }
 
+    fn link(&self, from: &Path, to: &Path) -> io::Result<()> {
+        fs::hard_link(from, to)
+    }
+
     fn remove(&self, path: &Path) -> io::Result<()> {
         fs::remove_file(path)
     }
@@ -141,6 +145,20 @@ impl RealFile {
         let opened = direct::reopen(&self.file, OFlags::WRONLY)?;
         Ok(self.direct.get_or_init(|| opened).as_ref())
     }
+
+    /// A file that could not be made as long as it should be is as long as before.
+    fn or_cut_back(&self, len: u64, grow: impl FnOnce(&File) -> io::Result<()>) -> io::Result<()> {
+        let before = self.file.metadata()?.len();
+        grow(&self.file).map_err(|error| {
+            if before < len && self.file.set_len(before).is_err() {
+                return io::Error::new(
+                    error.kind(),
+                    format!("{error}; the half-allocated file could not be cut back"),
+                );
+            }
+            quota_is_full(error)
+        })
+    }
 }
 
 impl DiskFile for RealFile {
@@ -180,15 +198,20 @@ impl DiskFile for RealFile {
     }
 
     fn preallocate(&self, len: u64) -> io::Result<()> {
-        let before = self.file.metadata()?.len();
-        allocate(&self.file, len).map_err(|error| {
-            if before < len && self.file.set_len(before).is_err() {
-                return io::Error::new(
-                    error.kind(),
-                    format!("{error}; the half-allocated file could not be cut back"),
-                );
+        self.or_cut_back(len, |file| {
+            allocate(file, len)?;
+            fill(file, len)
+        })
+    }
+
+    fn reserve(&self, len: u64) -> io::Result<()> {
+        self.or_cut_back(len, |file| {
+            allocate(file, len)?;
+            if file.metadata()?.len() < len {
+                file.set_len(len)
+            } else {
+                Ok(())
             }
-            quota_is_full(error)
         })
     }
 
@@ -197,15 +220,18 @@ impl DiskFile for RealFile {
     }
 }
 
-/// Reserves the blocks first, so that a lack of room shows before anything is written; then writes zeros, so that a
-/// later write need not convert unwritten extents.
+/// Reserves the blocks, where the file system can, so that a lack of room shows before anything is written.
 fn allocate(file: &File, len: u64) -> io::Result<()> {
-    static ZEROS: [u8; 256 * 1024] = [0; 256 * 1024];
     match fallocate(file, FallocateFlags::empty(), 0, len) {
-        Ok(()) | Err(Errno::OPNOTSUPP | Errno::NOSYS) => {}
-        Err(Errno::INVAL) if len == 0 => {}
-        Err(error) => return Err(error.into()),
+        Ok(()) | Err(Errno::OPNOTSUPP | Errno::NOSYS) => Ok(()),
+        Err(Errno::INVAL) if len == 0 => Ok(()),
+        Err(error) => Err(error.into()),
     }
+}
+
+/// Writes zeros, so that a later write need not convert unwritten extents.
+fn fill(file: &File, len: u64) -> io::Result<()> {
+    static ZEROS: [u8; 256 * 1024] = [0; 256 * 1024];
     let mut offset = 0;
     while offset < len {
         let part = usize::try_from(len - offset).unwrap_or(usize::MAX).min(ZEROS.len());

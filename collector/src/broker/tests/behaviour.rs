@@ -15,6 +15,7 @@ use crate::partition::{
     AppendError, Awaited, FoundOffset, OffsetQuery, Partition, ReadError, ReadLimits, SequenceError, any_beyond,
 };
 use crate::segment;
+use crate::store::AdoptFile;
 
 fn values(of: std::ops::Range<i64>) -> Vec<String> {
     of.map(|offset| offset.to_string()).collect()
@@ -70,6 +71,112 @@ async fn several_batches_are_appended_as_one() {
     assert!(matches!(partition.append(vec![]).await, Err(AppendError::Empty)));
     let found = read_all(&partition, 1 << 20).await;
     assert_eq!(found.iter().map(|batch| batch.base_offset).collect::<Vec<_>>(), [0, 2]);
+}
+
+/// Machines of an even seed adopt in their second process, those of an odd one in their first.
+#[tokio::test]
+async fn a_wal_file_of_long_frames_becomes_a_segment_as_it_stands() {
+    let mut machine = Machine::new(21);
+    let broker = machine.open().await;
+    create_topic(&broker, 2, &[]).await;
+    // The first file is a small one.
+    append(&partition(&broker, 0), 1).await;
+    broker.roll_and_flush().await.unwrap();
+    for index in 0..2 {
+        append(&partition(&broker, index), 5).await;
+    }
+    broker.roll_and_flush().await.unwrap();
+    assert_eq!(objects(&broker).await, 2);
+    let runs = [0, 1].map(|index| partition(&broker, index).manifest().segments.last().cloned().unwrap());
+    assert_eq!(runs[0].object, runs[1].object, "the file");
+    assert!(
+        runs[0].position < runs[1].position && runs[1].position > 5 * 4096,
+        "as the WAL wrote them"
+    );
+    // What is short is written anew behind it, and the next long stretch finds it there.
+    append(&partition(&broker, 0), 1).await;
+    append(&partition(&broker, 1), 5).await;
+    broker.roll_and_flush().await.unwrap();
+    append(&partition(&broker, 0), 5).await;
+    broker.roll_and_flush().await.unwrap();
+    drop(broker);
+    machine.end(Ending::PowerLoss);
+    let broker = machine.open().await;
+    for (index, count) in [(0, 12), (1, 10)] {
+        let partition = partition(&broker, index);
+        let read: Vec<_> = read_all(&partition, 200)
+            .await
+            .into_iter()
+            .flat_map(|batch| batch.values)
+            .collect();
+        assert_eq!(read, values(0..count));
+    }
+    let topic = broker.topic("t").unwrap().meta.id;
+    broker.delete_topic(topic).await.unwrap();
+    for _ in 0..2 {
+        broker.roll_and_flush().await.unwrap();
+        broker.sweep().await.unwrap();
+        machine.clock.advance(GRACE);
+    }
+    broker.sweep().await.unwrap();
+    assert_eq!(objects(&broker).await, 0);
+}
+
+#[tokio::test]
+async fn what_is_left_in_a_file_that_is_mostly_gone_moves_elsewhere() {
+    let mut machine = Machine::new(21);
+    let broker = machine.open().await;
+    create_topic(&broker, 2, &[]).await;
+    append(&partition(&broker, 0), 1).await;
+    broker.roll_and_flush().await.unwrap();
+    for index in 0..2 {
+        append(&partition(&broker, index), 5).await;
+    }
+    broker.roll_and_flush().await.unwrap();
+    let adopted = partition(&broker, 1).manifest().segments[0].object;
+    assert!(broker.reclaim().await.unwrap(), "mostly padding");
+    assert!(!broker.reclaim().await.unwrap());
+    for index in 0..2 {
+        assert!(
+            partition(&broker, index)
+                .manifest()
+                .segments
+                .iter()
+                .all(|run| run.object != adopted)
+        );
+    }
+    broker.sweep().await.unwrap();
+    machine.clock.advance(GRACE);
+    assert_eq!(broker.sweep().await.unwrap().deleted, 1);
+    assert_eq!(read_all(&partition(&broker, 0), 200).await.len(), 6);
+    assert_eq!(read_all(&partition(&broker, 1), 200).await.len(), 5);
+}
+
+/// A file system without links, or another one.
+#[derive(Debug)]
+struct Refusing;
+
+#[async_trait::async_trait]
+impl AdoptFile for Refusing {
+    async fn adopt(&self, _: std::path::PathBuf, _: &object_store::path::Path) -> object_store::Result<()> {
+        Err(object_store::Error::NotImplemented {
+            operation: "link".into(),
+            implementer: "a test".into(),
+        })
+    }
+}
+
+#[tokio::test]
+async fn a_file_that_the_store_does_not_take_is_written_anew() {
+    let mut machine = Machine::new(21);
+    let mut options = machine.options().unwrap();
+    options.adopts = Some(Arc::new(Refusing));
+    let broker = Broker::open(options).await.unwrap();
+    create_topic(&broker, 1, &[]).await;
+    append(&partition(&broker, 0), 5).await;
+    broker.roll_and_flush().await.unwrap();
+    assert_eq!(partition(&broker, 0).manifest().segments[0].position, 8);
+    assert_eq!(read_all(&partition(&broker, 0), 1 << 20).await.len(), 5);
 }
 
 #[tokio::test]
@@ -245,7 +352,7 @@ async fn a_second_broker_on_the_same_directory_is_refused() {
 
 #[tokio::test]
 async fn expired_batches_are_gone_and_so_are_their_objects() {
-    let mut machine = Machine::new(9);
+    let mut machine = Machine::new(8);
     let broker = machine.open().await;
     create_topic(&broker, 1, &[("retention.ms", "1000")]).await;
     let partition = partition(&broker, 0);

@@ -49,7 +49,14 @@ impl Machine {
         let clock: Arc<dyn Clock> = Arc::clone(&self.clock) as _;
         let data_dir = DataDir::claim(Arc::clone(&disk), PathBuf::from(DATA_DIR)).ok()?;
         let store = LocalStore::open(disk, &Path::new(DATA_DIR).join("store")).ok()?;
-        let mut options = BrokerOptions::new(data_dir, Arc::new(store) as Arc<dyn ObjectStore>, clock);
+        let mut options = BrokerOptions::new(data_dir, Arc::new(store.clone()) as Arc<dyn ObjectStore>, clock);
+        options.adopts = Some(Arc::new(store));
+        // Every other start stays with what the WAL wrote wherever it can.
+        if self.seed.is_multiple_of(2) {
+            options.flush.own_object_bytes = 300;
+            options.flush.adopted_piece_bytes = 50;
+            options.flush.adopted_share_min = 0.0;
+        }
         let dead = self.dead.clone();
         options.wal.file_bytes = 128 << 10;
         options.wal.budget_bytes = 64 << 20;
@@ -59,6 +66,7 @@ impl Machine {
         options.wal.on_fatal = Arc::new(move |_| dead.cancel());
         options.merge = MergeLimits {
             runs_min: 3,
+            wasted_bytes_max: 4 << 10,
             ..MergeLimits::default()
         };
         options.object_grace = GRACE;

@@ -172,7 +172,10 @@ impl World {
             }
             Op::Retain { after_minutes } => self.retain(after_minutes).await,
             Op::Flush => self.broker.roll_and_flush().await.unwrap(),
-            Op::Merge => drop(self.broker.merge().await.unwrap()),
+            Op::Merge => {
+                self.broker.merge().await.unwrap();
+                self.broker.reclaim().await.unwrap();
+            }
             Op::Sweep => {
                 self.broker.sweep().await.unwrap();
                 self.machine.clock.advance(GRACE);

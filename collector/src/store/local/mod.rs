@@ -38,6 +38,7 @@ mod tests;
 mod upload;
 mod write;
 
+use super::AdoptFile;
 use error::{in_background, unsupported};
 use write::Replace;
 
@@ -103,6 +104,14 @@ impl LocalStore {
         let listed = store.blocking(move |directory| directory.list(&next)).await?;
         left.extend(listed.common_prefixes);
         Ok(Some((stream::iter(listed.objects).map(Ok).boxed(), (store, left))))
+    }
+}
+
+#[async_trait]
+impl AdoptFile for LocalStore {
+    async fn adopt(&self, file: PathBuf, at: &Location) -> Result<()> {
+        let at = at.clone();
+        self.blocking(move |directory| directory.adopt(&file, &at)).await
     }
 }
 

@@ -128,6 +128,16 @@ impl Directory {
         object.publish(at, replace)
     }
 
+    /// The file, which is synced and never changes any more, becomes an object.
+    pub(super) fn adopt(&self, file: &Path, at: &Location) -> Result<()> {
+        let path = self.path_of(at)?;
+        self.make_parent(&path)?;
+        self.disk
+            .link(file, &path)
+            .map_err(|error| file_error("link", &path, error))?;
+        self.sync_parent(&path)
+    }
+
     pub(super) fn copy(self: &Arc<Self>, from: &Location, to: &Location, replace: Replace) -> Result<()> {
         self.path_of(to)?;
         let (source, _) = read::open(self, from)?;

@@ -52,7 +52,7 @@ use super::frame::{CommittedFrame, Frame, FrameLocation};
 use super::header_room;
 use super::options::WalOptions;
 use super::position::WalPosition;
-use super::space::{FileError, allocate, remove_spare};
+use super::space::{FileError, Room, allocate, remove_spare};
 use super::writer::Writer;
 
 use self::follow::{FoundCommit, Incarnation};
@@ -355,6 +355,7 @@ impl<'a> Recovery<'a> {
             },
             rolled_at: None,
             in_use: !tail.is_empty(),
+            first_commit: place.commit,
         };
         Ok((first, encoded))
     }
@@ -365,7 +366,7 @@ impl<'a> Recovery<'a> {
         let options = self.options;
         let least = round_up(commit) + options.reserve();
         for bytes in [least + options.reserve(), least] {
-            match allocate(&*options.disk, &options.dir, position, bytes) {
+            match allocate(&*options.disk, &options.dir, position, bytes, Room::Written) {
                 Ok(file) => return Ok((file, bytes)),
                 Err(error) if error.source.kind() == io::ErrorKind::StorageFull => {}
                 Err(error) => return Err(error.into()),
@@ -391,8 +392,10 @@ impl<'a> Recovery<'a> {
             later = Some(position.incarnation);
             let path = position.path(dir);
             let open = || {
-                let mut len = disk.metadata(&path)?.len;
-                if is_last && len > *end {
+                let metadata = disk.metadata(&path)?;
+                let mut len = metadata.len;
+                // What has another name is not the WAL's alone.
+                if is_last && len > *end && metadata.links == 1 {
                     disk.open(&path, OpenMode::ReadWrite)?.set_len(*end)?;
                     len = *end;
                 }
@@ -400,6 +403,7 @@ impl<'a> Recovery<'a> {
                     handle: disk.open(&path, OpenMode::Read)?,
                     bytes: *end,
                     len,
+                    has_footer: metadata.links > 1,
                 })
             };
             files.insert(*position, open().map_err(FileError::at("open", &path))?);

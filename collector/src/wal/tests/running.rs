@@ -171,6 +171,7 @@ fn a_roll_closes_what_was_submitted_and_does_nothing_to_an_empty_file() {
     let closed = ClosedFile {
         position: position(1, 0),
         bytes: 8192,
+        has_footer: false,
     };
     assert_eq!(wal.closed_files(), [closed]);
     assert_eq!(block_on(wal.roll()), Ok(position(1, 1)));
@@ -212,6 +213,44 @@ fn released_files_are_recycled_and_the_disk_does_not_grow() {
         len: 4000,
     };
     assert_eq!(wal.read(gone, 0..4000).unwrap_err().kind(), io::ErrorKind::NotFound);
+}
+
+#[test]
+fn a_closed_file_takes_one_footer_and_lives_on_under_another_name() {
+    let disk = SimDisk::new(1);
+    let (wal, ..) = open(options(&disk), 1, None).unwrap();
+    let mut next_offset = 0;
+    fill_file(&wal, &mut next_offset);
+    let closed = wal.closed_files().remove(0);
+    assert!(wal.end_with(wal.current(), b"footer").is_err(), "it is in use");
+    let path = wal.end_with(closed.position, b"footer").unwrap();
+    assert!(wal.end_with(closed.position, b"other").is_err(), "it has one");
+    assert!(wal.closed_files()[0].has_footer);
+    let other = PathBuf::from("/other");
+    disk.link(&path, &other).unwrap();
+    disk.sync_dir(&PathBuf::from("/")).unwrap();
+    let written = disk.read(&path).unwrap();
+    assert_eq!(written.len() as u64, closed.bytes + 6);
+    assert!(written.ends_with(b"footer"));
+
+    drop(wal);
+    let disk = disk.kill();
+    let (wal, replayed, _) = open(options(&disk), 2, None).unwrap();
+    assert_eq!(replayed.len() as i64, next_offset, "a footer is nothing to the WAL");
+    wal.release_before(wal.current());
+    for _ in 0..8 {
+        fill_file(&wal, &mut next_offset);
+        wal.release_before(wal.current());
+    }
+    assert!(
+        !disk
+            .outsider()
+            .list(&PathBuf::from("/wal"))
+            .unwrap()
+            .iter()
+            .any(|entry| path.ends_with(&entry.name))
+    );
+    assert!(disk.read(&other).unwrap() == written, "its bytes were recycled");
 }
 
 #[test]

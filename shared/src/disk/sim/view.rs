@@ -164,6 +164,18 @@ impl Disk for SimDisk {
         self.rename_if(from, to, false)
     }
 
+    fn link(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.change(|machine| {
+            let node = machine.existing(from)?;
+            let place = machine.resolve(to, false)?;
+            if place.node.is_some() {
+                return Err(io::ErrorKind::AlreadyExists.into());
+            }
+            machine.names.link(place.dir, place.name, node);
+            Ok(())
+        })
+    }
+
     fn remove(&self, path: &Path) -> io::Result<()> {
         self.change(|machine| {
             let place = machine.resolve(path, false)?;
@@ -318,6 +330,11 @@ impl DiskFile for SimFile {
             content.write(&vec![0; position(len)?], 0);
             Ok(())
         })
+    }
+
+    /// Of a file that holds nothing yet, as `preallocate`.
+    fn reserve(&self, len: u64) -> io::Result<()> {
+        self.preallocate(len)
     }
 
     fn metadata(&self) -> io::Result<Metadata> {
