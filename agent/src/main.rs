@@ -84,7 +84,7 @@ fn check(file: &ConfigFile) -> anyhow::Result<()> {
 fn run(file: &ConfigFile) -> anyhow::Result<()> {
     let config = AgentConfig::load(&file.config)?;
     logging::init(&config.log)?;
-    let runtime = tokio::runtime::Builder::new_multi_thread()
+    let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .context("cannot start threads")?;

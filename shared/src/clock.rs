@@ -57,8 +57,8 @@ impl Clock for SystemClock {
 #[cfg(any(test, feature = "sim"))]
 #[derive(Debug)]
 pub struct ManualClock {
-    now_ms: std::sync::atomic::AtomicI64,
-    monotonic_ms: std::sync::atomic::AtomicU64,
+    started_ms: TimestampMs,
+    elapsed_ns: std::sync::atomic::AtomicU64,
 }
 
 #[cfg(any(test, feature = "sim"))]
@@ -67,29 +67,27 @@ impl ManualClock {
     #[must_use]
     pub fn at(now_ms: TimestampMs) -> Self {
         Self {
-            now_ms: now_ms.into(),
-            monotonic_ms: 0.into(),
+            started_ms: now_ms,
+            elapsed_ns: 0.into(),
         }
     }
 
     /// Moves both times forward.
     pub fn advance(&self, by: Duration) {
-        let by_ms = u64::try_from(by.as_millis()).unwrap_or(u64::MAX);
-        self.monotonic_ms.fetch_add(by_ms, std::sync::atomic::Ordering::SeqCst);
-        self.now_ms.fetch_add(
-            i64::try_from(by_ms).unwrap_or(i64::MAX),
-            std::sync::atomic::Ordering::SeqCst,
-        );
+        let by_ns = u64::try_from(by.as_nanos()).unwrap_or(u64::MAX);
+        self.elapsed_ns.fetch_add(by_ns, std::sync::atomic::Ordering::SeqCst);
     }
 }
 
 #[cfg(any(test, feature = "sim"))]
 impl Clock for ManualClock {
     fn now_ms(&self) -> TimestampMs {
-        self.now_ms.load(std::sync::atomic::Ordering::SeqCst)
+        let elapsed_ms = self.monotonic().as_millis();
+        self.started_ms
+            .saturating_add(TimestampMs::try_from(elapsed_ms).unwrap_or(TimestampMs::MAX))
     }
 
     fn monotonic(&self) -> Duration {
-        Duration::from_millis(self.monotonic_ms.load(std::sync::atomic::Ordering::SeqCst))
+        Duration::from_nanos(self.elapsed_ns.load(std::sync::atomic::Ordering::SeqCst))
     }
 }

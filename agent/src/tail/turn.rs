@@ -8,7 +8,7 @@ use tailrace_shared::disk::{DiskFile, OpenMode};
 
 use super::buffer::{Buffer, Fill, Mark};
 use super::file::{Followed, Turn, read_head};
-use super::{Limits, Tail};
+use super::{Limits, NAME_SHARE, Tail};
 use crate::discover::{FileNo, is_rotated};
 use crate::frame::{End, Lines};
 use crate::position::Fingerprint;
@@ -49,7 +49,7 @@ impl Tail {
                 continue;
             };
             followed.turn = Turn::Hot;
-            self.hot.push(file);
+            self.hot.insert(file);
             let waits_for = followed.after;
             if waits_for.is_some_and(|predecessor| self.files.get(&predecessor).is_some_and(|p| !p.drained)) {
                 continue;
@@ -81,7 +81,7 @@ impl Tail {
     /// Whether another file, or none, has its name now. That is asked of busy files alone, and not too often: a rotation
     /// is noticed at once, even if the next one follows within a moment.
     fn has_left(&mut self, file: FileNo, now: Duration) -> bool {
-        let interval = self.limits.poll_interval;
+        let interval = self.limits.poll_interval.max(self.share_of(NAME_SHARE));
         let Some(followed) = self.files.get_mut(&file) else {
             return false;
         };

@@ -13,10 +13,21 @@ use super::FetchArgs;
 use super::offsets;
 use super::wire::{self, Wire};
 
-struct Partition {
+pub(crate) struct Partition {
     index: i32,
     next: i64,
     end: i64,
+}
+
+impl Partition {
+    /// From its start on, without an end.
+    pub(crate) fn whole(index: i32) -> Self {
+        Self {
+            index,
+            next: 0,
+            end: i64::MAX,
+        }
+    }
 }
 
 pub(crate) fn run(args: &FetchArgs) -> anyhow::Result<Value> {
@@ -45,7 +56,7 @@ pub(crate) fn run(args: &FetchArgs) -> anyhow::Result<Value> {
         while !left.is_empty() {
             wire.send(&request(topic, &left, args.partition_bytes)?)?;
             let frame = Bytes::from(wire.receive(buffer)?);
-            bytes += take(frame.clone(), &mut left)?;
+            bytes += take(frame.clone(), &mut left)?.iter().map(Bytes::len).sum::<usize>();
             requests += 1;
             left.retain(|partition| partition.next < partition.end);
             // The answer was dropped, so this is the only handle and nothing is copied.
@@ -56,7 +67,7 @@ pub(crate) fn run(args: &FetchArgs) -> anyhow::Result<Value> {
     Ok(json!({ "bytes": bytes, "requests": requests, "seconds": seconds }))
 }
 
-fn request(topic: &str, partitions: &[Partition], partition_bytes: i32) -> anyhow::Result<Bytes> {
+pub(crate) fn request(topic: &str, partitions: &[Partition], partition_bytes: i32) -> anyhow::Result<Bytes> {
     let asked = partitions.iter().map(|partition| FetchPartition {
         partition: partition.index,
         current_leader_epoch: -1,
@@ -82,14 +93,14 @@ fn request(topic: &str, partitions: &[Partition], partition_bytes: i32) -> anyho
     wire::encode(&request, wire::FETCH)
 }
 
-/// Moves each partition behind what came of it; tells how many bytes of batches that were.
-fn take(frame: Bytes, partitions: &mut [Partition]) -> anyhow::Result<usize> {
+/// Moves each partition behind what came of it, and hands it on: whole batches.
+pub(crate) fn take(frame: Bytes, partitions: &mut [Partition]) -> anyhow::Result<Vec<Bytes>> {
     let answer = wire::decode::<FetchRequest>(frame, wire::FETCH)?;
-    let mut bytes = 0;
+    let mut whole = Vec::new();
     for found in answer.responses.iter().flat_map(|topic| &topic.partitions) {
         wire::check(found.error_code, "a fetch")?;
-        let mut rest = found.records.clone().unwrap_or_default().into_bytes();
-        bytes += rest.len();
+        let records = found.records.clone().unwrap_or_default().into_bytes();
+        let mut rest = records.clone();
         let asked = partitions
             .iter_mut()
             .find(|partition| partition.index == found.partition_index);
@@ -101,6 +112,7 @@ fn take(frame: Bytes, partitions: &mut [Partition]) -> anyhow::Result<usize> {
             asked.next = header.next_offset();
             rest = rest.slice(header.size_in_bytes()..);
         }
+        whole.push(records.slice(..records.len() - rest.len()));
     }
-    Ok(bytes)
+    Ok(whole)
 }

@@ -5,6 +5,7 @@
 //! Each command prints one JSON object.
 
 mod fetch;
+mod latency;
 mod lines;
 mod loopback;
 mod offsets;
@@ -30,6 +31,8 @@ enum Command {
     Produce(ProduceArgs),
     /// Read a topic from its start to its end.
     Fetch(FetchArgs),
+    /// Write lines to a file, and measure how long each takes until a consumer has it.
+    Latency(LatencyArgs),
     /// Move frames over loopback TCP.
     Loopback(LoopbackArgs),
     /// How many records a topic has, over all partitions; 0 while there is no such topic.
@@ -65,9 +68,15 @@ struct ProduceArgs {
     /// Length of a batch, one per request.
     #[arg(long)]
     batch_bytes: usize,
-    /// Requests without an answer at a time, over all partitions.
+    /// Requests without an answer at a time, for each connection.
     #[arg(long)]
     in_flight: usize,
+    /// How many connections.
+    #[arg(long, default_value_t = 1)]
+    connections: usize,
+    /// Send one batch per connection in so many milliseconds, and not as fast as they are acknowledged.
+    #[arg(long)]
+    interval_ms: Option<u64>,
     /// How long; ignored if there is a number of bytes.
     #[arg(long, default_value_t = 3.0)]
     seconds: f64,
@@ -95,6 +104,21 @@ struct FetchArgs {
 }
 
 #[derive(Debug, Args)]
+struct LatencyArgs {
+    #[command(flatten)]
+    topic: TopicArgs,
+    /// The file, which an agent follows.
+    #[arg(long)]
+    file: PathBuf,
+    /// Lines a second.
+    #[arg(long, default_value_t = 1000)]
+    lines: u64,
+    /// How long.
+    #[arg(long, default_value_t = 10.0)]
+    seconds: f64,
+}
+
+#[derive(Debug, Args)]
 struct LoopbackArgs {
     /// Length of a frame.
     #[arg(long, default_value_t = 16 << 20)]
@@ -109,6 +133,7 @@ fn main() -> anyhow::Result<()> {
         Command::Lines(args) => lines::write(&args)?,
         Command::Produce(args) => produce::run(&args)?,
         Command::Fetch(args) => fetch::run(&args)?,
+        Command::Latency(args) => latency::run(&args)?,
         Command::Loopback(args) => loopback::run(&args)?,
         Command::Count(args) => offsets::count(&args)?,
     };
