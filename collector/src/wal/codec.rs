@@ -1,5 +1,6 @@
 //! A frame as bytes: header, checksum, payload (`docs/FORMATS.md`, section WAL).
 
+use aligned_vec::{AVec, ConstAlign};
 use bytes::{Buf, BufMut, Bytes};
 use crc_fast::{CrcAlgorithm, Digest};
 use thiserror::Error;
@@ -18,6 +19,9 @@ const MAGIC: [u8; 4] = *b"TRWL";
 const CHECKED_FROM: usize = 8;
 const VERSION: u16 = 1;
 const LAST_IN_COMMIT: u8 = 1;
+
+/// Starts on a page of memory, so that it can be written past the page cache.
+pub(super) type CommitBuffer = AVec<u8, ConstAlign<{ tailrace_shared::disk::ALIGN }>>;
 
 /// Everything that a frame's payload may be; the first is the WAL's own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -88,8 +92,25 @@ impl FrameHeader {
     }
 
     /// Appends the frame to a commit's buffer.
-    pub(super) fn encode(&self, file: WalPosition, payload: &[Bytes], out: &mut Vec<u8>) {
-        let frame_start = out.len();
+    pub(super) fn encode(&self, file: WalPosition, payload: &[Bytes], out: &mut CommitBuffer) {
+        let mut header = [0; FRAME_HEADER_BYTES];
+        self.put(&mut header);
+        let (magic, checked) = header.split_at(CHECKED_FROM);
+        let magic = magic.get(..MAGIC.len()).unwrap_or_default();
+        let crc = checksum(
+            file,
+            [checked].into_iter().chain(payload.iter().map(|piece| &piece[..])),
+        );
+        out.extend_from_slice(magic);
+        out.extend_from_slice(&crc.to_le_bytes());
+        out.extend_from_slice(checked);
+        for piece in payload {
+            out.extend_from_slice(piece);
+        }
+    }
+
+    /// All but the checksum.
+    fn put(&self, mut out: &mut [u8]) {
         out.put_slice(&MAGIC);
         out.put_u32_le(0);
         out.put_u32_le(self.payload_bytes);
@@ -103,14 +124,6 @@ impl FrameHeader {
         out.put_i64_le(self.start);
         out.put_i64_le(self.end);
         out.put_i64_le(self.appended_at);
-        for piece in payload {
-            out.put_slice(piece);
-        }
-        let frame = out.get_mut(frame_start..).unwrap_or_default();
-        let crc = checksum(file, frame.get(CHECKED_FROM..).unwrap_or_default());
-        if let Some(stored) = frame.get_mut(MAGIC.len()..CHECKED_FROM) {
-            stored.copy_from_slice(&crc.to_le_bytes());
-        }
     }
 
     /// Reads the frame at the start of `bytes`, which reach to the end of the file, and checks it.
@@ -126,7 +139,7 @@ impl FrameHeader {
             .ok()
             .and_then(|payload| bytes.get(CHECKED_FROM..payload.checked_add(FRAME_HEADER_BYTES)?))
             .ok_or(FrameFault::CutShort)?;
-        if checksum(file, checked) != crc {
+        if checksum(file, [checked]) != crc {
             return Err(FrameFault::WrongChecksum);
         }
         match header.get_u16_le() {
@@ -190,11 +203,13 @@ pub(super) fn round_up(bytes: u64) -> u64 {
     bytes.next_multiple_of(u64::from(BLOCK))
 }
 
-pub(super) fn checksum(file: WalPosition, checked: &[u8]) -> u32 {
+pub(super) fn checksum<'a>(file: WalPosition, checked: impl IntoIterator<Item = &'a [u8]>) -> u32 {
     let mut digest = Digest::new(CrcAlgorithm::Crc32Iscsi);
     digest.update(&file.incarnation.to_le_bytes());
     digest.update(&file.file.to_le_bytes());
-    digest.update(checked);
+    for part in checked {
+        digest.update(part);
+    }
     u32::try_from(digest.finalize()).unwrap_or_default()
 }
 
@@ -226,10 +241,14 @@ mod tests {
         }
     }
 
+    fn encode(header: FrameHeader, payload: &[Bytes]) -> Vec<u8> {
+        let mut out = CommitBuffer::new(0);
+        header.encode(FILE, payload, &mut out);
+        out.to_vec()
+    }
+
     fn encoded() -> Vec<u8> {
-        let mut out = Vec::new();
-        header().encode(FILE, &[Bytes::from_static(b"he"), Bytes::from_static(b"llo")], &mut out);
-        out
+        encode(header(), &[Bytes::from_static(b"he"), Bytes::from_static(b"llo")])
     }
 
     #[test]
@@ -268,13 +287,12 @@ mod tests {
 
     #[test]
     fn a_commit_that_none_could_follow_is_out_of_place() {
-        let mut bytes = Vec::new();
         let last = FrameHeader {
             commit: u64::MAX,
             payload_bytes: 0,
             ..header()
         };
-        last.encode(FILE, &[], &mut bytes);
+        let bytes = encode(last, &[]);
         let commit = u64::MAX;
         assert_eq!(
             FrameHeader::decode(FILE, &bytes),

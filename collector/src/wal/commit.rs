@@ -4,9 +4,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use tailrace_shared::disk::ALIGN;
 
-use super::codec::{BLOCK, FRAME_HEADER_BYTES, FrameHeader, Kind, round_up};
+use super::codec::{BLOCK, CommitBuffer, FRAME_HEADER_BYTES, FrameHeader, Kind, round_up};
 use super::frame::{CommittedFrame, Frame, FrameKind, FrameLocation, FrameSink};
 use super::position::WalPosition;
 
@@ -100,10 +99,7 @@ pub(super) fn join(pending: impl IntoIterator<Item = Pending>, max_frame_bytes: 
 pub(super) fn encode(place: Place, file_header: Option<&Bytes>, frames: &[Pending]) -> Encoded {
     let header_bytes = file_header.map_or(0, |payload| frame_bytes(payload.len()));
     let total = round_up(header_bytes + frames.iter().map(Pending::frame_bytes).sum::<u64>());
-    // Starts on a page of memory, so that it can be written past the page cache.
-    let mut out: Vec<u8> = Vec::with_capacity(usize::try_from(total).unwrap_or_default() + ALIGN);
-    let skipped = out.as_ptr().align_offset(ALIGN);
-    out.resize(skipped, 0);
+    let mut out = CommitBuffer::with_capacity(0, usize::try_from(total).unwrap_or_default());
     let mut index = 0;
     if let Some(payload) = file_header {
         FrameHeader::of_file(length(payload.len()), place.commit, frames.is_empty()).encode(
@@ -119,7 +115,7 @@ pub(super) fn encode(place: Place, file_header: Option<&Bytes>, frames: &[Pendin
         let location = FrameLocation {
             incarnation: place.file.incarnation,
             file: place.file.file,
-            offset: place.offset + frame_bytes(0) + (out.len() - skipped) as u64,
+            offset: place.offset + frame_bytes(0) + out.len() as u64,
             len: length(pending.payload_bytes),
         };
         let header = FrameHeader {
@@ -137,10 +133,9 @@ pub(super) fn encode(place: Place, file_header: Option<&Bytes>, frames: &[Pendin
         committed.push(header.committed(frame.kind, location));
         index += 1;
     }
-    let written = out.len() - skipped;
-    out.resize(skipped + written.next_multiple_of(BLOCK as usize), 0);
+    out.resize(out.len().next_multiple_of(BLOCK as usize), 0);
     Encoded {
-        bytes: Bytes::from(out).slice(skipped..),
+        bytes: Bytes::from_owner(out),
         frames: committed,
     }
 }

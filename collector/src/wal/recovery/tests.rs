@@ -239,7 +239,7 @@ fn unknown_version() {
     let disk = two_commits();
     let mut later = encoded(at(1, 0), 12288, 4, vec![batches(0, 2..3, 100)]);
     later[12] = 2;
-    let crc = checksum(at(1, 0), &later[8..FRAME]).to_le_bytes();
+    let crc = checksum(at(1, 0), [&later[8..FRAME]]).to_le_bytes();
     later[4..8].copy_from_slice(&crc);
     write(&disk, at(1, 0), 12288, &later);
     assert_eq!(
