@@ -45,14 +45,15 @@ class Sizes:
     idle_files: int
     idle_seconds: float
     perf_records: int
+    partitions: int
 
     @staticmethod
     def full():
-        return Sizes(5, 1 << 30, 2.0, 48 * MIB, 1 << 30, 1 << 30, 100, 10_000, 20.0, 1_000_000)
+        return Sizes(5, 1 << 30, 2.0, 48 * MIB, 1 << 30, 1 << 30, 100, 10_000, 20.0, 1_000_000, 10_000)
 
     @staticmethod
     def quick():
-        return Sizes(1, 64 * MIB, 0.5, 16 * MIB, 128 * MIB, 256 * MIB, 20, 500, 3.0, 100_000)
+        return Sizes(1, 64 * MIB, 0.5, 16 * MIB, 128 * MIB, 256 * MIB, 20, 500, 3.0, 100_000, 1_000)
 
 
 class Missing(Exception):
@@ -134,10 +135,13 @@ class Machine:
             time.sleep(0.001)
         return Running(process), time.monotonic() - started
 
-    def collector(self, data, **wal):
+    def collector(self, data, partitions=4, **wal):
         config = self.work / "collector.toml"
         wal = "".join(f"{key} = {value}\n" for key, value in wal.items())
-        config.write_text(f'data_dir = "{data}"\n[kafka]\nlisten = "{KAFKA}"\n[http]\nlisten = "{HTTP}"\n[wal]\n{wal}')
+        config.write_text(
+            f'data_dir = "{data}"\n[kafka]\nlisten = "{KAFKA}"\nconnections_per_address_max = 4096\n'
+            f'[http]\nlisten = "{HTTP}"\n[topics]\npartitions = {partitions}\n[wal]\n{wal}'
+        )
         return self.start("tailrace-collector", config, HTTP)
 
     def agent(self, data, include, topic):
@@ -155,6 +159,16 @@ class Machine:
             handle = os.open(file, os.O_RDONLY)
             os.posix_fadvise(handle, 0, 0, os.POSIX_FADV_DONTNEED)
             os.close(handle)
+
+    def disk_written(self):
+        """Bytes that the disk under the data has taken so far, of whoever, once nothing dirty is left. What a process is
+        said to have written (`/proc/PID/io`) counts whole folios of the page cache, of which a block was written."""
+        os.sync()
+        device = os.stat(self.work).st_dev
+        stat = pathlib.Path(f"/sys/dev/block/{os.major(device)}:{os.minor(device)}/stat")
+        if not stat.exists():
+            raise Missing(f"{self.work} is on no block device")
+        return int(stat.read_text().split()[6]) * 512
 
     def warm(self, path):
         with open(path, "rb", buffering=0) as file:
@@ -178,11 +192,6 @@ class Running:
         """Seconds so far, all threads, user and system."""
         fields = self._proc("stat").rsplit(")", 1)[1].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-    def written(self):
-        """Bytes that it gave to the disk so far, or will once the page cache is written out."""
-        lines = self._proc("io").splitlines()
-        return next(int(line.split()[1]) for line in lines if line.startswith("write_bytes:"))
 
     def rss(self):
         return self._status("VmRSS")

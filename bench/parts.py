@@ -84,7 +84,33 @@ def produce_once(machine, size, in_flight):
         load = ["produce", "--address", KAFKA, "--topic", "load", "--batch-bytes", size, "--in-flight", in_flight]
         machine.driver(*load, "--seconds", 0.2)
         made = machine.driver(*load, "--seconds", machine.sizes.produce_seconds)
-    return {"rate": made["bytes"] / made["seconds"], "p50": made["p50"], "p99": made["p99"]}
+    return rate(made) | {"p50": made["p50"], "p99": made["p99"]}
+
+
+def written(machine):
+    """What the disk gets for what is taken."""
+    size = machine.sizes.fetched_cold
+    section = Section(
+        "Bytes to the disk for each that was taken",
+        f"{2 * size // MIB} MiB in batches of one size, 32 in flight, to four partitions of an empty collector, which is then stopped. "
+        "What the disk was given in all that time, by its own account: making WAL files, commits, segments, checkpoints and the "
+        "file system's journal.",
+    )
+    try:
+        for batch in (16 << 10, MIB):
+            ratios = []
+            for _ in range(machine.sizes.rounds):
+                data = machine.fresh("collector")
+                before = machine.disk_written()
+                collector, _ = machine.collector(data)
+                with collector:
+                    load = ["--address", KAFKA, "--topic", "load", "--batch-bytes", batch, "--in-flight", 32]
+                    made = machine.driver("produce", *load, "--bytes", 2 * size)
+                ratios.append((machine.disk_written() - before) / made["bytes"])
+            section.value(f"batches of {batch >> 10} KiB", ratios, "{:.2f}".format)
+    except Missing as missing:
+        section.skip(str(missing))
+    return section
 
 
 def fio(machine, size):
@@ -104,7 +130,8 @@ def fetch(machine):
         "One connection, one request at a time, up to 4 MiB of each of four partitions in an answer; batches of 64 KiB. "
         "`from memory`: what came last, still in the collector's memory, over and over. `from segments`: everything, after a "
         "restart, with the page cache of the data directory dropped (sync, then POSIX_FADV_DONTNEED on every file). "
-        "Yardstick: frames of 16 MiB over loopback TCP, received by the same code.",
+        "Yardsticks: frames of 16 MiB over loopback TCP, received by the same code; fio, which reads a cold file of that size from "
+        "its start to its end, 1 MiB at a time.",
     )
     size = 64 << 10
     load = ["--address", KAFKA, "--topic", "load"]
@@ -129,12 +156,20 @@ def fetch(machine):
                 ours = machine.driver("fetch", *load)
             if ours["bytes"] < all_bytes * 0.99:
                 raise AssertionError(f"fetched {ours['bytes']} bytes of {all_bytes}")
-            rounds.append((rate(ours), rate(machine.driver("loopback", "--bytes", all_bytes))))
-        section.ratio("from segments, cold", "loopback TCP", rounds, "rate", lambda rate: mebi(rate) + "/s")
+            rounds.append((rate(ours), fio_read(machine, all_bytes)))
+        section.ratio("from segments, cold", "fio", rounds, "rate", lambda rate: mebi(rate) + "/s")
         machine.fresh("collector")
     except Missing as missing:
         section.skip(str(missing))
     return section
+
+
+def fio_read(machine, size):
+    file = machine.written("fio-read", size)
+    command = [machine.tool("fio"), "--name=read", f"--filename={file}", "--rw=read", "--bs=1m", f"--size={size}"]
+    command += ["--ioengine=psync", "--invalidate=1", "--output-format=json"]
+    done = subprocess.run(command, stdout=subprocess.PIPE, check=True)
+    return {"rate": json.loads(done.stdout)["jobs"][0]["read"]["bw_bytes"]}
 
 
 def rate(done):
@@ -271,11 +306,103 @@ def kill_at_full_wal(machine, collector, load, budget):
     return backlog
 
 
+def latency(machine):
+    """From the program that writes a line to the consumer that wants it."""
+    section = Section(
+        "A line on its way",
+        "1000 lines a second to one file; agent, collector and a consumer that waits for the next line, each line synced by both. "
+        "From the write of the line to its arrival at the consumer.",
+    )
+    try:
+        rounds = []
+        for _ in range(machine.sizes.rounds):
+            file = machine.fresh("written") / "a.log"
+            collector, _ = machine.collector(machine.fresh("collector"))
+            with collector:
+                agent, _ = machine.agent(machine.fresh("agent"), file, "lines")
+                with agent:
+                    load = ["--address", KAFKA, "--topic", "lines", "--file", file]
+                    rounds.append(machine.driver("latency", *load, "--seconds", machine.sizes.idle_seconds / 2))
+        percentiles(section, "", rounds)
+    except Missing as missing:
+        section.skip(str(missing))
+    return section
+
+
+def percentiles(section, what, rounds):
+    for name, key in (("median", "p50"), ("99th percentile", "p99"), ("99.9th percentile", "p999")):
+        section.value(what + name, [done[key] for done in rounds], milli)
+
+
+def scale(machine):
+    """Many producers, and many partitions."""
+    section = Section(
+        "Many producers, many partitions",
+        "1000 connections that each send 1 KiB every 100 ms to four partitions, and fio's write + fdatasync of 4 KiB, 50 times a "
+        "second, beside them. Batches of 16 KiB, 32 in flight, round robin over 1000 partitions, against one partition. A "
+        f"collector with {machine.sizes.partitions} partitions of 1 KiB each.",
+    )
+    try:
+        rounds = [many_producers(machine) for _ in range(machine.sizes.rounds)]
+        percentiles(section, "1000 producers: ", [ours for ours, _ in rounds])
+        section.ratio("1000 producers: 99th percentile", "fio beside it", rounds, "p99", milli)
+        rounds = [(into_partitions(machine, 1000), into_partitions(machine, 1)) for _ in range(machine.sizes.rounds)]
+        section.ratio("1000 partitions: rate", "one partition", rounds, "rate", lambda rate: mebi(rate) + "/s")
+        count = machine.sizes.partitions
+        data = machine.fresh("collector")
+        collector, _ = machine.collector(data, count)
+        with collector:
+            load = ["--address", KAFKA, "--topic", "load", "--batch-bytes", 1024, "--in-flight", 32]
+            machine.driver("produce", *load, "--bytes", 1024 * count)
+            section.value(f"{count} partitions: peak memory", [collector.peak_rss()], mebi)
+            section.value(f"{count} partitions: memory", [collector.rss()], mebi)
+        collector, took = machine.collector(data, count)
+        with collector:
+            section.value(f"{count} partitions: start after a clean stop", [took], milli)
+            section.value(f"{count} partitions: memory then", [collector.rss()], mebi)
+            machine.driver("produce", *load, "--bytes", 1024 * count)
+            collector.kill()
+        collector, took = machine.collector(data, count)
+        with collector:
+            section.value(f"{count} partitions: start after kill -9", [took], milli)
+    except Missing as missing:
+        section.skip(str(missing))
+    return section
+
+
+def many_producers(machine):
+    file = machine.written("fio", 256 * MIB)
+    collector, _ = machine.collector(machine.fresh("collector"))
+    with collector:
+        load = ["--address", KAFKA, "--topic", "load", "--batch-bytes", 1024, "--in-flight", 1, "--connections", 1000]
+        seconds_ = machine.sizes.produce_seconds * 3
+        command = [machine.tool("fio"), "--name=beside", f"--filename={file}", "--rw=write", "--bs=4k", "--size=256m"]
+        command += ["--fdatasync=1", "--ioengine=psync", "--overwrite=1", "--fallocate=none", "--time_based"]
+        command += ["--rate_iops=50", f"--runtime={seconds_:.0f}", "--output-format=json"]
+        beside = subprocess.Popen(command, stdout=subprocess.PIPE)
+        ours = machine.driver("produce", *load, "--interval-ms", 100, "--seconds", seconds_)
+        told, _ = beside.communicate()
+    job = json.loads(told)["jobs"][0]
+    p99 = sum(part["percentile"]["99.000000"] for part in (job["write"]["clat_ns"], job["sync"]["lat_ns"]))
+    return ours, {"p99": p99 / 1e9}
+
+
+def into_partitions(machine, partitions):
+    collector, _ = machine.collector(machine.fresh("collector"), partitions)
+    with collector:
+        load = ["--address", KAFKA, "--topic", "load", "--batch-bytes", 16 << 10, "--in-flight", 32]
+        machine.driver("produce", *load, "--bytes", 32 << 20)
+        return rate(machine.driver("produce", *load, "--seconds", machine.sizes.produce_seconds))
+
+
 ALL = {
     "drain": drain,
     "produce": produce,
+    "written": written,
     "fetch": fetch,
     "brokers": brokers,
+    "latency": latency,
+    "scale": scale,
     "memory": memory,
     "startup": startup,
 }
