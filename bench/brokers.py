@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 
+import jetstream
 from machine import KAFKA, MIB, PATIENCE, ROOT, Missing, Running, until
 from report import Section, mebi, milli, seconds
 
@@ -29,7 +30,9 @@ def brokers(machine):
         f"else as it is shipped; then `kafka-consumer-perf-test` of the same; then {STEADY} records a second for the latency. "
         "Tools and broker share the cores, so a broker that needs less leaves more to the tool. `CPU` is the broker's, while "
         f"it takes records. `{SHIPPED}` ({VERSION}, a heap of 1 GiB) acknowledges what lies in its page cache, `{FLUSHED}` "
-        "(`log.flush.interval.messages=1`) what is on the disk, as Tailrace always does.",
+        "(`log.flush.interval.messages=1`) what is on the disk, as Tailrace always does. `NATS JetStream` (2.15.1) gets its load from "
+        "`nats bench js pub async`, messages of the same length to a stream in files, 500 at a time; it syncs every two minutes as "
+        "it is shipped, and each message with `sync_interval: always`.",
     )
     try:
         java = [machine.tool("java"), "-Xmx512m", "-cp", f"{fetched_libraries(machine)}/*"]
@@ -45,14 +48,34 @@ def brokers(machine):
             pairs = [(one["Tailrace"], one[peer]) for one in rounds]
             section.ratio("records taken", peer, pairs, "taken", lambda rate: mebi(rate) + "/s")
             section.ratio("CPU for 1 GiB taken", peer, pairs, "cpu", seconds)
+            section.ratio("peak memory", peer, pairs, "rss", mebi)
+            section.ratio("bytes to the disk for each that was taken", peer, pairs, "written", "{:.2f}".format)
             section.ratio("records read", peer, pairs, "read", lambda rate: mebi(rate) + "/s")
             section.ratio(f"{STEADY} a second: median latency", peer, pairs, "p50", milli)
             section.ratio(f"{STEADY} a second: 99th percentile", peer, pairs, "p99", milli)
+        beside_jetstream(machine, section, [one["Tailrace"] for one in rounds])
+    except Missing as missing:
+        section.skip(str(missing))
+    return section
+
+
+def beside_jetstream(machine, section, ours):
+    """The same records by the tool of NATS; synced each, as that knows no other way, it gets fewer of them."""
+    try:
+        fetched = jetstream.tools(machine)
+        records = machine.sizes.perf_records
+        for peer, sync_interval, messages in (
+            ("NATS JetStream", None, records),
+            ("NATS JetStream, syncing", "always", records // 20),
+        ):
+            theirs = [jetstream.measured(machine, fetched, sync_interval, messages) for _ in ours]
+            pairs = list(zip(ours, theirs))
+            section.ratio("records taken", peer, pairs, "taken", lambda rate: mebi(rate) + "/s")
+            section.ratio("CPU for 1 GiB taken", peer, pairs, "cpu", seconds)
             section.ratio("peak memory", peer, pairs, "rss", mebi)
             section.ratio("bytes to the disk for each that was taken", peer, pairs, "written", "{:.2f}".format)
     except Missing as missing:
         section.skip(str(missing))
-    return section
 
 
 def fetched_libraries(machine):

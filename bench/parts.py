@@ -5,6 +5,7 @@ import subprocess
 import threading
 import time
 
+from agents import agents
 from brokers import brokers
 from machine import AGENT_HTTP, HTTP, KAFKA, MIB, Missing, metric, until
 from report import Section, mebi, milli, plain, seconds
@@ -397,6 +398,7 @@ def into_partitions(machine, partitions):
 
 ALL = {
     "drain": drain,
+    "agents": agents,
     "produce": produce,
     "written": written,
     "fetch": fetch,

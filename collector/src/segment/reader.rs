@@ -37,8 +37,8 @@ const RECORDS_BYTES_MAX: usize = 64 << 20;
 pub struct ReaderOptions {
     /// Bytes of one read.
     pub chunk_bytes: u64,
-    /// How many chunks are read ahead of a consumer that replays.
-    pub read_ahead_chunks: usize,
+    /// Bytes that are read ahead of a consumer that replays.
+    pub read_ahead_bytes: u64,
     /// How many chunks are being read ahead at once, for all consumers.
     pub read_ahead_tasks: usize,
     /// Bytes of chunks that are kept.
@@ -51,8 +51,8 @@ impl Default for ReaderOptions {
     fn default() -> Self {
         Self {
             chunk_bytes: 1 << 20,
-            read_ahead_chunks: 4,
-            read_ahead_tasks: 16,
+            read_ahead_bytes: 4 << 20,
+            read_ahead_tasks: 32,
             chunk_cache_bytes: 64 << 20,
             footer_cache_bytes: 32 << 20,
         }
@@ -201,12 +201,13 @@ impl SegmentReader {
         if !before.is_some_and(|before| shared.chunks.contains(&(row.run.object, before.bytes.start))) {
             return;
         }
-        let mut block = range.blocks.end;
-        for _ in 0..shared.options.read_ahead_chunks {
+        let (mut block, mut ahead) = (range.blocks.end, 0);
+        while ahead < shared.options.read_ahead_bytes {
             let Some(next) = shared.chunk_range(row, block) else {
                 return;
             };
             block = next.blocks.end;
+            ahead += next.bytes.end - next.bytes.start;
             if shared.chunks.contains(&(row.run.object, next.bytes.start)) {
                 continue;
             }

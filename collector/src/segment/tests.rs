@@ -229,7 +229,7 @@ async fn a_time_is_found_among_timestamps_in_disorder() {
 async fn who_replays_is_read_ahead_of_and_memory_stays_bounded() {
     let (store, runs) = put(vec![payload(0, 0, batches(0, 1000, 1000))]).await;
     let options = ReaderOptions {
-        read_ahead_chunks: 2,
+        read_ahead_bytes: 200 << 10,
         ..small_chunks()
     };
     let reader = SegmentReader::new(Arc::clone(&store), options);
