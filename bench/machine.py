@@ -136,12 +136,12 @@ class Machine:
             time.sleep(0.001)
         return Running(process), time.monotonic() - started
 
-    def collector(self, data, partitions=4, **wal):
+    def collector(self, data, partitions=4, retention="7d", **wal):
         config = self.work / "collector.toml"
         wal = "".join(f"{key} = {value}\n" for key, value in wal.items())
         config.write_text(
             f'data_dir = "{data}"\n[kafka]\nlisten = "{KAFKA}"\nconnections_per_address_max = 4096\n'
-            f'[http]\nlisten = "{HTTP}"\n[topics]\npartitions = {partitions}\n[wal]\n{wal}'
+            f'[http]\nlisten = "{HTTP}"\n[topics]\npartitions = {partitions}\nretention = "{retention}"\n[wal]\n{wal}'
         )
         return self.start("tailrace-collector", config, HTTP)
 

@@ -8,6 +8,7 @@ mod fetch;
 mod latency;
 mod lines;
 mod loopback;
+mod numbered;
 mod offsets;
 mod produce;
 mod wire;
@@ -33,6 +34,10 @@ enum Command {
     Fetch(FetchArgs),
     /// Write lines to a file, and measure how long each takes until a consumer has it.
     Latency(LatencyArgs),
+    /// Write numbered lines to files that are rotated, at a rate.
+    WriteNumbered(WriteNumberedArgs),
+    /// Follow a topic of numbered lines: every one once, each writer's in order; says every so often how it stands.
+    CheckNumbered(CheckNumberedArgs),
     /// Move frames over loopback TCP.
     Loopback(LoopbackArgs),
     /// How many records a topic has, over all partitions; 0 while there is no such topic.
@@ -119,6 +124,40 @@ struct LatencyArgs {
 }
 
 #[derive(Debug, Args)]
+struct WriteNumberedArgs {
+    /// Where the files are.
+    #[arg(long)]
+    dir: PathBuf,
+    /// How many programs write, each to a file of its own.
+    #[arg(long)]
+    writers: u64,
+    /// Bytes a second of all.
+    #[arg(long)]
+    rate: u64,
+    /// A file of this length is renamed, and a new one begun.
+    #[arg(long)]
+    rotate_bytes: u64,
+    /// How many renamed files of a writer stay.
+    #[arg(long, default_value_t = 5)]
+    keep: u64,
+    /// How long.
+    #[arg(long)]
+    seconds: f64,
+}
+
+#[derive(Debug, Args)]
+struct CheckNumberedArgs {
+    #[command(flatten)]
+    topic: TopicArgs,
+    /// Seconds between two lines of the report.
+    #[arg(long, default_value_t = 10.0)]
+    interval: f64,
+    /// Ends when this file exists, and nothing has come for five seconds.
+    #[arg(long)]
+    until: PathBuf,
+}
+
+#[derive(Debug, Args)]
 struct LoopbackArgs {
     /// Length of a frame.
     #[arg(long, default_value_t = 16 << 20)]
@@ -134,6 +173,8 @@ fn main() -> anyhow::Result<()> {
         Command::Produce(args) => produce::run(&args)?,
         Command::Fetch(args) => fetch::run(&args)?,
         Command::Latency(args) => latency::run(&args)?,
+        Command::WriteNumbered(args) => numbered::write(&args)?,
+        Command::CheckNumbered(args) => numbered::check(&args)?,
         Command::Loopback(args) => loopback::run(&args)?,
         Command::Count(args) => offsets::count(&args)?,
     };
