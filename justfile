@@ -34,3 +34,7 @@ instructions *COMMIT:
 # Measure against the yardsticks and write bench/RESULTS.md.
 bench:
     bench/run
+
+# Two hours under a steady load: does anything grow, is a line lost? Writes bench/SOAK.md and a plot.
+soak:
+    bench/soak
