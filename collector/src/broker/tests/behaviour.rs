@@ -73,9 +73,9 @@ async fn several_batches_are_appended_as_one() {
     assert_eq!(found.iter().map(|batch| batch.base_offset).collect::<Vec<_>>(), [0, 2]);
 }
 
+/// One record of partition 0 in a segment of its own, and five of each of two partitions where the WAL wrote them.
 /// Machines of an even seed adopt in their second process, those of an odd one in their first.
-#[tokio::test]
-async fn a_wal_file_of_long_frames_becomes_a_segment_as_it_stands() {
+async fn adopted() -> (Machine, Arc<Broker>) {
     let mut machine = Machine::new(21);
     let broker = machine.open().await;
     create_topic(&broker, 2, &[]).await;
@@ -86,6 +86,12 @@ async fn a_wal_file_of_long_frames_becomes_a_segment_as_it_stands() {
         append(&partition(&broker, index), 5).await;
     }
     broker.roll_and_flush().await.unwrap();
+    (machine, broker)
+}
+
+#[tokio::test]
+async fn a_wal_file_of_long_frames_becomes_a_segment_as_it_stands() {
+    let (mut machine, broker) = adopted().await;
     assert_eq!(objects(&broker).await, 2);
     let runs = [0, 1].map(|index| partition(&broker, index).manifest().segments.last().cloned().unwrap());
     assert_eq!(runs[0].object, runs[1].object, "the file");
@@ -124,15 +130,7 @@ async fn a_wal_file_of_long_frames_becomes_a_segment_as_it_stands() {
 
 #[tokio::test]
 async fn what_is_left_in_a_file_that_is_mostly_gone_moves_elsewhere() {
-    let mut machine = Machine::new(21);
-    let broker = machine.open().await;
-    create_topic(&broker, 2, &[]).await;
-    append(&partition(&broker, 0), 1).await;
-    broker.roll_and_flush().await.unwrap();
-    for index in 0..2 {
-        append(&partition(&broker, index), 5).await;
-    }
-    broker.roll_and_flush().await.unwrap();
+    let (machine, broker) = adopted().await;
     let adopted = partition(&broker, 1).manifest().segments[0].object;
     assert!(broker.reclaim().await.unwrap(), "mostly padding");
     assert!(!broker.reclaim().await.unwrap());
