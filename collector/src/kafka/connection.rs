@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use bytestring::ByteString;
-use futures::StreamExt;
 use futures::stream::FuturesOrdered;
+use futures::{FutureExt, StreamExt};
 use parking_lot::Mutex;
 use tailrace_shared::kafka::{ApiKey, Encoder, RequestHeader, Segments};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
@@ -145,9 +145,9 @@ where
         tokio::select! {
             biased;
             Some(answer) = answers.next(), if !answers.is_empty() => {
-                if let Some(segments) = answer? {
-                    write_answer(&mut write, segments, limits.stall).await?;
-                }
+                let (segments, failed) = join_ready(answer, &mut answers);
+                write_answers(&mut write, segments, limits.stall).await?;
+                failed?;
                 if let Some(error) = client.login.lock().rejected() {
                     return Err(error.clone().into());
                 }
@@ -233,7 +233,24 @@ fn bare(message: &Bytes) -> Segments {
     Encoder::contiguous(out).finish()
 }
 
-async fn write_answer<W>(write: &mut W, mut segments: Segments, stall: Duration) -> Result<(), ConnectionError>
+/// Joins the answers that are ready, so that they go out at once; up to the first that breaks the connection.
+fn join_ready(
+    first: Result<Option<Segments>, RequestError>,
+    answers: &mut FuturesOrdered<Answer>,
+) -> (Segments, Result<(), RequestError>) {
+    let mut joined = Segments::default();
+    let mut next = Some(first);
+    while let Some(answer) = next {
+        match answer {
+            Ok(segments) => joined.append(segments.unwrap_or_default()),
+            Err(error) => return (joined, Err(error)),
+        }
+        next = answers.next().now_or_never().flatten();
+    }
+    (joined, Ok(()))
+}
+
+async fn write_answers<W>(write: &mut W, mut segments: Segments, stall: Duration) -> Result<(), ConnectionError>
 where
     W: AsyncWrite + Unpin,
 {

@@ -1,10 +1,14 @@
 //! Cuts a socket's bytes into request frames, and tells a stranger's protocol from a broken client.
 
+use std::cell::RefCell;
+use std::future::poll_fn;
 use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
-use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio::io::{AsyncRead, AsyncReadExt, ReadBuf};
 use tokio::time::{Instant, timeout_at};
 
 use super::memory::{MemoryBudget, MemoryPermit};
@@ -16,7 +20,7 @@ const FRAME_BYTES_MIN: usize = 8;
 /// Of a frame that long, the rest gets its room at once when so much of it has arrived: whoever only announces is given
 /// no more than this.
 const READ_AHEAD_BYTES: usize = 64 * 1024;
-/// What is read while an earlier request is being answered, to notice that the client has gone.
+/// What is read ahead while an earlier request is being answered, to notice that the client has gone.
 const PEEK_BYTES: usize = 4096;
 /// A client must send a frame at least at this rate, for it holds memory that others wait for.
 const BYTES_PER_SECOND_MIN: usize = 64 * 1024;
@@ -45,6 +49,12 @@ pub(super) enum FrameError {
 pub(super) struct Frame {
     pub(super) bytes: Bytes,
     pub(super) memory: MemoryPermit,
+}
+
+thread_local! {
+    /// Where a socket is read into before it is known how much has come: a connection that waits holds no buffer, and
+    /// one call takes several small requests.
+    static ARRIVAL: RefCell<Box<[u8; READ_AHEAD_BYTES]>> = RefCell::new(Box::new([0; READ_AHEAD_BYTES]));
 }
 
 /// Reads frames off a socket. Cancelling [`FrameReader::next`] loses nothing.
@@ -85,12 +95,7 @@ impl<R: AsyncRead + Unpin> FrameReader<R> {
                     deadline = Instant::now() + self.stall + Duration::from_secs(seconds);
                 }
                 if self.buffer.len() >= LENGTH_BYTES + declared {
-                    self.buffer.advance(LENGTH_BYTES);
-                    let bytes = self.buffer.split_to(declared).freeze();
-                    return Ok(Some(Frame {
-                        bytes,
-                        memory: self.granted.take().unwrap_or_default(),
-                    }));
+                    return Ok(Some(self.take(declared)));
                 }
                 let missing = LENGTH_BYTES + declared - self.buffer.len();
                 let is_coming = self.buffer.len() >= READ_AHEAD_BYTES;
@@ -99,18 +104,16 @@ impl<R: AsyncRead + Unpin> FrameReader<R> {
                 } else {
                     missing.min(READ_AHEAD_BYTES)
                 });
-            } else {
-                self.buffer.reserve(4096);
             }
             let begun = !self.buffer.is_empty();
             let read = if begun {
-                let stalled = |_| FrameError::Stalled(self.stall);
-                let silence = Instant::now() + self.stall;
-                timeout_at(silence.min(deadline), self.socket.read_buf(&mut self.buffer))
+                let stall = self.stall;
+                let silence = Instant::now() + stall;
+                timeout_at(silence.min(deadline), self.read(READ_AHEAD_BYTES))
                     .await
-                    .map_err(stalled)??
+                    .map_err(|_| FrameError::Stalled(stall))??
             } else {
-                let read = self.socket.read_buf(&mut self.buffer).await?;
+                let read = self.read(READ_AHEAD_BYTES).await?;
                 deadline = Instant::now() + self.stall;
                 read
             };
@@ -124,12 +127,44 @@ impl<R: AsyncRead + Unpin> FrameReader<R> {
         }
     }
 
+    /// Cuts off the frame at the front of the buffer, all of which is there.
+    fn take(&mut self, declared: usize) -> Frame {
+        let mut bytes = if self.buffer.len() == LENGTH_BYTES + declared {
+            std::mem::take(&mut self.buffer)
+        } else {
+            self.buffer.split_to(LENGTH_BYTES + declared)
+        };
+        bytes.advance(LENGTH_BYTES);
+        Frame {
+            bytes: bytes.freeze(),
+            memory: self.granted.take().unwrap_or_default(),
+        }
+    }
+
+    /// Reads what has come, or waits for more; 0 at the end. No more than so much, unless room was made for it.
+    async fn read(&mut self, bytes_max: usize) -> io::Result<usize> {
+        if self.buffer.capacity() - self.buffer.len() >= READ_AHEAD_BYTES {
+            return self.socket.read_buf(&mut self.buffer).await;
+        }
+        poll_fn(|cx| self.poll_read(cx, bytes_max)).await
+    }
+
+    fn poll_read(&mut self, cx: &mut Context<'_>, bytes_max: usize) -> Poll<io::Result<usize>> {
+        ARRIVAL.with_borrow_mut(|arrival| {
+            let room = arrival.get_mut(..bytes_max).unwrap_or_default();
+            let mut arrived = ReadBuf::new(room);
+            Pin::new(&mut self.socket).poll_read(cx, &mut arrived).map_ok(|()| {
+                self.buffer.extend_from_slice(arrived.filled());
+                arrived.filled().len()
+            })
+        })
+    }
+
     /// Returns when the client has closed its side, and nothing that it sent before is worth waiting for. Reads no more
     /// than a little ahead. Cancelling it loses nothing.
     pub(super) async fn closed(&mut self) {
         while self.buffer.len() < PEEK_BYTES {
-            self.buffer.reserve(PEEK_BYTES);
-            if matches!(self.socket.read_buf(&mut self.buffer).await, Ok(0) | Err(_)) {
+            if matches!(self.read(PEEK_BYTES).await, Ok(0) | Err(_)) {
                 return;
             }
         }

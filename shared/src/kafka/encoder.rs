@@ -139,6 +139,12 @@ impl Segments {
         self.remaining == 0
     }
 
+    /// Appends all of `other`.
+    pub fn append(&mut self, mut other: Self) {
+        self.remaining += other.remaining;
+        self.chunks.append(&mut other.chunks);
+    }
+
     /// The chunks not yet consumed, in order.
     pub fn iter(&self) -> impl Iterator<Item = &Bytes> {
         self.chunks.iter()
