@@ -389,7 +389,7 @@ impl Default for WalConfig {
         Self {
             file_bytes: ByteSize(64 << 20),
             budget_bytes: ByteSize(1 << 30),
-            cache_bytes: ByteSize(64 << 20),
+            cache_bytes: ByteSize(16 << 20),
         }
     }
 }

@@ -143,11 +143,11 @@ impl Broker {
         rng: &mut StdRng,
     ) -> Result<bool, CompactError> {
         let end = plan.runs.last().map_or(0, |run| run.end);
-        let (store, reader) = (Arc::clone(&self.store), self.engine.segments.clone());
-        let mut pass = Pass::begin(partition.id(), plan, self.compactor.limits, store, reader).await?;
+        let reader = self.engine.segments.clone();
+        let mut pass = Pass::begin(partition.id(), plan, self.compactor.limits, reader).await?;
         let (mut before, mut after) = (0, 0);
         while let Some(compacted) = pass
-            .next(self.engine.clock.now_ms(), &self.pending_objects, rng)
+            .next(self.output(), self.engine.clock.now_ms(), &self.pending_objects, rng)
             .await?
         {
             before += compacted.remove.iter().map(|run| run.bytes).sum::<u64>();

@@ -12,7 +12,6 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream};
-use object_store::ObjectStore;
 use rand::rngs::StdRng;
 
 use super::Broker;
@@ -21,8 +20,10 @@ use super::unflushed::Unflushed;
 use crate::partition::checkpoint::Checkpoint;
 use crate::partition::{ChangeManifestError, ManifestChange};
 use crate::segment::adoption::{self, AdoptError, PartitionExtents};
-use crate::segment::flush::{FlushLimits, Flushed, PartitionPieces, Piece, PieceSource};
+use crate::segment::flush::{FlushLimits, Flushed, PartitionPieces, Piece, PieceSource, PushError};
 use crate::segment::merge::MergeLimits;
+use crate::segment::part::Part;
+use crate::segment::writer::{Output, SegmentWriter};
 use crate::segment::{PendingObjects, Run, SegmentError, flush};
 use crate::store::AdoptFile;
 use crate::topic_partition::TopicPartition;
@@ -31,6 +32,9 @@ use crate::wal::{ClosedFile, RollError, Wal, WalPosition};
 
 /// How many manifests are changed at once.
 const CONCURRENT_CHANGES: usize = 64;
+
+/// How much of the WAL a flush reads at once.
+const GROUP_BYTES: u64 = 1 << 20;
 
 /// Why a flush failed. It may be tried again; until one succeeds the WAL grows.
 #[derive(Debug, thiserror::Error)]
@@ -44,6 +48,9 @@ pub enum FlushError {
     /// Small runs could not be merged.
     #[error("cannot merge segments: {0}")]
     Merge(#[from] flush::FlushError<SegmentError>),
+    /// It is not known which segments there are.
+    #[error(transparent)]
+    List(SegmentError),
     /// The segments are written but do not count.
     #[error("partition {partition}: {source}")]
     Manifest {
@@ -116,7 +123,7 @@ impl Broker {
             }
             // The runs of a partition stand in its manifest in the order of their offsets.
             let before = unflushed.take_before(file.position, &long);
-            moved.push(flusher.rewrite(&*self.store, wal, before).await?);
+            moved.push(flusher.rewrite(self.output(), wal, before).await?);
             match flusher.adopt(&*store, wal, &file, &long).await {
                 Ok(adopted) => {
                     unflushed.drop_adopted(file.position, &long);
@@ -129,7 +136,7 @@ impl Broker {
                 }
             }
         }
-        moved.push(flusher.rewrite(&*self.store, wal, unflushed.take_all()).await?);
+        moved.push(flusher.rewrite(self.output(), wal, unflushed.take_all()).await?);
         let mut added: BTreeMap<TopicPartition, Vec<Run>> = BTreeMap::new();
         for (partition, runs) in moved.iter().flat_map(|flushed| &flushed.runs) {
             added.entry(*partition).or_default().extend_from_slice(runs);
@@ -170,12 +177,12 @@ impl Flusher {
     /// Writes pieces from the WAL to new segments.
     async fn rewrite(
         &mut self,
-        store: &dyn ObjectStore,
+        output: Output<'_>,
         wal: &Arc<Wal>,
         pieces: Vec<PartitionPieces<FrameLocation>>,
     ) -> Result<Flushed, flush::FlushError<io::Error>> {
         let source = WalSource { wal: Arc::clone(wal) };
-        flush::flush(store, pieces, &source, self.limits, &self.pending, &mut self.rng).await
+        flush::flush(output, pieces, &source, self.limits, &self.pending, &mut self.rng).await
     }
 
     /// Makes a segment of a file of the WAL.
@@ -207,13 +214,41 @@ struct WalSource {
 impl PieceSource<FrameLocation> for WalSource {
     type Error = io::Error;
 
-    async fn read(&self, piece: &Piece<FrameLocation>) -> io::Result<Vec<Bytes>> {
-        let location = piece.location;
-        if let Some(cached) = self.wal.read_cached(location) {
-            return Ok(vec![cached]);
+    async fn push(
+        &self,
+        pieces: Vec<Piece<FrameLocation>>,
+        segment: &mut SegmentWriter<'_>,
+    ) -> Result<(), PushError<io::Error>> {
+        for frames in in_groups(pieces) {
+            let wal = Arc::clone(&self.wal);
+            let read = async move |mut part: Part| {
+                let read = move || {
+                    for frame in frames {
+                        wal.read_into(frame, part.grow(frame.len as usize))?;
+                    }
+                    Ok(part)
+                };
+                blocking(read).await.map_err(PushError::Read)
+            };
+            segment.push_with(read).await?;
         }
-        let wal = Arc::clone(&self.wal);
-        let read = move || wal.read(location, 0..location.len as usize).map(|bytes| vec![bytes]);
-        blocking(read).await
+        Ok(())
     }
+}
+
+/// What is read on one turn of a thread that may block.
+fn in_groups(pieces: Vec<Piece<FrameLocation>>) -> Vec<Vec<FrameLocation>> {
+    let mut groups: Vec<Vec<FrameLocation>> = Vec::new();
+    let mut bytes = 0;
+    for frame in pieces.into_iter().map(|piece| piece.location) {
+        bytes += u64::from(frame.len);
+        match groups.last_mut() {
+            Some(group) if bytes <= GROUP_BYTES => group.push(frame),
+            _ => {
+                bytes = u64::from(frame.len);
+                groups.push(vec![frame]);
+            }
+        }
+    }
+    groups
 }

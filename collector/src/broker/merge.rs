@@ -9,7 +9,7 @@ use super::Broker;
 use super::flush::{FlushError, Flusher};
 use crate::partition::{ManifestChange, Partition};
 use crate::segment::merge::{self, MergeLimits, Stretch};
-use crate::segment::{Run, SegmentError, flush, list};
+use crate::segment::{Run, list};
 use crate::topic_partition::TopicPartition;
 
 /// No more stretches are taken on once there is this much to rewrite, so that a flush need not wait for long.
@@ -28,9 +28,7 @@ impl Broker {
     /// deleted: partitions that share an object keep it for different times. Says whether there may be more.
     pub async fn reclaim(&self) -> Result<bool, FlushError> {
         let mut flusher = self.flusher.lock().await;
-        let listed = list(&*self.store)
-            .await
-            .map_err(flush::FlushError::<SegmentError>::Write)?;
+        let listed = list(&*self.store).await.map_err(FlushError::List)?;
         let mut wanted: HashMap<Uuid, u64> = HashMap::new();
         for partition in self.partitions() {
             for run in &partition.manifest().segments {
@@ -77,7 +75,7 @@ impl Broker {
         let Flusher {
             limits, pending, rng, ..
         } = flusher;
-        let merged = merge::merge(&*self.store, &self.engine.segments, &stretches, *limits, pending, rng).await?;
+        let merged = merge::merge(self.output(), &self.engine.segments, &stretches, *limits, pending, rng).await?;
         let replaced = |partition: TopicPartition, add: Vec<Run>| {
             let stretch = stretches.iter().find(|stretch| stretch.partition == partition);
             let remove = stretch.map(|stretch| stretch.runs.clone()).unwrap_or_default();

@@ -14,6 +14,7 @@ mod maintenance;
 mod merge;
 mod open;
 mod options;
+mod pace;
 #[cfg(test)]
 mod tests;
 mod topics;
@@ -43,15 +44,18 @@ use crate::catalog::{Catalog, CatalogError, TopicConfig};
 use crate::partition::Engine;
 use crate::segment::PendingObjects;
 use crate::segment::orphans::Orphans;
+use crate::segment::writer::Output;
 use crate::wal::{RecoveryReport, WalStats};
 use compaction::Compactor;
 use flush::Flusher;
+use pace::CommitsFirst;
 use topics::TopicTable;
 
 /// A running broker.
 pub struct Broker {
     node_id: i32,
     store: Arc<dyn ObjectStore>,
+    pace: CommitsFirst,
     engine: Arc<Engine>,
     catalog: Catalog,
     topic_defaults: TopicConfig,
@@ -81,6 +85,14 @@ impl fmt::Debug for Broker {
 }
 
 impl Broker {
+    /// Where segments are written.
+    fn output(&self) -> Output<'_> {
+        Output {
+            store: &*self.store,
+            pace: &self.pace,
+        }
+    }
+
     /// The number under which clients know this broker.
     #[must_use]
     pub fn node_id(&self) -> i32 {

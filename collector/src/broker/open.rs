@@ -13,6 +13,7 @@ use tokio_util::task::TaskTracker;
 use super::checkpoints::{CheckpointStore, CheckpointStoreError};
 use super::compaction::Compactor;
 use super::flush::Flusher;
+use super::pace::CommitsFirst;
 use super::topics::{Topic, TopicTable};
 use super::{Broker, BrokerOptions, maintenance};
 use crate::catalog::{Catalog, CatalogError, CatalogView};
@@ -92,6 +93,7 @@ impl Broker {
             }));
         }
         let pending_objects = PendingObjects::default();
+        let stopping = CancellationToken::new();
         let broker = Arc::new(Self {
             node_id: options.node_id,
             flusher: Mutex::new(Flusher {
@@ -108,6 +110,10 @@ impl Broker {
             orphans: Mutex::default(),
             pending_objects,
             store: options.store,
+            pace: CommitsFirst {
+                wal: Arc::clone(&engine.wal),
+                stopping: stopping.clone(),
+            },
             engine,
             catalog,
             topic_defaults: options.topic_defaults,
@@ -115,7 +121,7 @@ impl Broker {
             topic_changes: Mutex::new(()),
             producer_ids: Mutex::new(0..0),
             object_grace: options.object_grace,
-            stopping: CancellationToken::new(),
+            stopping,
             background: TaskTracker::new(),
             recovery: report,
             data_dir: options.data_dir,

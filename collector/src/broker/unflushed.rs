@@ -24,7 +24,7 @@ impl Unflushed {
             let frames = partition.unflushed().into_iter();
             (
                 partition.id(),
-                frames.take_while(|frame| file_of(frame) < upto).collect(),
+                frames.take_while(|frame| frame.location.wal_file() < upto).collect(),
             )
         });
         Self {
@@ -41,7 +41,7 @@ impl Unflushed {
             return Vec::new();
         }
         let extents = self.frames.iter().map(|(partition, frames)| {
-            let here = frames.iter().filter(|frame| file_of(frame) == file.position);
+            let here = frames.iter().filter(|frame| frame.location.wal_file() == file.position);
             PartitionExtents {
                 partition: *partition,
                 extents: here.map(extent).collect(),
@@ -65,14 +65,14 @@ impl Unflushed {
     ) -> Vec<PartitionPieces<FrameLocation>> {
         let taken = of
             .iter()
-            .map(|one| self.take(one.partition, |frame| file_of(frame) < file));
+            .map(|one| self.take(one.partition, |frame| frame.location.wal_file() < file));
         taken.collect()
     }
 
     /// Forgets what these partitions have in a file: nothing before it is left.
     pub(super) fn drop_adopted(&mut self, file: WalPosition, of: &[PartitionExtents]) {
         for one in of {
-            self.take(one.partition, |frame| file_of(frame) == file);
+            self.take(one.partition, |frame| frame.location.wal_file() == file);
         }
     }
 
@@ -94,13 +94,6 @@ impl Unflushed {
             partition,
             pieces: frames.drain(..count).map(piece).collect(),
         }
-    }
-}
-
-fn file_of(frame: &TailEntry) -> WalPosition {
-    WalPosition {
-        incarnation: frame.location.incarnation,
-        file: frame.location.file,
     }
 }
 

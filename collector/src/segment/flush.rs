@@ -1,27 +1,22 @@
 //! Turns committed batches that lie elsewhere (in closed WAL files, or in small runs) into segments.
 //!
 //! [`plan`] is pure: it cuts what is there into runs and the runs into objects. A partition with much to flush gets
-//! objects of its own; the others share some, each run contiguous. [`flush`] then reads, builds and puts one object
-//! after another, so that no more than one is in memory. The runs that it returns are durable but nobody knows them yet:
-//! the caller commits them to the manifests, and holds the [`Pending`] guard until then.
+//! objects of its own; the others share some, each run contiguous. [`flush`] then writes one object after another, and
+//! reads as it goes, so that no more than a part of one is in memory. The runs that it returns are durable but nobody
+//! knows them yet: the caller commits them to the manifests, and holds the [`Pending`] guard until then.
 
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
-use bytes::Bytes;
-use futures::{StreamExt, TryStreamExt, stream};
-use object_store::ObjectStore;
 use rand::RngCore;
 use tailrace_shared::clock::TimestampMs;
 use uuid::Uuid;
 
-use super::error::SegmentError;
+use super::part::Part;
 use super::pending::{Pending, PendingObjects};
 use super::run::Run;
-use super::writer::{self, BuildError, RunPayload};
+use super::writer::{Output, RunHead, SegmentWriter, WriteError};
 use crate::topic_partition::TopicPartition;
-
-const CONCURRENT_READS: usize = 8;
 
 /// A stretch of whole batches of one partition, and where to read it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,8 +48,19 @@ pub trait PieceSource<L>: Send + Sync {
     /// What reading may fail with.
     type Error: std::error::Error + Send + Sync + 'static;
 
-    /// The batches of a piece; none is divided between two `Bytes`.
-    async fn read(&self, piece: &Piece<L>) -> Result<Vec<Bytes>, Self::Error>;
+    /// Pushes the batches of these pieces, which follow one another.
+    async fn push(&self, pieces: Vec<Piece<L>>, segment: &mut SegmentWriter<'_>) -> Result<(), PushError<Self::Error>>;
+}
+
+/// Why pieces were not pushed.
+#[derive(Debug, thiserror::Error)]
+pub enum PushError<E> {
+    /// They could not be read.
+    #[error("{0}")]
+    Read(E),
+    /// They could not be written.
+    #[error(transparent)]
+    Write(#[from] WriteError),
 }
 
 /// How large runs and objects are to be.
@@ -62,7 +68,7 @@ pub trait PieceSource<L>: Send + Sync {
 pub struct FlushLimits {
     /// A partition with at least this much gets objects of its own.
     pub own_object_bytes: u64,
-    /// No object becomes larger, unless one piece is; no more than this is in memory.
+    /// No object becomes larger, unless one piece is.
     pub object_bytes: u64,
     /// Pieces that are at least so long on average may stay in the file in which they are.
     pub adopted_piece_bytes: u64,
@@ -106,24 +112,21 @@ pub enum FlushError<E> {
         /// Where it starts.
         found: i64,
     },
-    /// A piece could not be read.
+    /// A run could not be read.
     #[error("partition {partition}: offsets {start}..{end} cannot be read: {source}")]
     Read {
         /// The partition.
         partition: TopicPartition,
-        /// The first offset of the piece.
+        /// The first offset of the run.
         start: i64,
         /// One past its last.
         end: i64,
         /// What the source said.
         source: E,
     },
-    /// What was read is not what the partition says it is.
-    #[error(transparent)]
-    Build(#[from] BuildError),
     /// A segment could not be written.
     #[error(transparent)]
-    Write(#[from] SegmentError),
+    Write(#[from] WriteError),
 }
 
 /// Cuts what is to be flushed into objects.
@@ -178,6 +181,16 @@ impl<L> PartitionPieces<L> {
         runs
     }
 
+    fn head(&self) -> RunHead {
+        let appended_at = self.pieces.iter().map(|piece| piece.appended_at).max();
+        RunHead {
+            partition: self.partition,
+            start: self.pieces.first().map_or(0, |piece| piece.start),
+            end: self.pieces.last().map_or(0, |piece| piece.end),
+            appended_at: appended_at.unwrap_or_default(),
+        }
+    }
+
     fn check_contiguous<E>(&self) -> Result<(), FlushError<E>> {
         for pair in self.pieces.windows(2) {
             if let [before, after] = pair
@@ -196,7 +209,7 @@ impl<L> PartitionPieces<L> {
 
 /// Writes everything to segments, one object after another. On return they are durable.
 pub async fn flush<L, S>(
-    store: &dyn ObjectStore,
+    output: Output<'_>,
     partitions: Vec<PartitionPieces<L>>,
     source: &S,
     limits: FlushLimits,
@@ -214,52 +227,43 @@ where
         runs: BTreeMap::new(),
         pending: pending.guard(),
     };
+    let mut part = Part::default();
     for object_plan in plan(partitions, limits) {
         let object = random_name(rng);
         flushed.pending.add(object);
-        let segment = writer::build(object, read_runs(object_plan, source).await?)?;
-        writer::put(store, &segment).await?;
-        for (partition, run) in segment.runs {
+        let mut segment = SegmentWriter::new(output, object, part);
+        for run in object_plan {
+            write_run(&mut segment, run, source).await?;
+        }
+        let finished = segment.finish().await?;
+        for (partition, run) in finished.runs {
             flushed.runs.entry(partition).or_default().push(run);
         }
+        part = finished.part;
     }
     Ok(flushed)
 }
 
-async fn read_runs<L, S>(object: ObjectPlan<L>, source: &S) -> Result<Vec<RunPayload>, FlushError<S::Error>>
+async fn write_run<L, S>(
+    segment: &mut SegmentWriter<'_>,
+    run: PartitionPieces<L>,
+    source: &S,
+) -> Result<(), FlushError<S::Error>>
 where
     L: Send + Sync,
     S: PieceSource<L>,
 {
-    let mut runs = Vec::with_capacity(object.len());
-    for run in object {
-        let partition = run.partition;
-        let read = |piece| async move {
-            let read = source.read(piece).await;
-            read.map_err(|source| FlushError::Read {
-                partition,
-                start: piece.start,
-                end: piece.end,
-                source,
-            })
-        };
-        // Collected first: a stream that maps references makes futures that the compiler cannot prove to be `Send`.
-        let reads: Vec<_> = run.pieces.iter().map(read).collect();
-        let pieces: Vec<_> = stream::iter(reads).buffered(CONCURRENT_READS).try_collect().await?;
-        runs.push(RunPayload {
-            partition,
-            start: run.pieces.first().map_or(0, |piece| piece.start),
-            end: run.pieces.last().map_or(0, |piece| piece.end),
-            appended_at: run
-                .pieces
-                .iter()
-                .map(|piece| piece.appended_at)
-                .max()
-                .unwrap_or_default(),
-            pieces: pieces.into_iter().flatten().collect(),
-        });
-    }
-    Ok(runs)
+    let head = run.head();
+    segment.begin(head).map_err(WriteError::from)?;
+    source.push(run.pieces, segment).await.map_err(|error| match error {
+        PushError::Write(error) => FlushError::Write(error),
+        PushError::Read(source) => FlushError::Read {
+            partition: head.partition,
+            start: head.start,
+            end: head.end,
+            source,
+        },
+    })
 }
 
 /// A name for a new segment.

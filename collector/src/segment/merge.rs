@@ -6,15 +6,14 @@
 //! then rewrites the stretches of many partitions as a [`flush`](super::flush) does.
 
 use async_trait::async_trait;
-use bytes::Bytes;
-use object_store::ObjectStore;
 use rand::RngCore;
 
 use super::error::SegmentError;
-use super::flush::{FlushError, FlushLimits, Flushed, PartitionPieces, Piece, PieceSource, flush};
+use super::flush::{FlushError, FlushLimits, Flushed, PartitionPieces, Piece, PieceSource, PushError, flush};
 use super::pending::PendingObjects;
 use super::reader::SegmentReader;
 use super::run::Run;
+use super::writer::{Output, SegmentWriter};
 use crate::topic_partition::TopicPartition;
 
 /// What is worth merging.
@@ -96,7 +95,7 @@ fn is_worth_it(stretch: &[Run], limits: MergeLimits) -> bool {
 /// Rewrites the stretches; on return the new runs are durable. Each partition of the result has one run, which replaces
 /// all of its stretch.
 pub async fn merge(
-    store: &dyn ObjectStore,
+    output: Output<'_>,
     reader: &SegmentReader,
     stretches: &[Stretch],
     limits: FlushLimits,
@@ -110,7 +109,7 @@ pub async fn merge(
     };
     let partitions = stretches.iter().map(Stretch::pieces).collect();
     let source = RunSource { reader: reader.clone() };
-    flush(store, partitions, &source, limits, pending, rng).await
+    flush(output, partitions, &source, limits, pending, rng).await
 }
 
 impl Stretch {
@@ -138,13 +137,18 @@ struct RunSource {
 impl PieceSource<Run> for RunSource {
     type Error = SegmentError;
 
-    async fn read(&self, piece: &Piece<Run>) -> Result<Vec<Bytes>, SegmentError> {
-        let mut scan = self.reader.scan(&piece.location).await?;
-        let mut read = Vec::new();
-        while let Some(bytes) = scan.next().await? {
-            read.push(bytes);
+    async fn push(
+        &self,
+        pieces: Vec<Piece<Run>>,
+        segment: &mut SegmentWriter<'_>,
+    ) -> Result<(), PushError<SegmentError>> {
+        for piece in pieces {
+            let mut scan = self.reader.scan(&piece.location).await.map_err(PushError::Read)?;
+            while let Some(batches) = scan.next().await.map_err(PushError::Read)? {
+                segment.push(&batches).await?;
+            }
         }
-        Ok(read)
+        Ok(())
     }
 }
 

@@ -16,6 +16,7 @@ pub mod format;
 mod index;
 pub mod merge;
 pub mod orphans;
+pub mod part;
 mod pending;
 pub mod reader;
 pub mod run;

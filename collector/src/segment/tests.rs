@@ -17,11 +17,12 @@ use tailrace_shared::disk::sim::{PowerLoss, SimDisk};
 use tailrace_shared::record::{BatchBuilder, Batches, Compression, RecordHeaders, patch_base_offset};
 use uuid::Uuid;
 
-use super::flush::{FlushError, FlushLimits, Flushed, PartitionPieces, Piece, PieceSource, flush, plan};
+use super::flush::{FlushError, FlushLimits, Flushed, PartitionPieces, Piece, PieceSource, PushError, flush, plan};
 use super::format::{Footer, FormatError, decode};
 use super::merge::{self, Stretch};
 use super::orphans::{Orphans, Swept};
-use super::writer::{BuildError, RunPayload, build};
+use super::part::Part;
+use super::writer::{BuildError, Output, RunHead, SegmentWriter, WithoutRest, WriteError};
 use super::*;
 use crate::store::LocalStore;
 use crate::topic_partition::TopicPartition;
@@ -61,18 +62,21 @@ fn partition(index: i32) -> TopicPartition {
     }
 }
 
-fn payload(index: i32, start: i64, pieces: Vec<Bytes>) -> RunPayload {
+/// A run to be written, and its batches.
+type Payload = (RunHead, Vec<Bytes>);
+
+fn payload(index: i32, start: i64, pieces: Vec<Bytes>) -> Payload {
     let records: i64 = pieces
         .iter()
         .map(|piece| offsets(piece.clone()).1 - offsets(piece.clone()).0)
         .sum();
-    RunPayload {
+    let head = RunHead {
         partition: partition(index),
         start,
         end: start + records,
         appended_at: 5,
-        pieces,
-    }
+    };
+    (head, pieces)
 }
 
 fn offsets(bytes: Bytes) -> (i64, i64) {
@@ -82,11 +86,28 @@ fn offsets(bytes: Bytes) -> (i64, i64) {
     (headers[0].base_offset, headers[headers.len() - 1].next_offset())
 }
 
-async fn put(runs: Vec<RunPayload>) -> (Arc<dyn ObjectStore>, Vec<Run>) {
+async fn put(runs: Vec<Payload>) -> (Arc<dyn ObjectStore>, Vec<Run>) {
     let store: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
-    let segment = build(OBJECT, runs).unwrap();
-    writer::put(&*store, &segment).await.unwrap();
-    (store, segment.runs.into_iter().map(|(_, run)| run).collect())
+    let runs = write(&store, OBJECT, runs).await.unwrap();
+    (store, runs)
+}
+
+fn output(store: &Arc<dyn ObjectStore>) -> Output<'_> {
+    Output {
+        store: &**store,
+        pace: &WithoutRest,
+    }
+}
+
+async fn write(store: &Arc<dyn ObjectStore>, object: Uuid, runs: Vec<Payload>) -> Result<Vec<Run>, WriteError> {
+    let mut writer = SegmentWriter::new(output(store), object, Part::default());
+    for (head, pieces) in runs {
+        writer.begin(head)?;
+        for piece in pieces {
+            writer.push(&piece).await?;
+        }
+    }
+    Ok(writer.finish().await?.runs.into_iter().map(|(_, run)| run).collect())
 }
 
 fn small_chunks() -> ReaderOptions {
@@ -288,33 +309,32 @@ async fn a_footer_larger_than_the_guess_is_read_in_two_requests() {
     assert_eq!(reader.read(&runs[999], 0, 1, true).await.unwrap().pieces.len(), 1);
 }
 
-#[test]
-fn a_batch_out_of_place_is_not_written() {
-    let misplaced = payload(0, 1, batches(0, 2, 10));
+#[tokio::test]
+async fn a_batch_out_of_place_is_not_written() {
+    let store: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
+    let refused = async |run: Payload| match write(&store, OBJECT, vec![run]).await {
+        Err(WriteError::Build(error)) => error,
+        other => panic!("{other:?}"),
+    };
     assert!(matches!(
-        build(OBJECT, vec![misplaced]),
-        Err(BuildError::Misplaced {
+        refused(payload(0, 1, batches(0, 2, 10))).await,
+        BuildError::Misplaced {
             expected: 1,
             found_start: 0,
             ..
-        })
+        }
     ));
-    let empty = RunPayload {
-        end: 3,
-        ..payload(0, 0, vec![])
-    };
-    assert!(matches!(build(OBJECT, vec![empty]), Err(BuildError::Empty { .. })));
+    let (empty, _) = payload(0, 0, batches(0, 1, 10));
+    assert!(matches!(refused((empty, vec![])).await, BuildError::Empty { .. }));
     let mut flipped = batches(0, 1, 10)[0].to_vec();
     flipped[70] ^= 1;
-    let damaged = RunPayload {
-        end: 3,
-        ..payload(0, 0, vec![])
-    };
-    let damaged = RunPayload {
-        pieces: vec![flipped.into()],
-        ..damaged
-    };
-    assert!(matches!(build(OBJECT, vec![damaged]), Err(BuildError::Batch { .. })));
+    let damaged = (empty, vec![flipped.into()]);
+    assert!(matches!(refused(damaged).await, BuildError::Batch { .. }));
+    let homeless = SegmentWriter::new(output(&store), OBJECT, Part::default())
+        .push(&batches(0, 1, 10)[0])
+        .await;
+    assert!(matches!(homeless, Err(WriteError::Build(BuildError::NoRun))));
+    assert!(store.head(&object_path(OBJECT)).await.is_err());
 }
 
 fn object_bytes() -> Vec<u8> {
@@ -323,12 +343,13 @@ fn object_bytes() -> Vec<u8> {
 }
 
 fn build_object() -> Vec<u8> {
-    let segment = build(
-        OBJECT,
-        vec![payload(0, 0, batches(0, 90, 1000)), payload(1, 0, batches(0, 2, 10))],
-    )
-    .unwrap();
-    Bytes::from(segment.payload).to_vec()
+    let runs = vec![payload(0, 0, batches(0, 90, 1000)), payload(1, 0, batches(0, 2, 10))];
+    let object = async {
+        let (store, _) = put(runs).await;
+        let got = store.get(&object_path(OBJECT)).await.unwrap();
+        got.bytes().await.unwrap().to_vec()
+    };
+    futures::executor::block_on(object)
 }
 
 #[test]
@@ -426,8 +447,15 @@ struct Inline;
 impl PieceSource<Bytes> for Inline {
     type Error = Infallible;
 
-    async fn read(&self, piece: &Piece<Bytes>) -> Result<Vec<Bytes>, Infallible> {
-        Ok(vec![piece.location.clone()])
+    async fn push(
+        &self,
+        pieces: Vec<Piece<Bytes>>,
+        segment: &mut SegmentWriter<'_>,
+    ) -> Result<(), PushError<Infallible>> {
+        for piece in pieces {
+            segment.push(&piece.location).await?;
+        }
+        Ok(())
     }
 }
 
@@ -470,7 +498,7 @@ async fn flush_named(
 ) -> Result<Flushed, FlushError<Infallible>> {
     let pending = PendingObjects::default();
     let mut rng = StdRng::seed_from_u64(seed);
-    flush(&**store, partitions, &Inline, LIMITS, &pending, &mut rng).await
+    flush(output(store), partitions, &Inline, LIMITS, &pending, &mut rng).await
 }
 
 #[tokio::test]
@@ -549,9 +577,8 @@ async fn a_merge_replaces_many_runs_by_one_with_the_same_batches() {
         for at in 0..4 {
             let object = Uuid::from_u128(u128::from(index.unsigned_abs()) * 10 + at);
             let start = i64::try_from(at).unwrap() * 30;
-            let segment = build(object, vec![payload(index, start, batches(start, 10, 100))]).unwrap();
-            writer::put(&*store, &segment).await.unwrap();
-            runs.extend(segment.runs.into_iter().map(|(_, run)| run));
+            let run = payload(index, start, batches(start, 10, 100));
+            runs.extend(write(&store, object, vec![run]).await.unwrap());
         }
         stretches.push(Stretch {
             partition: partition(index),
@@ -561,7 +588,7 @@ async fn a_merge_replaces_many_runs_by_one_with_the_same_batches() {
     let pending = PendingObjects::default();
     let mut rng = StdRng::seed_from_u64(4);
     let reader = SegmentReader::new(Arc::clone(&store), small_chunks());
-    let merged = merge::merge(&*store, &reader, &stretches, LIMITS, &pending, &mut rng)
+    let merged = merge::merge(output(&store), &reader, &stretches, LIMITS, &pending, &mut rng)
         .await
         .unwrap();
     for index in 0..2 {
@@ -654,7 +681,10 @@ async fn a_segment_is_never_written_over_another() {
         .await
         .unwrap_err();
     assert!(
-        matches!(error, FlushError::Write(SegmentError::Store { .. })),
+        matches!(
+            error,
+            FlushError::Write(WriteError::Segment(SegmentError::Store { .. }))
+        ),
         "{error}"
     );
     let run = &first.runs[&partition(0)][0];

@@ -1,7 +1,6 @@
 //! A frame as bytes: header, checksum, payload (`docs/FORMATS.md`, section WAL).
 
-use aligned_vec::{AVec, ConstAlign};
-use bytes::{Buf, BufMut, Bytes};
+use bytes::{Buf, BufMut, Bytes, BytesMut};
 use crc_fast::{CrcAlgorithm, Digest};
 use thiserror::Error;
 use uuid::Uuid;
@@ -19,9 +18,6 @@ const MAGIC: [u8; 4] = *b"TRWL";
 const CHECKED_FROM: usize = 8;
 const VERSION: u16 = 1;
 const LAST_IN_COMMIT: u8 = 1;
-
-/// Starts on a page of memory, so that it can be written past the page cache.
-pub(super) type CommitBuffer = AVec<u8, ConstAlign<{ tailrace_shared::disk::ALIGN }>>;
 
 /// Everything that a frame's payload may be; the first is the WAL's own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -92,7 +88,7 @@ impl FrameHeader {
     }
 
     /// Appends the frame to a commit's buffer.
-    pub(super) fn encode(&self, file: WalPosition, payload: &[Bytes], out: &mut CommitBuffer) {
+    pub(super) fn encode(&self, file: WalPosition, payload: &[Bytes], out: &mut BytesMut) {
         let mut header = [0; FRAME_HEADER_BYTES];
         self.put(&mut header);
         let (magic, checked) = header.split_at(CHECKED_FROM);
@@ -242,7 +238,7 @@ mod tests {
     }
 
     fn encode(header: FrameHeader, payload: &[Bytes]) -> Vec<u8> {
-        let mut out = CommitBuffer::new(0);
+        let mut out = BytesMut::new();
         header.encode(FILE, payload, &mut out);
         out.to_vec()
     }

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::codec::{BLOCK, CommitBuffer, FRAME_HEADER_BYTES, FrameHeader, Kind, round_up};
+use super::codec::{BLOCK, FRAME_HEADER_BYTES, FrameHeader, Kind, round_up};
+use super::commit_buffer::{CommitBuffer, FullBlocks};
 use super::frame::{CommittedFrame, Frame, FrameKind, FrameLocation, FrameSink};
 use super::position::WalPosition;
 
@@ -96,16 +97,22 @@ pub(super) fn join(pending: impl IntoIterator<Item = Pending>, max_frame_bytes: 
 }
 
 /// Lays out a commit; with a file header if it is the first of its file.
-pub(super) fn encode(place: Place, file_header: Option<&Bytes>, frames: &[Pending]) -> Encoded {
+pub(super) fn encode(
+    place: Place,
+    file_header: Option<&Bytes>,
+    frames: &[Pending],
+    buffer: &mut CommitBuffer,
+    full_blocks: &FullBlocks,
+) -> Encoded {
     let header_bytes = file_header.map_or(0, |payload| frame_bytes(payload.len()));
     let total = round_up(header_bytes + frames.iter().map(Pending::frame_bytes).sum::<u64>());
-    let mut out = CommitBuffer::with_capacity(0, usize::try_from(total).unwrap_or_default());
+    let out = buffer.with_room(usize::try_from(total).unwrap_or_default(), full_blocks);
     let mut index = 0;
     if let Some(payload) = file_header {
         FrameHeader::of_file(length(payload.len()), place.commit, frames.is_empty()).encode(
             place.file,
             std::slice::from_ref(payload),
-            &mut out,
+            out,
         );
         index += 1;
     }
@@ -129,13 +136,13 @@ pub(super) fn encode(place: Place, file_header: Option<&Bytes>, frames: &[Pendin
             end: frame.end,
             appended_at: frame.appended_at,
         };
-        header.encode(place.file, &frame.payload, &mut out);
+        header.encode(place.file, &frame.payload, out);
         committed.push(header.committed(frame.kind, location));
         index += 1;
     }
     out.resize(out.len().next_multiple_of(BLOCK as usize), 0);
     Encoded {
-        bytes: Bytes::from_owner(out),
+        bytes: out.split().freeze(),
         frames: committed,
     }
 }
@@ -252,7 +259,13 @@ mod tests {
             offset: 8192,
             commit: 9,
         };
-        let encoded = encode(place, Some(&Bytes::from_static(b"header")), &frames);
+        let encoded = encode(
+            place,
+            Some(&Bytes::from_static(b"header")),
+            &frames,
+            &mut CommitBuffer::default(),
+            &FullBlocks::for_cache(0),
+        );
         assert_eq!(encoded.bytes.len(), 4096);
         let location = encoded.frames[1].location;
         let start = usize::try_from(location.offset - place.offset).unwrap();

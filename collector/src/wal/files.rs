@@ -102,13 +102,16 @@ impl LiveFiles {
         })
     }
 
+    /// Reads a payload from its start, without its checksum.
+    pub(super) fn read_into(&self, location: FrameLocation, payload: &mut [u8]) -> io::Result<()> {
+        let handle = self.handle(location.wal_file())?;
+        read_exact_at(&*handle, payload, location.offset)
+    }
+
     /// Reads a part of a payload. The checksum covers a frame as a whole, so it is checked when all is read; of a part,
     /// the reader checks what it reads by the record batches' own checksums.
     pub(super) fn read(&self, location: FrameLocation, range: Range<usize>) -> io::Result<Bytes> {
-        let position = WalPosition {
-            incarnation: location.incarnation,
-            file: location.file,
-        };
+        let position = location.wal_file();
         let handle = self.handle(position)?;
         if range != (0..location.len as usize) {
             let mut part = vec![0; range.len()];

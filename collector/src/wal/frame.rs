@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use tailrace_shared::clock::TimestampMs;
 
+use super::position::WalPosition;
 use crate::topic_partition::TopicPartition;
 
 /// What a frame's payload is.
@@ -42,6 +43,17 @@ pub struct FrameLocation {
     pub offset: u64,
     /// How long the payload is, in bytes.
     pub len: u32,
+}
+
+impl FrameLocation {
+    /// The file in which it lies.
+    #[must_use]
+    pub fn wal_file(&self) -> WalPosition {
+        WalPosition {
+            incarnation: self.incarnation,
+            file: self.file,
+        }
+    }
 }
 
 /// A frame that is on stable storage. The committer may have joined adjacent submissions of one partition into it.

@@ -32,8 +32,9 @@ pub use self::stats::WalStats;
 
 use self::admission::Admission;
 use self::cache::RecentCommits;
-use self::codec::{FRAME_HEADER_BYTES, round_up};
+use self::codec::{BLOCK, FRAME_HEADER_BYTES, round_up};
 use self::commit::Pending;
+use self::commit_buffer::FullBlocks;
 use self::files::{LiveFile, LiveFiles};
 use self::frame::{Frame, FrameLocation, FrameSink};
 use self::queue::{Entry, Queue};
@@ -45,6 +46,7 @@ mod admission;
 mod cache;
 mod codec;
 mod commit;
+mod commit_buffer;
 mod error;
 mod file_header;
 mod files;
@@ -73,6 +75,7 @@ struct Shared {
     space: Space,
     files: LiveFiles,
     recent: Mutex<RecentCommits>,
+    full_blocks: FullBlocks,
     rolled: watch::Sender<WalPosition>,
     counters: Counters,
 }
@@ -131,6 +134,7 @@ impl Wal {
             space: Space::default(),
             files: LiveFiles::new(options.dir.clone(), files),
             recent: Mutex::new(recent),
+            full_blocks: FullBlocks::for_cache(options.cache_bytes),
             rolled: watch::Sender::new(current),
             counters: Counters::default(),
             file_header: recovered.file_header,
@@ -179,6 +183,17 @@ impl Wal {
         match self.recent(location, range.clone()) {
             Some(bytes) => Ok(bytes),
             None => self.shared.files.read(location, range),
+        }
+    }
+
+    /// Reads all of a committed frame's payload, as [`Wal::read`] does, to where it is wanted; its checksum is not checked.
+    pub fn read_into(&self, location: FrameLocation, payload: &mut [u8]) -> io::Result<()> {
+        match self.recent(location, 0..payload.len()) {
+            Some(bytes) => {
+                payload.copy_from_slice(&bytes);
+                Ok(())
+            }
+            None => self.shared.files.read_into(location, payload),
         }
     }
 
@@ -252,8 +267,21 @@ impl Wal {
     pub fn uncache_before(&self, position: WalPosition) {
         let current = self.current();
         if position <= current && position.incarnation == current.incarnation {
-            self.shared.recent.lock().drop_before(position.file);
+            let mut recent = self.shared.recent.lock();
+            recent.drop_before(position.file);
+            if recent.bytes() <= u64::from(BLOCK) {
+                self.shared.full_blocks.clear();
+            }
         }
+    }
+
+    /// How much of the budget is in use: 0 to 1, and beyond when the budget was lowered.
+    #[must_use]
+    pub fn fullness(&self) -> f64 {
+        let backlog = self.shared.queue.look(|admission| admission.backlog);
+        #[expect(clippy::cast_precision_loss, reason = "a share need not be exact")]
+        let fullness = backlog as f64 / self.shared.options.budget_bytes as f64;
+        fullness
     }
 
     /// Whether the budget may be used up before another file is closed.

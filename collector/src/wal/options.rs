@@ -62,7 +62,7 @@ impl WalOptions {
             budget_bytes: 1 << 30,
             max_frame_bytes: 4 << 20,
             commit_bytes_max: 8 << 20,
-            cache_bytes: 64 << 20,
+            cache_bytes: 16 << 20,
             on_fatal: Arc::new(|error| {
                 tracing::error!(%error, "the WAL failed: stopping at once, so that nothing unsafe is acknowledged");
                 std::process::abort();

@@ -8,6 +8,7 @@ use tailrace_shared::disk::DiskFile;
 use super::Shared;
 use super::codec::BLOCK;
 use super::commit::{Encoded, Pending, Place, encode, join};
+use super::commit_buffer::CommitBuffer;
 use super::error::{FatalError, RollError};
 use super::files::LiveFile;
 use super::options::CommitSummary;
@@ -16,6 +17,10 @@ use super::space::{Patience, Room};
 
 /// Where commits are at least so long on average, what it costs to write zeros beforehand is more than what they save.
 const LONG_COMMIT_BYTES: u64 = 256 << 10;
+
+/// Frames that are at least so long on average are likely to stay where they are, and go past the page cache. Others are
+/// read from it when they move into segments.
+const LONG_FRAME_BYTES: usize = 64 << 10;
 
 /// Writes commits, one after the other, at the end of the current file.
 pub(super) struct Writer {
@@ -29,6 +34,7 @@ pub(super) struct Writer {
     pub(super) in_use: bool,
     /// The first commit of the current file.
     pub(super) first_commit: u64,
+    pub(super) buffer: CommitBuffer,
 }
 
 impl Writer {
@@ -105,7 +111,7 @@ impl Writer {
             .unzip();
         let frames = join(pending, shared.options.max_frame_bytes);
         let file_header = (self.place.offset == 0).then_some(&shared.file_header);
-        let encoded = encode(self.place, file_header, &frames);
+        let encoded = encode(self.place, file_header, &frames, &mut self.buffer, &shared.full_blocks);
         self.write(shared, &encoded, frames.len())?;
         self.in_use |= !frames.is_empty();
         self.publish(shared, &encoded.bytes);
@@ -126,9 +132,13 @@ impl Writer {
             let path = self.place.file.path(&shared.options.dir);
             move |source| FatalError::Io { action, path, source }
         };
-        self.file
-            .write_direct_at(&encoded.bytes, self.place.offset)
-            .map_err(failed("write"))?;
+        let (bytes, offset) = (&encoded.bytes, self.place.offset);
+        let written = if bytes.len() >= frames.saturating_mul(LONG_FRAME_BYTES) {
+            self.file.write_direct_at(bytes, offset)
+        } else {
+            self.file.write_all_at(bytes, offset)
+        };
+        written.map_err(failed("write"))?;
         self.file.sync_data().map_err(failed("sync"))?;
         let summary = CommitSummary {
             frames,

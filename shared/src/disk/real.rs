@@ -229,6 +229,9 @@ fn allocate(file: &File, len: u64) -> io::Result<()> {
     }
 }
 
+/// Whoever syncs another file meanwhile has no more than this to wait for.
+const FILL_STEP: u64 = 1 << 20;
+
 /// Writes zeros, so that a later write need not convert unwritten extents.
 fn fill(file: &File, len: u64) -> io::Result<()> {
     static ZEROS: [u8; 256 * 1024] = [0; 256 * 1024];
@@ -237,6 +240,9 @@ fn fill(file: &File, len: u64) -> io::Result<()> {
         let part = usize::try_from(len - offset).unwrap_or(usize::MAX).min(ZEROS.len());
         file.write_all_at(ZEROS.get(..part).unwrap_or_default(), offset)?;
         offset += part as u64;
+        if offset.is_multiple_of(FILL_STEP) {
+            file.sync_data()?;
+        }
     }
     Ok(())
 }

@@ -29,4 +29,4 @@ pub use header::{
 };
 pub use record_headers::RecordHeaders;
 pub use rewrite::rewrite;
-pub use view::{BatchView, Batches, RecordIter, RecordView};
+pub use view::{BatchView, Batches, RecordIter, RecordView, check_batch};

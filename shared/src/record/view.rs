@@ -36,28 +36,8 @@ impl Batches {
     }
 
     fn take_batch(&mut self) -> Result<BatchView, BatchError> {
-        let header = BatchHeader::decode(&self.rest)?;
-        let size = header.size_in_bytes();
-        if size > self.max_batch_bytes {
-            return Err(BatchError::TooLarge {
-                bytes: size,
-                max: self.max_batch_bytes,
-            });
-        }
-        if size > self.rest.len() {
-            return Err(BatchError::Truncated {
-                needed: size,
-                available: self.rest.len(),
-            });
-        }
-        let bytes = self.rest.split_to(size);
-        let computed = compute_crc(&bytes)?;
-        if computed != header.crc {
-            return Err(BatchError::CrcMismatch {
-                stored: header.crc,
-                computed,
-            });
-        }
+        let header = check_batch(&self.rest, self.max_batch_bytes)?;
+        let bytes = self.rest.split_to(header.size_in_bytes());
         Ok(BatchView { header, bytes })
     }
 }
@@ -78,6 +58,30 @@ impl Iterator for Batches {
 }
 
 impl std::iter::FusedIterator for Batches {}
+
+/// The header of the batch at the front, all of which is there, no longer than it may be, and whole by its checksum.
+pub fn check_batch(bytes: &[u8], max_batch_bytes: usize) -> Result<BatchHeader, BatchError> {
+    let header = BatchHeader::decode(bytes)?;
+    let size = header.size_in_bytes();
+    if size > max_batch_bytes {
+        return Err(BatchError::TooLarge {
+            bytes: size,
+            max: max_batch_bytes,
+        });
+    }
+    let batch = bytes.get(..size).ok_or(BatchError::Truncated {
+        needed: size,
+        available: bytes.len(),
+    })?;
+    let computed = compute_crc(batch)?;
+    if computed != header.crc {
+        return Err(BatchError::CrcMismatch {
+            stored: header.crc,
+            computed,
+        });
+    }
+    Ok(header)
+}
 
 impl BatchView {
     /// What a broker must check of a produced batch, all of it in the header: the records stay closed.

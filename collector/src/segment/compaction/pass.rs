@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use object_store::ObjectStore;
 use rand::RngCore;
 use tailrace_shared::clock::TimestampMs;
 use tailrace_shared::record::Batches;
@@ -14,16 +13,17 @@ use super::newest::NewestOffsets;
 use super::{CompactionLimits, Plan};
 use crate::segment::error::SegmentError;
 use crate::segment::flush::random_name;
+use crate::segment::part::Part;
 use crate::segment::pending::{Pending, PendingObjects};
 use crate::segment::reader::SegmentReader;
 use crate::segment::run::Run;
-use crate::segment::writer::{self, BuildError, RunPayload};
+use crate::segment::writer::{Output, RunHead, SegmentWriter, WriteError};
 use crate::topic_partition::TopicPartition;
 
 /// Why a pass ended early. What it replaced until then stays replaced.
 #[derive(Debug, thiserror::Error)]
 pub enum CompactionError {
-    /// A segment could not be read or written.
+    /// A segment could not be read.
     #[error(transparent)]
     Segment(#[from] SegmentError),
     /// A batch cannot be opened, so its keys are not known.
@@ -37,9 +37,9 @@ pub enum CompactionError {
         /// Why.
         reason: String,
     },
-    /// What is left does not make a segment.
+    /// What is left could not be written.
     #[error(transparent)]
-    Build(#[from] BuildError),
+    Write(#[from] WriteError),
     /// The broker stops.
     #[error("the broker stops")]
     Stopping,
@@ -63,7 +63,6 @@ pub struct Pass {
     runs: std::vec::IntoIter<Run>,
     filter: Arc<Filter>,
     limits: CompactionLimits,
-    store: Arc<dyn ObjectStore>,
     reader: SegmentReader,
 }
 
@@ -73,7 +72,6 @@ impl Pass {
         partition: TopicPartition,
         plan: Plan,
         limits: CompactionLimits,
-        store: Arc<dyn ObjectStore>,
         reader: SegmentReader,
     ) -> Result<Self, CompactionError> {
         let mut noting = Noting {
@@ -103,7 +101,6 @@ impl Pass {
                 delete_retention_ms: plan.delete_retention_ms,
             }),
             limits,
-            store,
             reader,
         })
     }
@@ -118,6 +115,7 @@ impl Pass {
     /// be in the manifest before the next call.
     pub async fn next(
         &mut self,
+        output: Output<'_>,
         now: TimestampMs,
         pending: &PendingObjects,
         rng: &mut (dyn RngCore + Send),
@@ -130,19 +128,21 @@ impl Pass {
             if !group.changed || group.pieces.is_empty() {
                 continue;
             }
-            let payload = RunPayload {
+            let head = RunHead {
                 partition: self.partition,
                 start: first.start,
                 end: last.end,
                 appended_at: group.appended_at(),
-                pieces: group.pieces,
             };
             let mut pending = pending.guard();
             let object = random_name(rng);
             pending.add(object);
-            let segment = blocking(move || writer::build(object, vec![payload])).await??;
-            writer::put(&*self.store, &segment).await?;
-            let Some((_, add)) = segment.runs.into_iter().next() else {
+            let mut writer = SegmentWriter::new(output, object, Part::default());
+            writer.begin(head).map_err(WriteError::from)?;
+            for piece in group.pieces {
+                writer.push(&piece).await?;
+            }
+            let Some((_, add)) = writer.finish().await?.runs.into_iter().next() else {
                 continue;
             };
             return Ok(Some(Compacted {

@@ -94,7 +94,7 @@ async fn runs_of_adopted_files_are_merged_like_any_other() {
         .collect();
     let reader = SegmentReader::new(Arc::clone(&store), small_chunks());
     let (pending, mut rng) = (PendingObjects::default(), StdRng::seed_from_u64(2));
-    let merged = merge::merge(&*store, &reader, &stretches, LIMITS, &pending, &mut rng);
+    let merged = merge::merge(output(&store), &reader, &stretches, LIMITS, &pending, &mut rng);
     let merged = merged.await.unwrap();
     for index in 0..2 {
         let run = &merged.runs[&partition(index)][0];

@@ -1,4 +1,5 @@
-//! Uploads in parts: each goes to its place in one unnamed file, and completing gives that its name.
+//! Uploads in parts: each goes to its place in one unnamed file, and completing gives that its name. A part is synced
+//! when it is there, so that others who sync have never more than a part to wait for.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -45,6 +46,7 @@ impl MultipartUpload for Upload {
         let written = Arc::clone(&self.written);
         let write = move || {
             object.write(&data, offset)?;
+            object.sync()?;
             drop(object);
             written.fetch_add(len, Ordering::SeqCst);
             Ok(())

@@ -45,6 +45,7 @@ use tailrace_shared::disk::{Disk, DiskFile, OpenMode};
 
 use super::codec::{FrameFault, Kind, round_up};
 use super::commit::{Encoded, Pending, Place, cost, encode};
+use super::commit_buffer::{CommitBuffer, FullBlocks};
 use super::error::{ReplayError, WalOpenError};
 use super::file_header::{FileHeader, Seal, Sealed};
 use super::files::LiveFile;
@@ -337,7 +338,8 @@ impl<'a> Recovery<'a> {
             offset: 0,
             commit: 1,
         };
-        let encoded = encode(place, Some(file_header), tail);
+        let mut buffer = CommitBuffer::default();
+        let encoded = encode(place, Some(file_header), tail, &mut buffer, &FullBlocks::for_cache(0));
         let bytes = encoded.bytes.len() as u64;
         let (file, file_len) = self.allocate_first(place.file, bytes)?;
         let path = place.file.path(&options.dir);
@@ -356,6 +358,7 @@ impl<'a> Recovery<'a> {
             rolled_at: None,
             in_use: !tail.is_empty(),
             first_commit: place.commit,
+            buffer,
         };
         Ok((first, encoded))
     }

@@ -90,7 +90,15 @@ fn make_ready(disk: &SimDisk, file: WalPosition) {
 fn encoded(file: WalPosition, offset: u64, commit: u64, frames: Vec<Frame>) -> Vec<u8> {
     let frames: Vec<Pending> = frames.into_iter().map(|frame| Pending::new(frame, None)).collect();
     let place = Place { file, offset, commit };
-    encode(place, None, &frames).bytes.to_vec()
+    encode(
+        place,
+        None,
+        &frames,
+        &mut CommitBuffer::default(),
+        &FullBlocks::for_cache(0),
+    )
+    .bytes
+    .to_vec()
 }
 
 fn refusal(disk: &SimDisk, incarnation: u64, from: Option<WalPosition>) -> String {
