@@ -145,11 +145,11 @@ class Machine:
         )
         return self.start("tailrace-collector", config, HTTP)
 
-    def agent(self, data, include, topic):
+    def agent(self, data, include, topic, more=""):
         config = self.work / "agent.toml"
         config.write_text(
             f'data_dir = "{data}"\n[collector]\nbootstrap = ["{KAFKA}"]\n[http]\nlisten = "{AGENT_HTTP}"\n'
-            f'[[files]]\ntopic = "{topic}"\ninclude = ["{include}"]\n'
+            f'[[files]]\ntopic = "{topic}"\ninclude = ["{include}"]\n{more}'
         )
         return self.start("tailrace-agent", config, AGENT_HTTP)
 

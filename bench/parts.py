@@ -312,22 +312,29 @@ def latency(machine):
     section = Section(
         "A line on its way",
         "1000 lines a second to one file; agent, collector and a consumer that waits for the next line, each line synced by both. "
-        "From the write of the line to its arrival at the consumer.",
+        "From the write of the line to its arrival at the consumer, with the agent's `read.linger` as it is (20 ms), and with 4 ms.",
     )
     try:
-        rounds = []
-        for _ in range(machine.sizes.rounds):
-            file = machine.fresh("written") / "a.log"
-            collector, _ = machine.collector(machine.fresh("collector"))
-            with collector:
-                agent, _ = machine.agent(machine.fresh("agent"), file, "lines")
-                with agent:
-                    load = ["--address", KAFKA, "--topic", "lines", "--file", file]
-                    rounds.append(machine.driver("latency", *load, "--seconds", machine.sizes.idle_seconds / 2))
-        percentiles(section, "", rounds)
+        for what, config in (("", ""), ("linger of 4 ms: ", '[read]\nlinger = "4ms"\n')):
+            rounds = [lines_on_their_way(machine, config) for _ in range(machine.sizes.rounds)]
+            percentiles(section, what, [done for done, _ in rounds])
+            section.value(f"{what}agent CPU", [busy * 100 for _, busy in rounds], plain("%"))
     except Missing as missing:
         section.skip(str(missing))
     return section
+
+
+def lines_on_their_way(machine, config):
+    """Also the agent's share of a core."""
+    file = machine.fresh("written") / "a.log"
+    collector, _ = machine.collector(machine.fresh("collector"))
+    with collector:
+        agent, _ = machine.agent(machine.fresh("agent"), file, "lines", config)
+        with agent:
+            load = ["--address", KAFKA, "--topic", "lines", "--file", file]
+            before, started = agent.cpu(), time.monotonic()
+            done = machine.driver("latency", *load, "--seconds", machine.sizes.idle_seconds / 2)
+            return done, (agent.cpu() - before) / (time.monotonic() - started)
 
 
 def percentiles(section, what, rounds):

@@ -362,10 +362,16 @@ fn settings(config: &AgentConfig, seams: &Seams) -> Settings {
             open_files: read.open_files.min(descriptors_for_files()),
             partial_line_timeout: read.partial_line_timeout.0,
             drain_for: read.drain_for.0,
+            poll_interval: poll_interval(read.linger.0),
             ..Limits::default()
         },
         size: size(config),
     }
+}
+
+/// Whoever wants lines sooner than usual wants them noticed sooner too.
+fn poll_interval(linger: Duration) -> Duration {
+    (linger / 2).clamp(Duration::from_millis(1), Limits::default().poll_interval)
 }
 
 /// A stretch fits into a file of the spool even if nothing in it can be compressed.
@@ -429,4 +435,15 @@ fn input(files: &FilesConfig, base: &Path) -> Result<Input, PatternError> {
         max_line_bytes: files.max_line_bytes.as_usize(),
         start_at: files.start_at,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_lingers_less_polls_more_often() {
+        let polled = [0, 1, 4, 20, 60_000].map(|linger| poll_interval(Duration::from_millis(linger)).as_millis());
+        assert_eq!(polled, [1, 1, 2, 10, 10]);
+    }
 }
