@@ -15,6 +15,7 @@ use futures::{FutureExt, StreamExt};
 use parking_lot::Mutex;
 use tailrace_shared::kafka::{ApiKey, Encoder, RequestHeader, Segments};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
+use tokio::task::yield_now;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::context::{Call, Context};
@@ -29,6 +30,9 @@ use crate::security::login::{Login, LoginError};
 
 /// How many requests of one connection may wait for their answers.
 const IN_FLIGHT_MAX: usize = 32;
+
+/// Of a long answer so much is written before other connections have their turn.
+const TURN_BYTES: usize = 256 << 10;
 
 /// What somebody may send who has not logged in yet, as in Kafka (`sasl.server.max.receive.size`).
 const STRANGERS_REQUEST_BYTES_MAX: usize = 512 << 10;
@@ -255,8 +259,9 @@ where
     W: AsyncWrite + Unpin,
 {
     while segments.has_remaining() {
-        match timeout(stall, write.write_buf(&mut segments)).await {
+        match timeout(stall, write.write_buf(&mut (&mut segments).take(TURN_BYTES))).await {
             Ok(Ok(0)) => return Err(ConnectionError::Write(io::ErrorKind::WriteZero.into())),
+            Ok(Ok(_)) if segments.has_remaining() => yield_now().await,
             Ok(Ok(_)) => {}
             Ok(Err(error)) => return Err(ConnectionError::Write(error)),
             Err(_) => return Err(ConnectionError::NotReading(stall)),
