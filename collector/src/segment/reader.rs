@@ -39,7 +39,7 @@ pub struct ReaderOptions {
     pub chunk_bytes: u64,
     /// Bytes that are read ahead of a consumer that replays.
     pub read_ahead_bytes: u64,
-    /// How many chunks are being read ahead at once, for all consumers.
+    /// How many chunks are being read ahead at once, for all consumers: so many a commit may find before it at the disk.
     pub read_ahead_tasks: usize,
     /// Bytes of chunks that are kept.
     pub chunk_cache_bytes: u64,
@@ -52,7 +52,7 @@ impl Default for ReaderOptions {
         Self {
             chunk_bytes: 1 << 20,
             read_ahead_bytes: 4 << 20,
-            read_ahead_tasks: 32,
+            read_ahead_tasks: 4,
             chunk_cache_bytes: 64 << 20,
             footer_cache_bytes: 32 << 20,
         }
