@@ -50,11 +50,11 @@ class Sizes:
 
     @staticmethod
     def full():
-        return Sizes(5, 1 << 30, 256 * MIB, 2.0, 48 * MIB, 1 << 30, 1 << 30, 100, 10_000, 20.0, 1_000_000, 10_000)
+        return Sizes(5, 1 << 30, 256 * MIB, 2.0, 12 * MIB, 1 << 30, 1 << 30, 100, 10_000, 20.0, 1_000_000, 10_000)
 
     @staticmethod
     def quick():
-        return Sizes(1, 64 * MIB, 32 * MIB, 0.5, 16 * MIB, 128 * MIB, 256 * MIB, 20, 500, 3.0, 100_000, 1_000)
+        return Sizes(1, 64 * MIB, 32 * MIB, 0.5, 8 * MIB, 128 * MIB, 256 * MIB, 20, 500, 3.0, 100_000, 1_000)
 
 
 class Missing(Exception):

@@ -8,7 +8,8 @@ import time
 from agents import agents
 from brokers import brokers
 from machine import AGENT_HTTP, HTTP, KAFKA, MIB, Missing, metric, until
-from report import Section, mebi, milli, plain, seconds
+from report import Section, mebi, milli, plain, rate, seconds
+from scale import history, scale
 
 
 def drain(machine):
@@ -173,10 +174,6 @@ def fio_read(machine, size):
     return {"rate": json.loads(done.stdout)["jobs"][0]["read"]["bw_bytes"]}
 
 
-def rate(done):
-    return {"rate": done["bytes"] / done["seconds"]}
-
-
 def memory(machine):
     """What they hold in memory."""
     section = Section("Memory and idle CPU", "Resident memory, read from /proc; one core is 100 %.")
@@ -317,7 +314,7 @@ def latency(machine):
     try:
         for what, config in (("", ""), ("linger of 4 ms: ", '[read]\nlinger = "4ms"\n')):
             rounds = [lines_on_their_way(machine, config) for _ in range(machine.sizes.rounds)]
-            percentiles(section, what, [done for done, _ in rounds])
+            section.percentiles(what, [done for done, _ in rounds])
             section.value(f"{what}agent CPU", [busy * 100 for _, busy in rounds], plain("%"))
     except Missing as missing:
         section.skip(str(missing))
@@ -337,72 +334,6 @@ def lines_on_their_way(machine, config):
             return done, (agent.cpu() - before) / (time.monotonic() - started)
 
 
-def percentiles(section, what, rounds):
-    for name, key in (("median", "p50"), ("99th percentile", "p99"), ("99.9th percentile", "p999")):
-        section.value(what + name, [done[key] for done in rounds], milli)
-
-
-def scale(machine):
-    """Many producers, and many partitions."""
-    section = Section(
-        "Many producers, many partitions",
-        "1000 connections that each send 1 KiB every 100 ms to four partitions, and fio's write + fdatasync of 4 KiB, 50 times a "
-        "second, beside them. Batches of 16 KiB, 32 in flight, round robin over 1000 partitions, against one partition. A "
-        f"collector with {machine.sizes.partitions} partitions of 1 KiB each.",
-    )
-    try:
-        rounds = [many_producers(machine) for _ in range(machine.sizes.rounds)]
-        percentiles(section, "1000 producers: ", [ours for ours, _ in rounds])
-        section.ratio("1000 producers: 99th percentile", "fio beside it", rounds, "p99", milli)
-        rounds = [(into_partitions(machine, 1000), into_partitions(machine, 1)) for _ in range(machine.sizes.rounds)]
-        section.ratio("1000 partitions: rate", "one partition", rounds, "rate", lambda rate: mebi(rate) + "/s")
-        count = machine.sizes.partitions
-        data = machine.fresh("collector")
-        collector, _ = machine.collector(data, count)
-        with collector:
-            load = ["--address", KAFKA, "--topic", "load", "--batch-bytes", 1024, "--in-flight", 32]
-            machine.driver("produce", *load, "--bytes", 1024 * count)
-            section.value(f"{count} partitions: peak memory", [collector.peak_rss()], mebi)
-            section.value(f"{count} partitions: memory", [collector.rss()], mebi)
-        collector, took = machine.collector(data, count)
-        with collector:
-            section.value(f"{count} partitions: start after a clean stop", [took], milli)
-            section.value(f"{count} partitions: memory then", [collector.rss()], mebi)
-            machine.driver("produce", *load, "--bytes", 1024 * count)
-            collector.kill()
-        collector, took = machine.collector(data, count)
-        with collector:
-            section.value(f"{count} partitions: start after kill -9", [took], milli)
-    except Missing as missing:
-        section.skip(str(missing))
-    return section
-
-
-def many_producers(machine):
-    file = machine.written("fio", 256 * MIB)
-    collector, _ = machine.collector(machine.fresh("collector"))
-    with collector:
-        load = ["--address", KAFKA, "--topic", "load", "--batch-bytes", 1024, "--in-flight", 1, "--connections", 1000]
-        seconds_ = machine.sizes.produce_seconds * 3
-        command = [machine.tool("fio"), "--name=beside", f"--filename={file}", "--rw=write", "--bs=4k", "--size=256m"]
-        command += ["--fdatasync=1", "--ioengine=psync", "--overwrite=1", "--fallocate=none", "--time_based"]
-        command += ["--rate_iops=50", f"--runtime={seconds_:.0f}", "--output-format=json"]
-        beside = subprocess.Popen(command, stdout=subprocess.PIPE)
-        ours = machine.driver("produce", *load, "--interval-ms", 100, "--seconds", seconds_)
-        told, _ = beside.communicate()
-    job = json.loads(told)["jobs"][0]
-    p99 = sum(part["percentile"]["99.000000"] for part in (job["write"]["clat_ns"], job["sync"]["lat_ns"]))
-    return ours, {"p99": p99 / 1e9}
-
-
-def into_partitions(machine, partitions):
-    collector, _ = machine.collector(machine.fresh("collector"), partitions)
-    with collector:
-        load = ["--address", KAFKA, "--topic", "load", "--batch-bytes", 16 << 10, "--in-flight", 32]
-        machine.driver("produce", *load, "--bytes", 32 << 20)
-        return rate(machine.driver("produce", *load, "--seconds", machine.sizes.produce_seconds))
-
-
 ALL = {
     "drain": drain,
     "agents": agents,
@@ -412,6 +343,7 @@ ALL = {
     "brokers": brokers,
     "latency": latency,
     "scale": scale,
+    "history": history,
     "memory": memory,
     "startup": startup,
 }

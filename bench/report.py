@@ -1,5 +1,6 @@
 """The report: ratios with their spread, and everything needed to measure again."""
 
+import dataclasses
 import datetime
 import os
 import pathlib
@@ -10,6 +11,19 @@ import subprocess
 from machine import ROOT
 
 
+MORE_IS_BETTER = ("rate", "taken", "read")
+
+
+@dataclasses.dataclass
+class Ratio:
+    """Tailrace's figure over the yardstick's, of each round."""
+
+    what: str
+    yardstick: str
+    values: list
+    more_is_better: bool
+
+
 class Section:
     """A table of one part."""
 
@@ -17,17 +31,23 @@ class Section:
         self.title = title
         self.text = text
         self.rows = []
+        self.ratios = []
         self.skipped = []
 
     def ratio(self, what, yardstick, rounds, key, show):
         """A row of ours against a yardstick's; `rounds` are pairs that were measured one after the other."""
         ratios = [ours[key] / theirs[key] for ours, theirs in rounds]
+        self.ratios.append(Ratio(what, yardstick, ratios, key in MORE_IS_BETTER))
         ours, theirs = (statistics.median(pair[side][key] for pair in rounds) for side in (0, 1))
         self.rows.append((what, show(ours), f"{yardstick}: {show(theirs)}", f"**{spread(ratios, '{:.2f}'.format)}**"))
 
     def value(self, what, values, show):
         """A row without a yardstick."""
         self.rows.append((what, spread(values, show), "", ""))
+
+    def percentiles(self, what, rounds):
+        for name, key in (("median", "p50"), ("99th percentile", "p99"), ("99.9th percentile", "p999")):
+            self.value(what + name, [done[key] for done in rounds], milli)
 
     def skip(self, why):
         self.skipped.append(why)
@@ -51,6 +71,8 @@ def page(machine, sections):
             f"{sizes.rounds} rounds in which Tailrace and the yardstick took turns, with the least and the most in "
             "brackets. A ratio is Tailrace's figure over the yardstick's of the same round: for rates more is better, for "
             "times, CPU and memory less. Absolute figures are of this machine.",
+            "",
+            "![The ratios](results.svg)",
             "",
             *(f"* {line}" for line in machine_lines(machine)),
             "",
@@ -89,6 +111,10 @@ def read(path):
 def spread(values, show):
     middle = show(statistics.median(values))
     return middle if len(values) < 2 else f"{middle} ({show(min(values))}–{show(max(values))})"
+
+
+def rate(done):
+    return {"rate": done["bytes"] / done["seconds"]}
 
 
 def mebi(value):
