@@ -47,14 +47,15 @@ class Sizes:
     idle_seconds: float
     perf_records: int
     partitions: int
+    grown: int
 
     @staticmethod
     def full():
-        return Sizes(5, 1 << 30, 256 * MIB, 2.0, 12 * MIB, 1 << 30, 1 << 30, 100, 10_000, 20.0, 1_000_000, 10_000)
+        return Sizes(5, 1 << 30, 256 * MIB, 2.0, 12 * MIB, 1 << 30, 1 << 30, 100, 10_000, 20.0, 1_000_000, 10_000, 128 << 30)
 
     @staticmethod
     def quick():
-        return Sizes(1, 64 * MIB, 32 * MIB, 0.5, 8 * MIB, 128 * MIB, 256 * MIB, 20, 500, 3.0, 100_000, 1_000)
+        return Sizes(1, 64 * MIB, 32 * MIB, 0.5, 8 * MIB, 128 * MIB, 256 * MIB, 20, 500, 3.0, 100_000, 1_000, 2 << 30)
 
 
 class Missing(Exception):

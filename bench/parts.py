@@ -7,6 +7,7 @@ import time
 
 from agents import agents
 from brokers import brokers
+from growth import growth
 from machine import AGENT_HTTP, HTTP, KAFKA, MIB, Missing, metric, until
 from report import Section, mebi, milli, plain, rate, seconds
 from scale import history, scale
@@ -344,6 +345,7 @@ ALL = {
     "latency": latency,
     "scale": scale,
     "history": history,
+    "growth": growth,
     "memory": memory,
     "startup": startup,
 }

@@ -88,6 +88,9 @@ struct ProduceArgs {
     /// How many bytes of batches.
     #[arg(long)]
     bytes: Option<u64>,
+    /// Batches of zeros, of which a file system can make holes.
+    #[arg(long)]
+    zeros: bool,
 }
 
 #[derive(Debug, Args)]

@@ -1,4 +1,4 @@
-//! Produces batches of one incompressible record, round robin over the partitions.
+//! Produces batches of one record, incompressible unless it is to be all zeros, round robin over the partitions.
 
 use std::sync::mpsc::sync_channel;
 use std::thread;
@@ -27,7 +27,7 @@ pub(crate) fn run(args: &ProduceArgs) -> anyhow::Result<Value> {
     let mut wire = Wire::connect(&args.topic.address)?;
     let partitions = offsets::partitions(&mut wire, &args.topic.topic, true)?;
     anyhow::ensure!(partitions > 0, "topic {} was not created", args.topic.topic);
-    let batch = batch(args.batch_bytes)?;
+    let batch = batch(args.batch_bytes, args.zeros)?;
     let requests: Vec<Bytes> = (0..partitions)
         .map(|partition| request(&args.topic.topic, partition, batch.clone()))
         .collect::<Result<_, _>>()?;
@@ -160,9 +160,11 @@ impl Load<'_> {
     }
 }
 
-fn batch(bytes: usize) -> anyhow::Result<Bytes> {
+fn batch(bytes: usize, zeros: bool) -> anyhow::Result<Bytes> {
     let mut value = vec![0; bytes.saturating_sub(ENVELOPE)];
-    StdRng::seed_from_u64(1).fill_bytes(&mut value);
+    if !zeros {
+        StdRng::seed_from_u64(1).fill_bytes(&mut value);
+    }
     let mut builder = BatchBuilder::new(Compression::None, 0)?;
     builder.append(0, None, Some(&value), &RecordHeaders::default())?;
     Ok(builder.finish()?)

@@ -13,6 +13,10 @@ use tailrace_shared::record::{BatchError, BatchHeader};
 use super::Partition;
 use super::tail::TailEntry;
 use crate::segment::{Run, RunRead, SegmentError};
+use crate::wal::frame::FrameLocation;
+
+/// How much is read from the files of the WAL at once.
+const FRAME_BYTES_AT_ONCE: usize = 4 << 20;
 
 /// How much to read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -171,7 +175,7 @@ impl Partition {
     async fn read_at(&self, place: &Place, offset: i64, limits: ReadLimits) -> Result<RunRead, ReadError> {
         match place {
             Place::Frame(entry) => Ok(RunRead {
-                pieces: vec![self.read_frame(entry, offset).await?],
+                pieces: self.read_frames(entry, offset, limits.max_bytes).await?,
                 to_the_end: true,
             }),
             Place::Run(run) => {
@@ -184,15 +188,49 @@ impl Partition {
         }
     }
 
-    pub(super) async fn read_frame(&self, entry: &TailEntry, offset: i64) -> Result<Bytes, ReadError> {
-        if let Some(cached) = self.engine.wal.read_cached(entry.location) {
-            return Ok(cached);
+    /// A frame, and where that is not in memory any more, those behind it that are wanted too: a consumer that is a little
+    /// behind is not made to wait for each by itself.
+    async fn read_frames(&self, first: &TailEntry, offset: i64, max_bytes: usize) -> Result<Vec<Bytes>, ReadError> {
+        if let Some(cached) = self.engine.wal.read_cached(first.location) {
+            return Ok(vec![cached]);
         }
-        let location = entry.location;
+        let wanted = max_bytes.min(FRAME_BYTES_AT_ONCE);
+        let mut frames = vec![first.location];
+        let mut bytes = first.location.len as usize;
+        for entry in self.state.lock().tail.from(first.end) {
+            bytes += entry.location.len as usize;
+            if bytes > wanted {
+                break;
+            }
+            frames.push(entry.location);
+        }
+        self.read_from_wal(frames, offset).await
+    }
+
+    pub(super) async fn read_frame(&self, entry: &TailEntry, offset: i64) -> Result<Bytes, ReadError> {
+        let read = self.read_frames(entry, offset, 0).await?;
+        read.into_iter().next().ok_or(ReadError::Closed)
+    }
+
+    /// The first of these frames, and of the others as many as can be read.
+    async fn read_from_wal(&self, frames: Vec<FrameLocation>, offset: i64) -> Result<Vec<Bytes>, ReadError> {
         let wal = Arc::clone(&self.engine.wal);
         let _permit = self.engine.disk_reads.acquire().await.map_err(|_| ReadError::Closed)?;
-        let read = tokio::task::spawn_blocking(move || wal.read(location, 0..location.len as usize)).await;
-        read.map_err(|_| ReadError::Closed)?
+        let read = move || {
+            let mut read = Vec::with_capacity(frames.len());
+            for frame in frames {
+                match wal.read(frame, 0..frame.len as usize) {
+                    Ok(payload) => read.push(payload),
+                    // Whoever wants that one meets the error.
+                    Err(_) if !read.is_empty() => break,
+                    Err(error) => return Err(error),
+                }
+            }
+            Ok(read)
+        };
+        tokio::task::spawn_blocking(read)
+            .await
+            .map_err(|_| ReadError::Closed)?
             .map_err(|source| ReadError::Wal { offset, source })
     }
 }

@@ -5,4 +5,5 @@ mod compaction;
 mod machine;
 mod model;
 mod quiet;
+mod reads;
 mod simulation;
