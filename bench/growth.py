@@ -71,4 +71,4 @@ def measured(machine, data):
         written = (machine.disk_written() - before) / loaded["bytes"]
         head = [*load, "head", "--batch-bytes", 4096, "--in-flight", 1, "--connections", 50, "--interval-ms", 50]
         p99 = machine.driver("produce", *head, "--seconds", machine.sizes.produce_seconds * 3)["p99"]
-        return {"start": start, "rate": rate(loaded), "p99": p99, "written": written, "rss": rss, "peak": collector.peak_rss()}
+        return {"start": start, "rate": rate(loaded)["rate"], "p99": p99, "written": written, "rss": rss, "peak": collector.peak_rss()}
