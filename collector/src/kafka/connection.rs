@@ -32,7 +32,7 @@ use crate::security::login::{Login, LoginError};
 const IN_FLIGHT_MAX: usize = 32;
 
 /// Of a long answer so much is written before other connections have their turn.
-const TURN_BYTES: usize = 256 << 10;
+const TURN_BYTES: usize = 1 << 20;
 
 /// What somebody may send who has not logged in yet, as in Kafka (`sasl.server.max.receive.size`).
 const STRANGERS_REQUEST_BYTES_MAX: usize = 512 << 10;
