@@ -1,12 +1,13 @@
 """Whether anything becomes slower with what lies behind it."""
 
 import subprocess
-import time
 
 from machine import HTTP, KAFKA, MIB, Missing, metric
 from report import Section, mebi, milli, rate
 
 BATCH = ["--batch-bytes", MIB, "--in-flight", 32]
+# Of so much the disk has to have room before holes are made of it.
+STEP_BYTES = 4 << 30
 
 
 def growth(machine):
@@ -36,19 +37,15 @@ def growth(machine):
 
 def fill(machine, data, size):
     dig = [machine.tool("fallocate"), "--dig-holes"]
+    load = ["--address", KAFKA, "--topic", "history", *BATCH, "--zeros"]
     collector, _ = machine.collector(data)
-    load = ["--address", KAFKA, "--topic", "history", *BATCH, "--zeros", "--bytes", size]
     with collector:
-        command = [machine.bin / "tailrace-bench", "produce", *map(str, load)]
-        producer = subprocess.Popen(command, stdout=subprocess.DEVNULL)
         dug = set()
-        while producer.poll() is None:
-            time.sleep(0.5)
+        for begin in range(0, size, STEP_BYTES):
+            machine.driver("produce", *load, "--bytes", min(STEP_BYTES, size - begin))
             for segment in set((data / "store/segments").glob("*")) - dug:
                 subprocess.run([*dig, segment], check=True)
                 dug.add(segment)
-        if producer.returncode:
-            raise AssertionError("the producer failed")
         taken = metric(HTTP, "tailrace_collector_log_size_bytes")
         if taken < size * 0.99:
             raise AssertionError(f"{taken} bytes are there of {size}")

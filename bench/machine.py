@@ -51,7 +51,7 @@ class Sizes:
 
     @staticmethod
     def full():
-        return Sizes(5, 1 << 30, 256 * MIB, 2.0, 12 * MIB, 1 << 30, 1 << 30, 100, 10_000, 20.0, 1_000_000, 10_000, 128 << 30)
+        return Sizes(5, 1 << 30, 256 * MIB, 2.0, 12 * MIB, 1 << 30, 1 << 30, 100, 10_000, 20.0, 1_000_000, 10_000, 32 << 30)
 
     @staticmethod
     def quick():
