@@ -124,18 +124,26 @@ impl FrameHeader {
 
     /// Reads the frame at the start of `bytes`, which reach to the end of the file, and checks it.
     pub(super) fn decode(file: WalPosition, bytes: &[u8]) -> Result<Self, FrameFault> {
-        let mut header = bytes.get(..FRAME_HEADER_BYTES).ok_or(FrameFault::NoFrame)?;
+        let (header, after) = bytes.split_first_chunk().ok_or(FrameFault::NoFrame)?;
+        Self::decode_apart(file, header, after)
+    }
+
+    /// The same where what stands after the header lies elsewhere.
+    pub(super) fn decode_apart(
+        file: WalPosition,
+        header: &[u8; FRAME_HEADER_BYTES],
+        after: &[u8],
+    ) -> Result<Self, FrameFault> {
         if !header.starts_with(&MAGIC) {
             return Err(FrameFault::NoFrame);
         }
+        let (_, checked) = header.split_at(CHECKED_FROM);
+        let mut header = &header[..];
         header.advance(MAGIC.len());
         let crc = header.get_u32_le();
         let payload_bytes = header.get_u32_le();
-        let checked = usize::try_from(payload_bytes)
-            .ok()
-            .and_then(|payload| bytes.get(CHECKED_FROM..payload.checked_add(FRAME_HEADER_BYTES)?))
-            .ok_or(FrameFault::CutShort)?;
-        if checksum(file, [checked]) != crc {
+        let payload = usize::try_from(payload_bytes).ok().and_then(|bytes| after.get(..bytes));
+        if checksum(file, [checked, payload.ok_or(FrameFault::CutShort)?]) != crc {
             return Err(FrameFault::WrongChecksum);
         }
         match header.get_u16_le() {

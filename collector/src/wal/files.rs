@@ -10,7 +10,7 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 use tailrace_shared::disk::{DiskFile, read_exact_at};
 
-use super::codec::{FRAME_HEADER_BYTES, FrameHeader};
+use super::codec::{FRAME_HEADER_BYTES, FrameFault, FrameHeader};
 use super::frame::FrameLocation;
 use super::position::WalPosition;
 
@@ -102,10 +102,14 @@ impl LiveFiles {
         })
     }
 
-    /// Reads a payload from its start, without its checksum.
+    /// Reads a payload as a whole to where it is wanted. Its checksum is checked.
     pub(super) fn read_into(&self, location: FrameLocation, payload: &mut [u8]) -> io::Result<()> {
-        let handle = self.handle(location.wal_file())?;
-        read_exact_at(&*handle, payload, location.offset)
+        let position = location.wal_file();
+        let handle = self.handle(position)?;
+        let mut header = [0; FRAME_HEADER_BYTES];
+        read_exact_at(&*handle, &mut header, frame_start(location))?;
+        read_exact_at(&*handle, payload, location.offset)?;
+        self.check(location, FrameHeader::decode_apart(position, &header, payload))
     }
 
     /// Reads a part of a payload. The checksum covers a frame as a whole, so it is checked when all is read; of a part,
@@ -119,18 +123,27 @@ impl LiveFiles {
             return Ok(part.into());
         }
         let mut frame = vec![0; FRAME_HEADER_BYTES + range.len()];
-        let frame_start = location.offset.saturating_sub(FRAME_HEADER_BYTES as u64);
-        read_exact_at(&*handle, &mut frame, frame_start)?;
-        match FrameHeader::decode(position, &frame) {
-            Ok(header) if header.payload_bytes == location.len => Ok(Bytes::from(frame).slice(FRAME_HEADER_BYTES..)),
-            Ok(_) => Err(damaged(
-                &position.path(&self.dir),
-                frame_start,
-                "a frame of another length",
-            )),
-            Err(fault) => Err(damaged(&position.path(&self.dir), frame_start, &fault.to_string())),
+        read_exact_at(&*handle, &mut frame, frame_start(location))?;
+        self.check(location, FrameHeader::decode(position, &frame))?;
+        Ok(Bytes::from(frame).slice(FRAME_HEADER_BYTES..))
+    }
+
+    /// Whether it is the frame that was acknowledged here.
+    fn check(&self, location: FrameLocation, found: Result<FrameHeader, FrameFault>) -> io::Result<()> {
+        let damaged = |found: &str| {
+            let path = location.wal_file().path(&self.dir);
+            Err(damaged(&path, frame_start(location), found))
+        };
+        match found {
+            Ok(header) if header.payload_bytes == location.len => Ok(()),
+            Ok(_) => damaged("a frame of another length"),
+            Err(fault) => damaged(&fault.to_string()),
         }
     }
+}
+
+fn frame_start(location: FrameLocation) -> u64 {
+    location.offset.saturating_sub(FRAME_HEADER_BYTES as u64)
 }
 
 fn damaged(path: &Path, offset: u64, found: &str) -> io::Error {

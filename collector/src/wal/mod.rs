@@ -186,7 +186,7 @@ impl Wal {
         }
     }
 
-    /// Reads all of a committed frame's payload, as [`Wal::read`] does, to where it is wanted; its checksum is not checked.
+    /// Reads all of a committed frame's payload, as [`Wal::read`] does, to where it is wanted.
     pub fn read_into(&self, location: FrameLocation, payload: &mut [u8]) -> io::Result<()> {
         match self.recent(location, 0..payload.len()) {
             Some(bytes) => {

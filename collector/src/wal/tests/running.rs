@@ -146,16 +146,24 @@ fn damage_under_a_closed_frame_is_noticed_when_it_is_read() {
     };
     let (wal, ..) = open(options, 1, None).unwrap();
     let frame = commit(&wal, batches(0, 0..1, 100));
+    let mut read = [0; 100];
+    wal.read_into(frame.location, &mut read).unwrap();
+    assert_eq!(read[..], payload(0, &(0..1), 100));
     let path = position(1, 0).path(&PathBuf::from("/wal"));
     disk.corrupt(&path, usize::try_from(frame.location.offset).unwrap() + 5)
         .unwrap();
-    let error = wal.read(frame.location, 0..100).unwrap_err();
-    assert_eq!(error.kind(), io::ErrorKind::InvalidData);
-    assert!(
-        error
-            .to_string()
-            .starts_with(&format!("{} is damaged: at byte 4096", path.display()))
-    );
+    let read_or_copied = [
+        wal.read(frame.location, 0..100).map(drop),
+        wal.read_into(frame.location, &mut read),
+    ];
+    for error in read_or_copied.map(Result::unwrap_err) {
+        assert_eq!(error.kind(), io::ErrorKind::InvalidData);
+        assert!(
+            error
+                .to_string()
+                .starts_with(&format!("{} is damaged: at byte 4096", path.display()))
+        );
+    }
 }
 
 #[test]
