@@ -30,6 +30,7 @@ use crate::batch::{Size, StretchError};
 use crate::config::{AgentConfig, FilesConfig};
 use crate::deliver::{Brokers, Deliver, DeliverOptions, DeliverStats, KafkaBrokers};
 use crate::discover::{Pattern, PatternError, Selection, exclusions};
+use crate::frame::{Framing, Multiline};
 use crate::position::checksum;
 use crate::reader::{self, Input, Reader, Settings};
 use crate::spool::{OpenError, Opened, Recovered, Spool, SpoolStats};
@@ -432,7 +433,10 @@ fn input(files: &FilesConfig, base: &Path) -> Result<Input, PatternError> {
         },
         labels: files.labels.clone(),
         format: files.format,
-        max_line_bytes: files.max_line_bytes.as_usize(),
+        framing: Framing {
+            max_len: files.max_line_bytes.as_usize(),
+            multiline: files.multiline.clone().map(Multiline::from),
+        },
         start_at: files.start_at,
     })
 }

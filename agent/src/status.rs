@@ -22,9 +22,10 @@ tailrace_shared::metrics! {
     /// What the reading side counts.
     pub struct ReadMetrics {
         read_bytes: Counter["topic"] = "tailrace_agent_read_bytes_total", "Bytes read from files, line ends included.";
-        read_lines: Counter["topic"] = "tailrace_agent_read_lines_total", "Records made of what was read.";
+        read_lines: Counter["topic"] = "tailrace_agent_read_lines_total", "Lines read; a line that is split counts as several.";
         lines_split: Counter["topic"] = "tailrace_agent_lines_split_total", "Records that end because a line is longer than max_line_bytes; the rest of the line follows.";
         lines_unfinished: Counter["topic"] = "tailrace_agent_lines_unfinished_total", "Records that end because a line was not finished in time; the rest, if any comes, follows.";
+        events_cut: Counter["topic"] = "tailrace_agent_events_cut_total", "Records that end because more lines belong together than multiline.max_lines or max_line_bytes allow; the rest follows.";
         unread_bytes: Gauge["topic"] = "tailrace_agent_unread_bytes", "Bytes known to be in followed files that were not read yet.";
         lost_bytes: Counter["topic"] = "tailrace_agent_lost_bytes_total", "Bytes known to have been in files that were deleted or cut before they were read.";
         files_followed: Gauge["topic"] = "tailrace_agent_files_followed", "Files that are followed.";

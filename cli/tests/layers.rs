@@ -36,7 +36,7 @@ const AGENT: Layers = &[
     ("tail", &["batch", "discover", "frame", "position", "stretch", "watch"]),
     ("spool", &["position", "stretch"]),
     ("deliver", &["position", "spool", "stretch"]),
-    ("config", &["batch", "discover", "spool", "tail"]),
+    ("config", &["batch", "discover", "frame", "spool", "tail"]),
     ("status", &["deliver", "spool", "watch"]),
     (
         "reader",

@@ -25,6 +25,8 @@ from tests.lib.processes import SMALL_WAL, Agent, Collector, Process
 PATIENCE_S = 120
 # For how long nothing may arrive before we say that all is done.
 QUIET_S = 5
+# What is said of inputs with lines, and with events. That an event was cut by a rotation must show before its time is up.
+MULTILINE = {False: "", True: '[files.multiline]\nmode = "indent"\ntimeout = "10s"\n'}
 
 
 def arguments() -> argparse.Namespace:
@@ -33,7 +35,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--minutes", type=float, help="kill for so long instead")
     parser.add_argument("--seed", type=int, help="gives the same schedule again (default: random, and printed)")
     parser.add_argument("--only", choices=["agent", "collector", "consumer"], help="kill no other")
-    parser.add_argument("--writers", type=int, default=6, help="how many programs write logs (default 6)")
+    parser.add_argument("--writers", type=int, default=8, help="how many programs write logs (default 8)")
     parser.add_argument("--rate", type=int, default=400, help="lines per second and writer (default 400)")
     parser.add_argument("--keep", action="store_true", help="keep all files, also if nothing was found")
     options = parser.parse_args()
@@ -62,20 +64,26 @@ class Crash:
         """Of half of the writers rotated names are selected as well, of the others only the name that they write to."""
         inputs = '[read]\nscan_interval = "2s"\n[spool]\nfile_bytes = "4MiB"\nmax_bytes = "64MiB"\n'
         for directory, pattern in (("kept", "*"), ("away", "*.log")):
-            (self.work / directory).mkdir()
-            inputs += f'[[files]]\ntopic = "{TOPIC}"\ninclude = ["{self.work}/{directory}/{pattern}"]\n'
+            for multiline, more in MULTILINE.items():
+                path = self.directory(directory, multiline)
+                path.mkdir()
+                inputs += f'[[files]]\ntopic = "{TOPIC}"\ninclude = ["{path}/{pattern}"]\n{more}'
         return inputs
 
+    def directory(self, name: str, multiline: bool) -> pathlib.Path:
+        return self.work / (f"{name}-events" if multiline else name)
+
     def writer(self, number: int) -> Writer:
-        seed, rate = self.options.seed, self.options.rate
+        seed, rate, multiline = self.options.seed, self.options.rate, number % 8 >= 6
+        kept, away = self.directory("kept", multiline), self.directory("away", multiline)
         if number % 2 == 0:
-            return Writer(number, self.work / "kept", seed, rate, (1, 5), lambda file: f".{file}", lambda *_: True)
+            return Writer(number, kept, seed, rate, (1, 5), lambda file: f".{file}", lambda *_: True, multiline)
         # Often several times while the agent is down or looks away: it finds what came after a file that it has known.
         lives_s = (0.01, 1)
         suffix = (
             (lambda file: f".{1000 + file}") if number % 4 == 1 else (lambda file: f"-20261124-{1795480800 + file}")
         )
-        return Writer(number, self.work / "away", seed, rate, lives_s, suffix, self.has_begun)
+        return Writer(number, away, seed, rate, lives_s, suffix, self.has_begun, multiline)
 
     def has_begun(self, writer: int, file: int) -> bool:
         """Whether something was read of the writer's first file, or this is another."""
@@ -174,7 +182,8 @@ class Crash:
 
     def report(self) -> str:
         files = sum(len(writer.lines_per_file) for writer in self.writers)
-        size = sum(path.stat().st_size for name in ("kept", "away") for path in (self.work / name).iterdir())
+        directories = {writer.path.parent for writer in self.writers}
+        size = sum(path.stat().st_size for directory in directories for path in directory.iterdir())
         kills = ", ".join(f"{name} {count}" for name, count in sorted(self.kills.items()))
         store = self.collector.data_dir / "store"
         checkpoints = [path.name for path in store.rglob("checkpoints/*")]

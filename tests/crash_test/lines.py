@@ -1,6 +1,7 @@
 """The lines that are written: each says who wrote it, and whether it is whole."""
 
 import random
+import re
 import typing
 import zlib
 
@@ -25,8 +26,12 @@ def decode(value: bytes) -> Line:
     return Line(int(writer), int(file), int(number))
 
 
-def filler(source: random.Random) -> bytes:
-    """Often short, sometimes long; bytes that nothing can compress, so that the collector's files fill up."""
+def filler(source: random.Random, multiline: bool) -> bytes:
+    """Often short, sometimes long; bytes that nothing can compress, so that the collector's files fill up. With `multiline`
+    it has line ends, each followed by a tab, which says that the next line belongs to the one before."""
     size = source.randint(0, 200) if source.random() < 0.7 else source.randint(2_000, 12_000)
+    noise = source.randbytes(size)
+    if multiline:
+        return re.sub(rb"[\n-\f]", b"\n\t", noise).rstrip(b"\r")
     # A line end of any kind is not part of a line; a carriage return would be, but for the last byte.
-    return source.randbytes(size).replace(b"\n", b".").rstrip(b"\r")
+    return noise.replace(b"\n", b".").rstrip(b"\r")

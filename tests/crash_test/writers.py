@@ -1,4 +1,5 @@
-"""Programs that write logs: each appends numbered lines to its own file and rotates it by rename every now and then."""
+"""Programs that write logs: each appends numbered lines, or events of several lines, to its own file and rotates it by
+rename every now and then."""
 
 import pathlib
 import random
@@ -11,7 +12,8 @@ from tests.crash_test.lines import Line, encode, filler
 
 class Writer(threading.Thread):
     """Writes until told to stop. `lives_s` is the shortest and the longest time between two rotations, `suffix` what
-    they add to the name; `may_rotate` is asked, with writer and file, before a file is renamed."""
+    they add to the name; `may_rotate` is asked, with writer and file, before a file is renamed. With `multiline` it writes
+    events, and each rotation cuts one in two."""
 
     def __init__(
         self,
@@ -22,6 +24,7 @@ class Writer(threading.Thread):
         lives_s: tuple[float, float],
         suffix: Callable[[int], str],
         may_rotate: Callable[[int, int], bool],
+        multiline: bool,
     ):
         super().__init__(daemon=True, name=f"writer-{number}")
         self.number = number
@@ -31,6 +34,9 @@ class Writer(threading.Thread):
         self.lives_s = lives_s
         self.suffix = suffix
         self.may_rotate = may_rotate
+        self.multiline = multiline
+        # The rest of an event that began in the file before.
+        self.rest = b""
         self.stopping = threading.Event()
         self.lines_per_file: list[int] = []
 
@@ -41,6 +47,8 @@ class Writer(threading.Thread):
             self.write_file(file, time.monotonic() + self.random.uniform(*self.lives_s))
             if not self.stopping.is_set():
                 self.path.rename(self.rotated(file))
+        with open(self.path, "ab", buffering=0) as log:
+            log.write(self.rest)
 
     def rotated(self, file: int) -> pathlib.Path:
         return self.path.with_name(self.path.name + self.suffix(file))
@@ -51,8 +59,13 @@ class Writer(threading.Thread):
 
     def write_file(self, file: int, until: float) -> None:
         with open(self.path, "ab", buffering=0) as log:
+            log.write(self.rest)
+            self.rest = b""
             while not self.stopping.is_set():
                 if time.monotonic() > until and self.may_rotate(self.number, file):
+                    if self.multiline:
+                        first, end, self.rest = self.line(file).partition(b"\n")
+                        log.write(first + end)
                     return
                 # One write may end in the middle of a line, as the writes of real programs do.
                 count = self.random.randint(1, 20)
@@ -67,7 +80,7 @@ class Writer(threading.Thread):
     def line(self, file: int) -> bytes:
         line = Line(self.number, file, self.lines_per_file[file])
         self.lines_per_file[file] += 1
-        return encode(line, filler(self.random)) + b"\n"
+        return encode(line, filler(self.random, self.multiline)) + b"\n"
 
     def stop(self) -> None:
         self.stopping.set()

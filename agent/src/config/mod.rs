@@ -18,8 +18,10 @@ use crate::batch::Format;
 use crate::spool::SpoolOptions;
 use crate::tail::StartAt;
 
+mod multiline;
 mod values;
 
+pub use multiline::MultilineConfig;
 pub use values::{Glob, TopicName};
 
 /// The whole file.
@@ -200,13 +202,16 @@ pub struct FilesConfig {
     /// `raw` (the line, byte for byte) or `json`. Default `raw`.
     #[serde(default)]
     pub format: Format,
-    /// Longer lines are split into records of this size. Default 1 MB, so that even a line that cannot be compressed
+    /// Longer lines are split into records of this size, and lines are joined up to it. Default 1 MB, so that even a line that cannot be compressed
     /// stays below Kafka's `message.max.bytes`.
     #[serde(
         default = "default_max_line_bytes",
         deserialize_with = "within::<64, 16_777_216, _, _>"
     )]
     pub max_line_bytes: ByteSize,
+    /// Which lines make one record: `"auto"`, `"java"`, `"python"`, `"go"`, `"indent"`, or a table. Default: each its own.
+    #[serde(default, deserialize_with = "multiline::named_or_table")]
+    pub multiline: Option<MultilineConfig>,
     /// `beginning`, or `end`: of the files that are there when the agent runs for the first time, only what is written
     /// from then on. Default `beginning`.
     #[serde(default)]
@@ -261,6 +266,7 @@ impl FilesConfig {
             labels: BTreeMap::new(),
             format: Format::default(),
             max_line_bytes: default_max_line_bytes(),
+            multiline: None,
             start_at: StartAt::default(),
         }
     }
@@ -339,6 +345,42 @@ mod tests {
                 "include = [\"/a\"]\n[collector.sasl]\nmechanism = \"OAUTHBEARER\"\nuser = \"a\"\npassword = \"p\"\n",
                 "agent.toml:7",
                 "renew its token",
+            ),
+            ("include = [\"/a\"]\nmultiline = \"jva\"\n", "agent.toml:6", "`java`"),
+            (
+                "include = [\"/a\"]\nmultiline = { start = '(' }\n",
+                "agent.toml:6",
+                "unclosed group",
+            ),
+            (
+                "include = [\"/a\"]\nmultiline = { start = '' }\n",
+                "agent.toml:6",
+                "matches every line",
+            ),
+            (
+                "include = [\"/a\"]\nmultiline = { strt = 'a' }\n",
+                "agent.toml:6",
+                "did you mean `start`",
+            ),
+            (
+                "include = [\"/a\"]\nmultiline = { start = 'a', continuation = 'b' }\n",
+                "agent.toml:6",
+                "by one of",
+            ),
+            (
+                "include = [\"/a\"]\nmultiline = { timeout = '1s' }\n",
+                "agent.toml:6",
+                "by one of",
+            ),
+            (
+                "include = [\"/a\"]\nmultiline = { mode = 'go', max_lines = 1 }\n",
+                "agent.toml:6",
+                "`1` is not between 2 and",
+            ),
+            (
+                "include = [\"/a\"]\nmultiline = 3\n",
+                "agent.toml:6",
+                "the name of a mode",
             ),
         ];
         for (lines, place, expected) in cases {

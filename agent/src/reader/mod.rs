@@ -5,6 +5,7 @@
 //! fail the other.
 
 mod find;
+mod records;
 mod report;
 mod resume;
 #[cfg(test)]
@@ -23,14 +24,15 @@ use tokio::sync::mpsc::{Receiver, Sender};
 
 use crate::batch::{Batcher, Encoding, Format, Size, StretchError};
 use crate::discover::{FileNo, Selection, Walker};
-use crate::frame::{Cut, Lines};
+use crate::frame::{End, Framing};
 use crate::position::FilePosition;
 use crate::status::{FilesRequest, ReadMetrics};
 use crate::stretch::{Routes, Stretch};
-use crate::tail::{After, Limits, StartAt, Tail, Turned};
+use crate::tail::{After, Limits, StartAt, Tail, Turned, Unread};
 use crate::watch::{Signal, Watch};
 
 use find::Finder;
+use records::{Records, Source};
 
 /// One `[[files]]` of the configuration.
 #[derive(Debug)]
@@ -43,8 +45,8 @@ pub struct Input {
     pub labels: BTreeMap<String, String>,
     /// What a record is.
     pub format: Format,
-    /// Longer lines are split.
-    pub max_line_bytes: usize,
+    /// What becomes a record.
+    pub framing: Framing,
     /// Where the first run begins.
     pub start_at: StartAt,
 }
@@ -225,17 +227,17 @@ impl Reader {
 
     /// Reads a chunk of the file whose turn it is.
     fn read(&mut self, now: Duration) -> Result<(), StretchError> {
-        let enough = |input: usize| Lines::enough(self.inputs.get(input).map_or(0, |input| input.max_line_bytes));
-        match self.tail.turn(enough, now) {
+        let framing = |input: usize| self.inputs.get(input).map(|input| &input.framing);
+        match self.tail.turn(framing, now) {
             Turned::Nobody => {}
-            Turned::Read(file, _) => self.take_lines(file, now)?,
+            Turned::Read(file) => self.take_events(file, now)?,
             Turned::Restarted(file, unread) => {
-                self.count_lost(file, unread);
+                self.give_up(file, &unread, now)?;
                 self.count(file, |metrics, topic| metrics.truncations.with([topic]).inc());
             }
             Turned::Misplaced(file) => self.finder.look_for(file, &mut self.seams.watch),
             Turned::Replaced(file, unread) | Turned::Vanished(file, unread) => {
-                self.count_lost(file, unread);
+                self.give_up(file, &unread, now)?;
                 self.forget(file);
             }
             Turned::Failed(file, error) => {
@@ -251,48 +253,72 @@ impl Reader {
         Ok(())
     }
 
-    /// Makes records of the lines that were read, as far as the stretch has room.
-    fn take_lines(&mut self, file: FileNo, now: Duration) -> Result<(), StretchError> {
-        let Some(followed) = self.tail.get_mut(file) else {
+    /// Makes records of the events that were read, as far as the stretch has room.
+    fn take_events(&mut self, file: FileNo, now: Duration) -> Result<(), StretchError> {
+        let Some(source) = self.source(file) else {
             return Ok(());
         };
-        followed.error = None;
-        let lane = followed.lane;
-        let Some(input) = self.inputs.get(followed.input) else {
+        let Some(input) = self.inputs.get(source.input) else {
             return Ok(());
         };
-        let encoding = Arc::clone(followed.encoding.get_or_insert_with(|| {
-            let encoding = Encoding::new(input.format, &self.settings.host, &followed.origin, &input.labels);
-            Arc::new(encoding)
-        }));
-        let now_ms = self.seams.clock.now_ms();
-        let slot = self.batcher.slot(&input.topic, lane)?;
-        let mut lines = self.tail.lines(file, input.max_line_bytes);
-        let (mut records, mut split, mut unfinished, mut stopped) = (0, 0, 0, false);
-        for line in lines.by_ref() {
-            self.batcher.append(slot, now_ms, &encoding, line.bytes)?;
-            records += 1;
-            split += u64::from(line.cut == Cut::TooLong);
-            unfinished += u64::from(line.cut == Cut::Unfinished);
-            if self.batcher.is_full() {
-                stopped = true;
-                break;
-            }
+        let (metrics, now_ms) = (&self.seams.metrics, self.seams.clock.now_ms());
+        let mut records = Records::new(&mut self.batcher, input, metrics, &source, now_ms)?;
+        let window = self.tail.window();
+        let consumed = records.cut(window.bytes(), window.mid_line(), window.end());
+        let stopped = records.finish()?;
+        if consumed.len > 0 {
+            self.gathered(now);
         }
-        let (consumed, mid_line) = (lines.consumed(), lines.mid_line());
-        if consumed > 0 {
-            let (metrics, topic) = (&self.seams.metrics, [&*input.topic]);
-            metrics.read_bytes.with(topic).inc_by(consumed as u64);
-            metrics.read_lines.with(topic).inc_by(records);
-            metrics.lines_split.with(topic).inc_by(split);
-            metrics.lines_unfinished.with(topic).inc_by(unfinished);
-            self.resting = false;
-            self.opened_at.get_or_insert(now);
+        if let Some(followed) = self.tail.get_mut(file) {
+            followed.error = None;
         }
-        if self.tail.consumed(file, consumed, mid_line, stopped, now) == After::Finished {
+        if self.tail.consumed(file, consumed, stopped, now) == After::Finished {
             self.forget(file);
         }
         Ok(())
+    }
+
+    /// Makes records of what was held of a content that is no more, and says what is lost.
+    fn give_up(&mut self, file: FileNo, unread: &Unread, now: Duration) -> Result<(), StretchError> {
+        self.count_lost(file, unread.lost);
+        let Some(source) = self.source(file) else {
+            return Ok(());
+        };
+        let Some(input) = self.inputs.get(source.input) else {
+            return Ok(());
+        };
+        let (mut rest, mut mid_line) = (&*unread.event, unread.mid_line);
+        let (metrics, now_ms) = (&self.seams.metrics, self.seams.clock.now_ms());
+        while !rest.is_empty() {
+            let mut records = Records::new(&mut self.batcher, input, metrics, &source, now_ms)?;
+            let consumed = records.cut(rest, mid_line, End::Final);
+            records.finish()?;
+            (rest, mid_line) = (rest.get(consumed.len..).unwrap_or_default(), consumed.mid_line);
+        }
+        if !unread.event.is_empty() {
+            self.gathered(now);
+        }
+        Ok(())
+    }
+
+    /// What the records of a file have in common.
+    fn source(&mut self, file: FileNo) -> Option<Source> {
+        let followed = self.tail.get_mut(file)?;
+        let input = self.inputs.get(followed.input)?;
+        let encoding = followed.encoding.get_or_insert_with(|| {
+            let encoding = Encoding::new(input.format, &self.settings.host, &followed.origin, &input.labels);
+            Arc::new(encoding)
+        });
+        Some(Source {
+            input: followed.input,
+            lane: followed.lane,
+            encoding: Arc::clone(encoding),
+        })
+    }
+
+    fn gathered(&mut self, now: Duration) {
+        self.resting = false;
+        self.opened_at.get_or_insert(now);
     }
 
     /// A file is no more; its position need not be kept.

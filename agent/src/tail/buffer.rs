@@ -5,7 +5,6 @@
 
 use std::io;
 
-use memchr::memchr;
 use tailrace_shared::disk::DiskFile;
 
 use crate::position::{TAIL_CHECKSUM_LEN, checksum};
@@ -91,16 +90,12 @@ impl Buffer {
         }
     }
 
-    /// Reads what follows the mark: about a chunk, but up to `enough` bytes if there is no line end before that.
-    pub fn fill(&mut self, file: &dyn DiskFile, mark: &Mark, enough: usize) -> io::Result<Fill> {
+    /// Reads what follows the mark: a chunk, or `least` bytes if that is more.
+    pub fn fill(&mut self, file: &dyn DiskFile, mark: &Mark, least: usize) -> io::Result<Fill> {
         self.before = mark.checksum_len as usize;
         self.filled = 0;
         let start = mark.offset - u64::from(mark.checksum_len);
-        let mut at_end = self.read_up_to(file, start, self.before + self.chunk_len)?;
-        let without_newline = |fresh: &[u8]| memchr(b'\n', fresh).is_none();
-        if !at_end && self.chunk_len < enough && without_newline(self.fresh()) {
-            at_end = self.read_up_to(file, start, self.before + enough)?;
-        }
+        let at_end = self.read_up_to(file, start, self.before + self.chunk_len.max(least))?;
         let intact = self
             .bytes
             .get(..self.before.min(self.filled))
@@ -185,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_longer_than_a_chunk_is_read_as_far_as_it_may_go() {
+    fn more_than_a_chunk_is_read_where_that_is_needed() {
         let file = file(&[b'x'; 50]);
         let mut buffer = Buffer::new(6);
         assert_eq!(

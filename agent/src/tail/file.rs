@@ -64,6 +64,14 @@ pub struct Followed {
     /// Where the last read ended, and when that was last farther than before.
     pub(super) reached: u64,
     pub(super) grown_at: Duration,
+    /// Whether a chunk did not hold one event, so that the next read must give more.
+    pub(super) starved: bool,
+    /// So many bytes at its end are an event that may not be complete, for more lines may belong to it.
+    pub(super) open_event_len: usize,
+    /// The file that has more lines of it.
+    pub(super) continued_by: Option<FileNo>,
+    /// A copy of these bytes, for the day that the file is cut before the event was complete.
+    pub(super) held: Box<[u8]>,
     pub(super) turn: Turn,
     /// Where it stands among the open files.
     pub(super) open_rank: (bool, u64),
@@ -211,6 +219,10 @@ impl Followed {
             nameless_for_sure: false,
             reached: opening.mark.offset,
             grown_at: now,
+            starved: false,
+            open_event_len: 0,
+            continued_by: None,
+            held: Box::default(),
             turn: Turn::Asleep,
             open_rank: (false, 0),
             touched: false,
@@ -220,6 +232,7 @@ impl Followed {
     /// It has another content now, from its start. Of the former one there may be a copy of the same moment.
     pub(super) fn restart(&mut self, metadata: &Metadata) {
         (self.mark, self.high, self.reached) = (Mark::default(), metadata.len, 0);
+        (self.open_event_len, self.continued_by, self.starved) = (0, None, false);
         self.key.fingerprint = Fingerprint::default();
         self.see(metadata);
         self.modified_ms = self.modified_ms.saturating_add(1);

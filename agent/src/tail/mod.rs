@@ -14,6 +14,7 @@ mod file;
 mod open;
 mod resume;
 mod turn;
+mod window;
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::path::Path;
@@ -26,13 +27,13 @@ pub use buffer::{Buffer, Fill, Mark};
 pub use copy::Original;
 pub use file::{Arrival, Continues, Followed, Opening, StartAt, begin, read_head};
 pub use resume::{Look, Resume, resume};
-pub use turn::{After, Turned};
+pub use turn::{After, Turned, Unread};
+pub use window::Window;
 
 use file::Turn;
 use open::OpenFiles;
 
 use crate::discover::FileNo;
-use crate::frame::End;
 
 /// How much, how long, how many.
 #[derive(Debug, Clone)]
@@ -80,10 +81,10 @@ pub struct Tail {
     hot: BTreeSet<FileNo>,
     polled_at: Duration,
     open: OpenFiles,
-    buffer: Buffer,
-    at_end: bool,
-    end: End,
+    window: Window,
     touched: Vec<FileNo>,
+    /// Bytes that all files hold together.
+    held_len: usize,
 }
 
 impl Tail {
@@ -97,10 +98,9 @@ impl Tail {
             hot: BTreeSet::new(),
             polled_at: Duration::ZERO,
             open: OpenFiles::default(),
-            buffer: Buffer::new(limits.chunk_len),
-            at_end: false,
-            end: End::Open,
+            window: Window::new(limits.chunk_len),
             touched: Vec::new(),
+            held_len: 0,
             limits,
         }
     }
@@ -175,6 +175,7 @@ impl Tail {
 
     /// Follows a file no longer.
     pub fn forget(&mut self, file: FileNo) -> Option<Followed> {
+        self.release_held(file);
         let mut followed = self.files.remove(&file)?;
         self.open.close(file, &mut followed);
         Some(followed)
@@ -248,7 +249,7 @@ impl Tail {
 
     /// Gives back what is only needed while there is something to read.
     pub fn rest(&mut self) {
-        self.buffer.release();
+        self.window.release();
     }
 
     fn touch(&mut self, file: FileNo) {

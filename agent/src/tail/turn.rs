@@ -8,26 +8,43 @@ use tailrace_shared::disk::{DiskFile, OpenMode};
 
 use super::buffer::{Buffer, Fill, Mark};
 use super::file::{Followed, Turn, read_head};
+use super::window::{OpenEvent, Window};
 use super::{Limits, NAME_SHARE, Tail};
 use crate::discover::{FileNo, is_rotated};
-use crate::frame::{End, Lines};
+use crate::frame::{Consumed, End, Framing};
 use crate::position::Fingerprint;
+
+/// An incomplete event of at most this size is held in memory until it is complete.
+const HELD_MAX: usize = 64 << 10;
+/// And no more than this of all files together.
+const HELD_TOTAL_MAX: usize = 16 << 20;
+
+/// What had not been consumed of a content that is no more.
+#[derive(Debug, Default)]
+pub struct Unread {
+    /// Lines that were read, and waited for more.
+    pub event: Vec<u8>,
+    /// Whether they follow a part of their line that was sent.
+    pub mid_line: bool,
+    /// So many bytes are lost.
+    pub lost: u64,
+}
 
 /// What became of the file whose turn it was.
 #[derive(Debug)]
 pub enum Turned {
     /// No file has its turn.
     Nobody,
-    /// There may be lines: see [`Tail::lines`], then [`Tail::consumed`].
-    Read(FileNo, End),
-    /// It was cut or written over, and goes on at its start; so many bytes had not been read.
-    Restarted(FileNo, u64),
+    /// There may be events in [`Tail::window`]; then [`Tail::consumed`].
+    Read(FileNo),
+    /// It was cut or written over, and goes on at its start.
+    Restarted(FileNo, Unread),
     /// Under its name is another file, or none: find out where it went.
     Misplaced(FileNo),
-    /// Its inode has another content that may belong elsewhere; so many bytes had not been read. Forget it.
-    Replaced(FileNo, u64),
-    /// It has neither a name nor an open handle; so many bytes had not been read. Forget it.
-    Vanished(FileNo, u64),
+    /// Its inode has another content that may belong elsewhere. Forget it.
+    Replaced(FileNo, Unread),
+    /// It has neither a name nor an open handle. Forget it.
+    Vanished(FileNo, Unread),
     /// It could not be read.
     Failed(FileNo, io::Error),
 }
@@ -42,14 +59,17 @@ pub enum After {
 }
 
 impl Tail {
-    /// Reads on in the file whose turn it is; its lines may have up to `enough(input)` bytes.
-    pub fn turn(&mut self, enough: impl Fn(usize) -> usize, now: Duration) -> Turned {
+    /// Reads on in the file whose turn it is; its input says how it is cut into events.
+    pub fn turn<'f>(&mut self, framing: impl Fn(usize) -> Option<&'f Framing>, now: Duration) -> Turned {
         while let Some(file) = self.ready.pop_front() {
             let Some(followed) = self.files.get_mut(&file) else {
                 continue;
             };
             followed.turn = Turn::Hot;
             self.hot.insert(file);
+            let Some(framing) = framing(followed.input) else {
+                continue;
+            };
             let waits_for = followed.after;
             if waits_for.is_some_and(|predecessor| self.files.get(&predecessor).is_some_and(|p| !p.drained)) {
                 continue;
@@ -58,11 +78,7 @@ impl Tail {
                 self.wake(file);
                 return Turned::Misplaced(file);
             }
-            let enough = self.files.get_mut(&file).map_or(0, |followed| {
-                followed.after = None;
-                enough(followed.input)
-            });
-            match self.read(file, enough, now) {
+            match self.read(file, framing, now) {
                 Ok(Some(turned)) => return turned,
                 Ok(None) => {}
                 Err(error) => {
@@ -100,71 +116,200 @@ impl Tail {
     }
 
     /// `None` if there is nothing to tell yet.
-    fn read(&mut self, file: FileNo, enough: usize, now: Duration) -> io::Result<Option<Turned>> {
+    fn read(&mut self, file: FileNo, framing: &Framing, now: Duration) -> io::Result<Option<Turned>> {
         let Some((handle, mark)) = self.handle(file)? else {
             return Ok(self.unreachable(file));
+        };
+        let Some(before) = self.open_events_before(file) else {
+            return Ok(None);
         };
         let Some(followed) = self.files.get_mut(&file) else {
             return Ok(None);
         };
-        let mut fill = self.buffer.fill(&*handle, &mark, enough)?;
-        if matches!(fill, Fill::Fresh { .. }) && !grow_fingerprint(followed, &*handle, &self.buffer)? {
+        if before.is_empty() {
+            followed.after = None;
+        }
+        let least = if followed.starved { framing.enough() } else { 0 };
+        let buffer = &mut self.window.buffer;
+        let mut fill = buffer.fill(&*handle, &mark, least)?;
+        if let Fill::Fresh { at_end } = fill
+            && (!has_open_event(followed, buffer.fresh(), at_end) || !grow_fingerprint(followed, &*handle, buffer)?)
+        {
             fill = Fill::Differs;
         }
         let Fill::Fresh { at_end } = fill else {
-            // Not `unread`: a length seen since may be that of the new content.
-            let lost = followed.reached.saturating_sub(followed.mark.offset);
-            // Under a name that rotation gave it, it belongs where it did.
-            if followed.reopened && !is_rotated(&followed.path, &followed.origin) {
-                return Ok(Some(Turned::Replaced(file, lost)));
-            }
-            followed.restart(&handle.metadata()?);
-            self.touch(file);
-            self.wake(file);
-            return Ok(Some(Turned::Restarted(file, lost)));
+            return self.differs(file, &*handle).map(Some);
         };
         followed.reopened = false;
-        let end_of_file = mark.offset + self.buffer.fresh().len() as u64;
-        followed.read_to(end_of_file, at_end, now);
-        self.at_end = at_end;
-        self.end = end_of(followed, &self.limits, at_end, now);
-        Ok(Some(Turned::Read(file, self.end)))
+        let fresh_len = buffer.fresh().len();
+        followed.read_to(mark.offset + fresh_len as u64, at_end, now);
+        let mut end = end_of(followed, &self.limits, framing, at_end, now);
+        if let Some(next) = followed.continued_by
+            && self.files.get(&next).is_some_and(|next| next.error.is_none())
+        {
+            // It is for that one to say when the event is complete.
+            end = End::Open;
+        }
+        for event in before.iter().filter(|_| fresh_len > 0) {
+            if let Some(earlier) = self.files.get_mut(&event.file) {
+                earlier.continued_by = Some(file);
+            }
+        }
+        self.window.join(before, &mark);
+        (self.window.at_end, self.window.end) = (at_end, end);
+        Ok(Some(Turned::Read(file)))
     }
 
-    /// The lines that the last read gave.
+    /// The file has another content than the one that was read.
+    fn differs(&mut self, file: FileNo, handle: &dyn DiskFile) -> io::Result<Turned> {
+        let Some(followed) = self.files.get_mut(&file) else {
+            return Ok(Turned::Nobody);
+        };
+        // Not `unread`: a length seen since may be that of the new content.
+        let unread = followed.reached.saturating_sub(followed.mark.offset);
+        // Under a name that rotation gave it, it belongs where it did.
+        if followed.reopened && !is_rotated(&followed.path, &followed.origin) {
+            return Ok(Turned::Replaced(file, self.give_up(file, unread)));
+        }
+        let metadata = handle.metadata()?;
+        let unread = self.give_up(file, unread);
+        if let Some(followed) = self.files.get_mut(&file) {
+            followed.restart(&metadata);
+        }
+        self.touch(file);
+        self.wake(file);
+        Ok(Turned::Restarted(file, unread))
+    }
+
+    /// The last events of the files before this one, if they may go on in it. `None` if one of these files must have its
+    /// turn first.
+    fn open_events_before(&mut self, file: FileNo) -> Option<Vec<OpenEvent>> {
+        let mut events = Vec::new();
+        let mut before = self.files.get(&file)?.after;
+        while let Some(earlier) = before.and_then(|earlier| Some((earlier, self.files.get(&earlier)?))) {
+            let (earlier, followed) = earlier;
+            let len = followed.open_event_len;
+            before = followed.after;
+            if len == 0 {
+                continue;
+            }
+            // What cannot be read is told of at its own turn.
+            let Ok(Some((handle, mark))) = self.handle(earlier) else {
+                break;
+            };
+            let mut buffer = Buffer::new(len + 1);
+            match buffer.fill(&*handle, &mark, 0) {
+                Ok(Fill::Fresh { at_end: true }) if buffer.fresh().len() == len => events.push(OpenEvent {
+                    file: earlier,
+                    mark,
+                    buffer,
+                }),
+                Ok(_) => {
+                    self.drain(earlier);
+                    return None;
+                }
+                Err(_) => break,
+            }
+        }
+        events.reverse();
+        Some(events)
+    }
+
+    /// What the last read gave.
     #[must_use]
-    pub fn lines(&self, file: FileNo, max_len: usize) -> Lines<'_> {
-        let mid_line = self.files.get(&file).is_some_and(|followed| followed.mark.mid_line);
-        Lines::new(self.buffer.fresh(), mid_line, max_len, self.end)
+    pub fn window(&self) -> &Window {
+        &self.window
     }
 
-    /// Moves on by what was consumed of the last read; `stopped` if there may be more lines in it.
-    pub fn consumed(&mut self, file: FileNo, len: usize, mid_line: bool, stopped: bool, now: Duration) -> After {
-        let left = self.buffer.fresh().len() - len;
+    /// Moves on by what was consumed of the last read; `stopped` if there may be more events in it.
+    pub fn consumed(&mut self, file: FileNo, consumed: Consumed, stopped: bool, now: Duration) -> After {
+        let left = self.window.bytes().len() - consumed.len;
+        let own = self.advance_before(consumed);
+        let own_left = self.window.buffer.fresh().len() - own;
         let Some(followed) = self.files.get_mut(&file) else {
             return After::GoOn;
         };
-        if len > 0 {
-            followed.mark = self.buffer.advance(&followed.mark, len, mid_line);
+        if own > 0 {
+            followed.mark = self.window.buffer.advance(&followed.mark, own, consumed.mid_line);
             self.touch(file);
         }
-        if stopped || !self.at_end {
+        let at_end = self.window.at_end;
+        let is_open = at_end && !stopped && own_left > 0 && self.window.bytes().ends_with(b"\n");
+        let Some(followed) = self.files.get_mut(&file) else {
+            return After::GoOn;
+        };
+        let rest = self.window.buffer.fresh().get(own..).filter(|_| is_open);
+        hold(followed, &mut self.held_len, rest.unwrap_or_default(), own > 0);
+        followed.starved = consumed.len == 0 && (followed.starved || !at_end);
+        if stopped || !at_end {
             self.wake(file);
             return After::GoOn;
         }
-        let Some(followed) = self.files.get_mut(&file) else {
-            return After::GoOn;
-        };
         // One byte may stay behind an unfinished line: the first half of its terminator.
-        followed.drained = left == 0 || (followed.mark.mid_line && left == 1);
-        if self.end == End::Final {
+        let is_done = |left: usize| left == 0 || (followed.mark.mid_line && left == 1);
+        let nothing_left = is_done(left);
+        followed.drained = is_open || is_done(own_left);
+        if self.window.end == End::Final {
             return After::Finished;
         }
         let quiet = now.saturating_sub(followed.grown_at) >= self.limits.hot_for;
-        if quiet && followed.drained && followed.nameless_since.is_none() {
+        if quiet && nothing_left && followed.nameless_since.is_none() {
             self.sleep(file);
         }
         After::GoOn
+    }
+
+    /// Moves on in the earlier files. How many bytes were consumed of the file whose turn it is.
+    fn advance_before(&mut self, consumed: Consumed) -> usize {
+        let mut left = consumed.len;
+        for event in std::mem::take(&mut self.window.before) {
+            let len = event.buffer.fresh().len();
+            let taken = left.min(len);
+            left -= taken;
+            if taken > 0 {
+                let mid_line = left == 0 && consumed.mid_line;
+                if let Some(earlier) = self.files.get_mut(&event.file) {
+                    earlier.mark = event.buffer.advance(&event.mark, taken, mid_line);
+                    let rest = event.buffer.fresh().get(taken..).unwrap_or_default();
+                    hold(earlier, &mut self.held_len, rest, true);
+                }
+                self.touch(event.file);
+            }
+        }
+        left
+    }
+
+    pub(super) fn release_held(&mut self, file: FileNo) -> Box<[u8]> {
+        let held = self
+            .files
+            .get_mut(&file)
+            .map(|followed| std::mem::take(&mut followed.held));
+        let held = held.unwrap_or_default();
+        self.held_len -= held.len();
+        held
+    }
+
+    /// What is left of `unread` bytes that are in the file no longer, and the event in earlier files that goes on in it.
+    fn give_up(&mut self, file: FileNo, unread: u64) -> Unread {
+        let held = self.release_held(file);
+        let lost = unread.saturating_sub(held.len() as u64);
+        let mark = self.files.get(&file).map(|followed| followed.mark).unwrap_or_default();
+        let before = match held.is_empty() {
+            true => Vec::new(),
+            false => self.open_events_before(file).unwrap_or_default(),
+        };
+        let mid_line = before.first().map_or(mark, |oldest| oldest.mark).mid_line;
+        let mut event = Vec::new();
+        before
+            .iter()
+            .for_each(|earlier| event.extend_from_slice(earlier.buffer.fresh()));
+        self.window.before = before;
+        self.advance_before(Consumed {
+            len: event.len(),
+            mid_line: false,
+        });
+        event.extend_from_slice(&held);
+        Unread { event, mid_line, lost }
     }
 
     /// The handle and the mark; opens the file by its path if need be. `None` if that is not possible.
@@ -197,14 +342,36 @@ impl Tail {
     fn unreachable(&mut self, file: FileNo) -> Option<Turned> {
         let followed = self.files.get_mut(&file)?;
         followed.drained = true;
-        if followed.nameless_since.is_none() {
+        let (is_nameless, is_for_sure) = (followed.is_nameless(), followed.nameless_for_sure);
+        let unread = followed.unread();
+        if !is_nameless {
             self.sleep(file);
             return Some(Turned::Misplaced(file));
         }
-        followed
-            .nameless_for_sure
-            .then(|| Turned::Vanished(file, followed.unread()))
+        is_for_sure.then(|| Turned::Vanished(file, self.give_up(file, unread)))
     }
+}
+
+/// Notes that the last bytes of a file are an event that may not be complete, and keeps a copy of them.
+fn hold(followed: &mut Followed, total: &mut usize, event: &[u8], moved: bool) {
+    followed.open_event_len = event.len();
+    if moved {
+        followed.continued_by = None;
+    }
+    if !moved && followed.held.len() == event.len() {
+        return;
+    }
+    *total -= followed.held.len();
+    let has_room = event.len() <= HELD_MAX && *total + event.len() <= HELD_TOTAL_MAX;
+    followed.held = if has_room { event.into() } else { Box::default() };
+    *total += followed.held.len();
+}
+
+/// Whether a file still has the event that waits for more lines.
+fn has_open_event(followed: &Followed, fresh: &[u8], at_end: bool) -> bool {
+    let held = &*followed.held;
+    let len = held.len().min(fresh.len());
+    fresh.get(..len) == held.get(..len) && (!at_end || fresh.len() >= followed.open_event_len)
 }
 
 /// While a file is short its fingerprint grows with it. False if its start is not what it was.
@@ -228,14 +395,16 @@ fn grow_fingerprint(followed: &mut Followed, handle: &dyn DiskFile, buffer: &Buf
 }
 
 /// What may follow the bytes that were read.
-fn end_of(followed: &Followed, limits: &Limits, at_end: bool, now: Duration) -> End {
+fn end_of(followed: &Followed, limits: &Limits, framing: &Framing, at_end: bool, now: Duration) -> End {
     let quiet_for = now.saturating_sub(followed.grown_at);
     match followed.nameless_since {
         _ if !at_end => End::Open,
         Some(since) if followed.nameless_for_sure && now.saturating_sub(since).min(quiet_for) >= limits.drain_for => {
             End::Final
         }
+        _ if quiet_for < framing.event_timeout() => End::Open,
         _ if quiet_for >= limits.partial_line_timeout => End::Idle,
+        _ if framing.multiline.is_some() => End::Settled,
         _ => End::Open,
     }
 }

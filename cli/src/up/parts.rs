@@ -1,13 +1,11 @@
 //! The two parts that run in this process: their configurations, and their starts with errors that speak of the options
 //! of `up` rather than of configuration files that are not there.
 
-use std::collections::BTreeMap;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Result, anyhow, bail};
-use tailrace_agent::batch::Format;
 use tailrace_agent::config::{
     AgentConfig, CollectorConfig as Destination, FilesConfig, HttpConfig as AgentHttpConfig, ReadConfig, SpoolConfig,
     TopicName, system_host_name,
@@ -17,13 +15,10 @@ use tailrace_agent::spool;
 use tailrace_collector::broker::DataDirError;
 use tailrace_collector::config::CollectorConfig;
 use tailrace_collector::server::{self, Collector, ListenerError};
-use tailrace_shared::config::{ByteSize, ListenAddr};
+use tailrace_shared::config::ListenAddr;
 use tailrace_shared::telemetry::logging::LogConfig;
 
 use super::{UpArgs, globs};
-
-/// As the agent has it by default.
-const MAX_LINE_BYTES: ByteSize = ByteSize(1_000_000);
 
 /// The collector, in its part of the directory.
 pub(super) fn collector_config(args: &UpArgs, data_dir: &Path) -> Result<CollectorConfig> {
@@ -53,18 +48,10 @@ pub(super) fn collector_config(args: &UpArgs, data_dir: &Path) -> Result<Collect
 /// The agent, in its part of the directory. Where it delivers to is known once the collector listens.
 pub(super) fn agent_config(args: &UpArgs, data_dir: &Path) -> Result<AgentConfig> {
     let topic = TopicName::try_from(args.topic.clone()).map_err(|reason| anyhow!("--topic: {reason}"))?;
+    let include = args.globs.iter().map(|glob| globs::parse(glob));
     let files = FilesConfig {
-        topic,
-        include: args
-            .globs
-            .iter()
-            .map(|glob| globs::parse(glob))
-            .collect::<Result<_>>()?,
-        exclude: Vec::new(),
-        labels: BTreeMap::new(),
-        format: Format::Raw,
-        max_line_bytes: MAX_LINE_BYTES,
         start_at: args.from.into(),
+        ..FilesConfig::new(topic, include.collect::<Result<_>>()?)
     };
     Ok(AgentConfig {
         data_dir: data_dir.join("agent"),

@@ -12,10 +12,12 @@ use tokio::sync::mpsc;
 
 use super::*;
 use crate::discover::{Pattern, exclusions};
+use crate::frame::{Languages, Multiline, Rule};
 use crate::status::{FileStatus, FilesQuery};
 use crate::stretch::{QUEUE_DEPTH, Route};
 
 mod generations;
+mod multiline;
 mod races;
 mod random;
 mod rotation;
@@ -39,8 +41,20 @@ fn input(include: &str) -> Input {
         },
         labels: BTreeMap::new(),
         format: Format::Raw,
-        max_line_bytes: 1_000_000,
+        framing: Framing {
+            max_len: 1_000_000,
+            multiline: None,
+        },
         start_at: StartAt::Beginning,
+    }
+}
+
+/// Indented lines belong to the one before them.
+fn indented(timeout: Duration) -> Multiline {
+    Multiline {
+        rule: Rule::Trace(Languages::NONE),
+        max_lines: 1000,
+        timeout,
     }
 }
 

@@ -10,7 +10,7 @@ use super::*;
 #[derive(Debug, Clone)]
 enum Act {
     Write(Vec<u16>),
-    /// The first half of a line; the next write ends it.
+    /// The first half of a line, or the first line of an event; the next write ends it.
     WritePart,
     /// To a name that matches as well.
     Rename,
@@ -42,6 +42,8 @@ struct Program {
     name: usize,
     written: Vec<String>,
     part: Option<String>,
+    /// Whether it writes events of several lines.
+    multiline: bool,
     rotated: usize,
     /// Whether the agent has met a file of this name, and that file, or one that came after it, is still there: then it
     /// finds all that came after.
@@ -49,13 +51,14 @@ struct Program {
 }
 
 impl Program {
-    fn new(disk: SimDisk, name: usize) -> Self {
+    fn new(disk: SimDisk, name: usize, multiline: bool) -> Self {
         Self {
             disk,
             path: format!("/log/{name}.log"),
             name,
             written: Vec::new(),
             part: None,
+            multiline,
             rotated: 0,
             met: false,
         }
@@ -68,11 +71,25 @@ impl Program {
     fn write(&mut self, paddings: &[u16]) {
         let mut text = String::new();
         for padding in paddings {
-            let line = self.part.take().unwrap_or_else(|| {
+            let mut line = self.part.take().unwrap_or_else(|| {
                 let line = self.line(*padding);
                 text += &line;
                 line
             });
+            if self.multiline {
+                let more = "\n  more".repeat((padding % 4).into());
+                let written = if line.ends_with('\n') {
+                    more.trim_start_matches('\n')
+                } else {
+                    &more
+                };
+                text += written;
+                line = line.trim_end_matches('\n').to_owned() + &more;
+                if text.ends_with('\n') || text.is_empty() {
+                    self.written.push(line);
+                    continue;
+                }
+            }
             text += if padding % 7 == 0 { "\r\n" } else { "\n" };
             self.written.push(line);
         }
@@ -81,7 +98,8 @@ impl Program {
 
     fn write_part(&mut self) {
         if self.part.is_none() {
-            let line = self.line(9);
+            let end = if self.multiline { "\n" } else { "" };
+            let line = self.line(9) + end;
             write(&self.disk, &self.path, &line);
             self.part = Some(line);
         }
@@ -89,7 +107,9 @@ impl Program {
 
     /// A part that was left is a line of its own, since the file ends there.
     fn end_file(&mut self) {
-        self.written.extend(self.part.take());
+        let part = self.part.take();
+        self.written
+            .extend(part.map(|part| part.trim_end_matches('\n').to_owned()));
     }
 
     fn exists(&self) -> bool {
@@ -97,13 +117,22 @@ impl Program {
     }
 }
 
-fn check_every_line_comes_out_once_in_order(acts: &[(usize, Act)], open_files: usize) {
+/// So long that only what follows completes an event.
+const EVENT_TIMEOUT: Duration = Duration::from_secs(1000);
+
+fn check_every_line_comes_out_once_in_order(acts: &[(usize, Act)], open_files: usize, multiline: bool) {
     let (disk, programs) = machine();
     programs.reuse_inodes(true);
     let settings = || Settings {
         tail: Limits {
             open_files,
             chunk_len: 700,
+            // A file with an event that waits is polled for as long as that.
+            poll_interval: if multiline {
+                SECOND
+            } else {
+                Limits::default().poll_interval
+            },
             ..Limits::default()
         },
         size: Size {
@@ -112,9 +141,14 @@ fn check_every_line_comes_out_once_in_order(acts: &[(usize, Act)], open_files: u
         },
         ..settings()
     };
-    let inputs = || vec![input("/log/*.log")];
+    let inputs = || {
+        let mut input = input("/log/*.log");
+        input.framing.multiline = multiline.then(|| indented(EVENT_TIMEOUT));
+        vec![input]
+    };
     let mut rig = Rig::with(Arc::new(disk), inputs(), settings(), Vec::new());
-    let mut writers: Vec<_> = (0..3).map(|name| Program::new(programs.clone(), name)).collect();
+    let writer = |name| Program::new(programs.clone(), name, multiline);
+    let mut writers: Vec<_> = (0..3).map(writer).collect();
     for (writer, act) in acts {
         let writer = &mut writers[*writer];
         match act {
@@ -130,7 +164,9 @@ fn check_every_line_comes_out_once_in_order(acts: &[(usize, Act)], open_files: u
                     rig.run(SECOND * 2);
                     writer.met = true;
                 }
-                writer.end_file();
+                if !multiline {
+                    writer.end_file();
+                }
                 writer.rotated += 1;
                 rename(&programs, &writer.path, &to);
             }
@@ -148,6 +184,10 @@ fn check_every_line_comes_out_once_in_order(acts: &[(usize, Act)], open_files: u
                 writer.end_file();
                 rig.run(SECOND * 20);
                 programs.truncate(Path::new(&writer.path), 0).unwrap();
+                if multiline {
+                    // The last event waits in memory alone.
+                    rig.run(SECOND * 2);
+                }
             }
             Act::Kill => {
                 rig = rig.restart_with(Arc::new(programs.restart()), inputs(), settings());
@@ -160,6 +200,9 @@ fn check_every_line_comes_out_once_in_order(acts: &[(usize, Act)], open_files: u
         writer.end_file();
     }
     rig.run(SECOND * 60);
+    if multiline {
+        rig.run(EVENT_TIMEOUT);
+    }
     for writer in &writers {
         let prefix = format!("{} ", writer.name);
         // A part that was sent before its end came is continued by a record that is empty, or none at all.
@@ -186,6 +229,14 @@ proptest! {
         acts in vec((0_usize..3, act()), 1..40),
         open_files in prop_oneof![Just(2_usize), Just(100)],
     ) {
-        check_every_line_comes_out_once_in_order(&acts, open_files);
+        check_every_line_comes_out_once_in_order(&acts, open_files, false);
+    }
+
+    #[test]
+    fn every_event_comes_out_once_whole_and_in_order(
+        acts in vec((0_usize..3, act()), 1..40),
+        open_files in prop_oneof![Just(2_usize), Just(100)],
+    ) {
+        check_every_line_comes_out_once_in_order(&acts, open_files, true);
     }
 }

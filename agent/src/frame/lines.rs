@@ -1,39 +1,17 @@
-//! Cuts raw bytes into lines. A line is bytes: NUL and broken UTF-8 pass like any other.
-//!
-//! There is no carry buffer. What [`Lines`] does not consume stays in the file, and is read again together with what
-//! follows; so a waiting half line costs no memory, and a position is always a byte of the file.
+//! Cuts raw bytes into lines: `\n` and `\r\n` end one, and are not part of it.
 
 use memchr::memchr;
 
-/// What may follow the bytes at hand.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum End {
-    /// More bytes, soon: an unterminated line waits.
-    Open,
-    /// The file has not grown for a while: an unterminated line is sent. A `\r` at its end still waits, since it may be
-    /// the first half of a terminator.
-    Idle,
-    /// Nothing: everything is consumed.
-    Final,
-}
+use super::{Cut, End};
 
-/// Why a record ends where it does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Cut {
-    /// At `\n` or `\r\n`.
-    Terminated,
-    /// The line is longer than a record may be; the rest follows as records of its own.
-    TooLong,
-    /// The line was not finished in time; the rest, if any comes, is a record of its own.
-    Unfinished,
-}
-
-/// One record's worth of bytes, without the terminator.
+/// One line, or a piece of it, without the terminator.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Line<'a> {
     /// The line, a slice of the bytes that were read.
     pub bytes: &'a [u8],
-    /// Why it ends there.
+    /// Where among them it begins.
+    pub at: usize,
+    /// Why it ends where it does.
     pub cut: Cut,
 }
 
@@ -67,6 +45,18 @@ impl<'a> Lines<'a> {
         }
     }
 
+    pub(super) fn bytes(&self) -> &'a [u8] {
+        self.bytes
+    }
+
+    pub(super) fn max_len(&self) -> usize {
+        self.max_len
+    }
+
+    pub(super) fn end(&self) -> End {
+        self.end
+    }
+
     /// How many bytes the lines so far took, terminators included.
     #[must_use]
     pub fn consumed(&self) -> usize {
@@ -80,16 +70,17 @@ impl<'a> Lines<'a> {
     }
 
     fn take(&mut self, len: usize, cut: Cut) -> Option<Line<'a>> {
-        let bytes = self.bytes.get(self.consumed..self.consumed + len)?;
+        let at = self.consumed;
+        let bytes = self.bytes.get(at..at + len)?;
         self.consumed += len;
         self.mid_line = true;
-        Some(Line { bytes, cut })
+        Some(Line { bytes, at, cut })
     }
 
     /// The unterminated rest, at most [`Self::enough`] bytes short by one.
     fn take_unfinished(&mut self, rest: &'a [u8]) -> Option<Line<'a>> {
         let content = without_return(rest);
-        if self.end == End::Open {
+        if self.end < End::Idle {
             None
         } else if content.len() > self.max_len {
             self.take(self.max_len, Cut::TooLong)
@@ -99,9 +90,10 @@ impl<'a> Lines<'a> {
             }
             self.take(content.len(), Cut::Unfinished)
         } else {
-            self.consumed = self.bytes.len();
+            let at = std::mem::replace(&mut self.consumed, self.bytes.len());
             let line = Line {
                 bytes: content,
+                at,
                 cut: Cut::Unfinished,
             };
             self.mid_line |= !content.is_empty();
@@ -130,6 +122,7 @@ impl<'a> Iterator for Lines<'a> {
             if content.len() > self.max_len {
                 return self.take(self.max_len, Cut::TooLong);
             }
+            let at = self.consumed;
             self.consumed += terminated;
             let rest_of_line = std::mem::replace(&mut self.mid_line, false);
             if rest_of_line && content.is_empty() {
@@ -137,6 +130,7 @@ impl<'a> Iterator for Lines<'a> {
             }
             return Some(Line {
                 bytes: content,
+                at,
                 cut: Cut::Terminated,
             });
         }

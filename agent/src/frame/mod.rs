@@ -1,0 +1,125 @@
+//! Cuts raw bytes into events, each of which becomes a record: a line, or several lines that belong together. They are
+//! bytes: NUL and broken UTF-8 pass like any other.
+//!
+//! There is no carry buffer. What is not consumed stays in the file, and is read again together with what follows; so a
+//! waiting half line, or half of a stack trace, costs no memory, and a position is always a byte of the file. What is cut
+//! where depends on the bytes behind the position alone, so that a restart there cuts the same.
+
+mod events;
+mod lines;
+mod multiline;
+mod trace;
+
+use std::ops::ControlFlow;
+use std::time::Duration;
+
+use events::Events;
+pub use lines::{Line, Lines};
+pub use multiline::{Multiline, Rule};
+pub use trace::Languages;
+
+/// What may follow the bytes at hand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum End {
+    /// More bytes, soon: an unterminated line waits.
+    Open,
+    /// The file has not grown for long enough that an event of several lines is complete. An unterminated line waits.
+    Settled,
+    /// The file has not grown for a while: an unterminated line is sent. A `\r` at its end still waits, since it may be
+    /// the first half of a terminator.
+    Idle,
+    /// Nothing: everything is consumed.
+    Final,
+}
+
+/// Why a record ends where it does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cut {
+    /// At the end of a line.
+    Terminated,
+    /// The line is longer than a record may be; the rest follows as records of its own.
+    TooLong,
+    /// The line was not finished in time; the rest, if any comes, is a record of its own.
+    Unfinished,
+    /// More lines belong to the event than it may have; they follow as an event of their own.
+    TooManyLines,
+}
+
+/// One record's worth of bytes, without the terminator.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Event<'a> {
+    /// A line, or several with the line ends between them.
+    pub bytes: &'a [u8],
+    /// How many lines that is.
+    pub lines: u64,
+    /// Why it ends there.
+    pub cut: Cut,
+}
+
+/// How far some bytes were consumed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Consumed {
+    /// So many of them, terminators included.
+    pub len: usize,
+    /// Whether the last of them belongs to a line that has not ended.
+    pub mid_line: bool,
+}
+
+/// How the bytes of a file are cut.
+#[derive(Debug, Clone)]
+pub struct Framing {
+    /// Longer lines are split, and events end before they are longer.
+    pub max_len: usize,
+    /// Which lines belong together, if each is not for itself.
+    pub multiline: Option<Multiline>,
+}
+
+impl Framing {
+    /// How many bytes must be at hand to cut at least one event off any bytes.
+    #[must_use]
+    pub fn enough(&self) -> usize {
+        // Before the event there may be the terminator of a line that was sent unfinished.
+        const TERMINATOR_LEN: usize = 2;
+        Lines::enough(self.max_len) + TERMINATOR_LEN
+    }
+
+    /// For how long an event waits for more lines.
+    #[must_use]
+    pub fn event_timeout(&self) -> Duration {
+        self.multiline
+            .as_ref()
+            .map_or(Duration::ZERO, |multiline| multiline.timeout)
+    }
+
+    /// Cuts events off the front of `bytes`, which follow a part of their line already sent if `mid_line`, until `take`
+    /// wants no more.
+    #[inline]
+    pub fn cut<'a>(
+        &self,
+        bytes: &'a [u8],
+        mid_line: bool,
+        end: End,
+        mut take: impl FnMut(Event<'a>) -> ControlFlow<()>,
+    ) -> Consumed {
+        let mut lines = Lines::new(bytes, mid_line, self.max_len, end);
+        let Some(multiline) = &self.multiline else {
+            for line in lines.by_ref() {
+                let Line { bytes, cut, .. } = line;
+                if take(Event { bytes, lines: 1, cut }).is_break() {
+                    break;
+                }
+            }
+            return Consumed {
+                len: lines.consumed(),
+                mid_line: lines.mid_line(),
+            };
+        };
+        let mut events = Events::new(lines, multiline);
+        for event in events.by_ref() {
+            if take(event).is_break() {
+                break;
+            }
+        }
+        events.consumed()
+    }
+}
