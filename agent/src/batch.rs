@@ -13,6 +13,7 @@ use serde::Deserialize;
 use tailrace_shared::record::{BatchBuilder, BatchError, Batches, BuildError, Compression, HEADER_LEN, RecordHeaders};
 
 use crate::stretch::{Route, RoutedBatch, Routes};
+use crate::transform::{Fields, Outcome, PROBLEM, write_string};
 
 /// What a record's value is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
@@ -21,24 +22,28 @@ pub enum Format {
     /// The line, byte for byte; host, path and labels are record headers.
     #[default]
     Raw,
-    /// A JSON object of the line (`message`), `host`, `path` and the labels. Bytes that are not UTF-8 become U+FFFD.
+    /// A JSON object of the event's fields, or of the event itself (`message`) if it was not parsed, and of `host`, `path` and
+    /// the labels. Bytes that are not UTF-8 become U+FFFD.
     Json,
 }
 
 /// Names that labels may not have.
 pub const RESERVED_LABELS: [&str; 3] = ["message", "host", "path"];
 
-/// How the lines of one file become records: all that is the same for each, encoded once.
+/// How the events of one file become records: all that is the same for each, encoded once.
 #[derive(Debug)]
 pub enum Encoding {
-    /// The line as it is, with these headers.
+    /// The event as it is, with these headers.
     Raw(RecordHeaders),
-    /// A JSON object that goes on like this behind the message.
-    Json(Vec<u8>),
+    /// A JSON object that has these members too: their names, and their values as JSON.
+    Json(Vec<(String, Vec<u8>)>),
 }
 
+/// What comes before the name of the agent's own member of a JSON object where the event has one of that name.
+const AGENTS_OWN: &str = "agent_";
+
 impl Encoding {
-    /// For the lines of one file.
+    /// For the events of one file.
     #[must_use]
     pub fn new(format: Format, host: &str, path: &Path, labels: &BTreeMap<String, String>) -> Self {
         let path = path.to_string_lossy();
@@ -50,15 +55,39 @@ impl Encoding {
                 pairs.map(|(key, value)| (key, Some(value.as_bytes()))),
             )),
             Format::Json => {
-                let members = pairs.map(|(key, value)| format!(",{}:{}", json(key), json(value)));
-                Self::Json((members.collect::<String>() + "}").into_bytes())
+                let member = |(key, value): (&str, &str)| {
+                    let mut json = Vec::new();
+                    write_string(&mut json, value);
+                    (key.to_owned(), json)
+                };
+                Self::Json(pairs.map(member).collect())
             }
         }
     }
 }
 
-fn json(text: &str) -> String {
-    serde_json::Value::from(text).to_string()
+/// Members of a JSON object.
+struct Members<'a>(&'a mut Vec<u8>);
+
+impl<'a> Members<'a> {
+    fn begin(out: &'a mut Vec<u8>) -> Self {
+        out.clear();
+        out.push(b'{');
+        Self(out)
+    }
+
+    fn put(&mut self, name: &str, value: impl FnOnce(&mut Vec<u8>)) {
+        if self.0.len() > 1 {
+            self.0.push(b',');
+        }
+        write_string(self.0, name);
+        self.0.push(b':');
+        value(self.0);
+    }
+
+    fn end(self) {
+        self.0.push(b'}');
+    }
 }
 
 /// Why a stretch could not be built. None of these should ever be seen.
@@ -172,24 +201,61 @@ impl Batcher {
         Ok(Slot(index))
     }
 
-    /// Appends a line as a record.
+    /// Appends an event as a record, as it is.
     #[inline]
-    pub fn append(&mut self, slot: Slot, now_ms: i64, encoding: &Encoding, line: &[u8]) -> Result<(), StretchError> {
+    pub fn append(&mut self, slot: Slot, now_ms: i64, encoding: &Encoding, event: &[u8]) -> Result<(), StretchError> {
+        if let Encoding::Raw(headers) = encoding {
+            return self.put(slot, |builder, _| builder.append(now_ms, None, Some(event), headers));
+        }
+        let plain = Outcome {
+            timestamp_ms: now_ms,
+            line: event,
+            fields: Fields::default(),
+            headers: &[],
+            problem: None,
+        };
+        self.append_outcome(slot, encoding, &plain)
+    }
+
+    /// Appends what a transform has made of an event.
+    pub fn append_outcome(
+        &mut self,
+        slot: Slot,
+        encoding: &Encoding,
+        outcome: &Outcome<'_>,
+    ) -> Result<(), StretchError> {
+        let time = outcome.timestamp_ms;
+        match encoding {
+            Encoding::Raw(constants) => {
+                let fields = outcome.headers.iter().filter_map(|name| {
+                    let field = outcome.fields.get(name)?;
+                    Some((name.as_str(), field.text().into_owned()))
+                });
+                let problem = outcome.problem.iter().map(|reason| (PROBLEM, reason.clone()));
+                let more: Vec<_> = fields.chain(problem).collect();
+                let headers = constants.with(more.iter().map(|(name, text)| (*name, text.as_bytes())));
+                self.put(slot, |builder, _| {
+                    builder.append(time, None, Some(outcome.line), &headers)
+                })
+            }
+            Encoding::Json(constants) => self.put(slot, |builder, value| {
+                write_object(value, constants, outcome);
+                builder.append(time, None, Some(value), &RecordHeaders::empty())
+            }),
+        }
+    }
+
+    #[inline]
+    fn put(
+        &mut self,
+        slot: Slot,
+        append: impl FnOnce(&mut BatchBuilder, &mut Vec<u8>) -> Result<(), BuildError>,
+    ) -> Result<(), StretchError> {
         let Some(OpenBatch { builder, .. }) = self.open.get_mut(slot.0) else {
             return Ok(());
         };
         let before = builder.uncompressed_len();
-        match encoding {
-            Encoding::Raw(headers) => builder.append(now_ms, None, Some(line), headers)?,
-            Encoding::Json(members) => {
-                self.value.clear();
-                self.value.extend_from_slice(b"{\"message\":");
-                self.value
-                    .extend_from_slice(json(&String::from_utf8_lossy(line)).as_bytes());
-                self.value.extend_from_slice(members);
-                builder.append(now_ms, None, Some(&self.value), &RecordHeaders::empty())?;
-            }
-        }
+        append(builder, &mut self.value)?;
         self.gathered += builder.uncompressed_len() - before;
         self.full |= self.gathered >= self.size.stretch_bytes
             || builder.estimated_len() >= self.size.batch_bytes / 10 * Self::FILL_TENTHS;
@@ -249,6 +315,29 @@ impl Batcher {
         self.spare.clear();
         self.value = Vec::new();
     }
+}
+
+/// The fields of an event, or the event itself if it has none, and what the agent knows of it.
+fn write_object(out: &mut Vec<u8>, constants: &[(String, Vec<u8>)], outcome: &Outcome<'_>) {
+    let mut members = Members::begin(out);
+    for (name, field) in outcome.fields.iter() {
+        members.put(name, |out| field.write_json(out));
+    }
+    if outcome.fields.is_empty() {
+        members.put("message", |out| {
+            write_string(out, &String::from_utf8_lossy(outcome.line))
+        });
+    }
+    for (name, value) in constants {
+        match outcome.fields.has(name) {
+            true => members.put(&format!("{AGENTS_OWN}{name}"), |out| out.extend_from_slice(value)),
+            false => members.put(name, |out| out.extend_from_slice(value)),
+        }
+    }
+    if let Some(reason) = &outcome.problem {
+        members.put(PROBLEM, |out| write_string(out, reason));
+    }
+    members.end();
 }
 
 /// Builds a batch again in pieces that are no larger than `max` even if nothing in them can be compressed.
@@ -370,6 +459,49 @@ mod tests {
         });
         assert_eq!(value, expected);
         assert!(record.headers.is_empty());
+    }
+
+    fn json_line(line: &'static str) -> Outcome<'static> {
+        Outcome {
+            timestamp_ms: 7,
+            line: line.as_bytes(),
+            fields: serde_json::from_str(line).unwrap(),
+            headers: &[],
+            problem: None,
+        }
+    }
+
+    #[test]
+    fn fields_stand_before_what_the_agent_knows_and_keep_their_names() {
+        let mut batcher = batcher(Size::default());
+        let slot = batcher.slot(&"t".into(), 0).unwrap();
+        let outcome = json_line(r#"{"n": 1.0, "host": "other", "m": {"a": []}}"#);
+        batcher.append_outcome(slot, &encoding(Format::Json), &outcome).unwrap();
+        let record = records(&batcher.finish().unwrap()[0]).remove(0);
+        let expected =
+            r#"{"n":1.0,"host":"other","m":{"a": []},"agent_host":"web-1","path":"/log/a","env":"\"prod\""}"#;
+        assert_eq!(record.value.unwrap(), expected);
+        assert_eq!(record.timestamp, 7);
+    }
+
+    #[test]
+    fn fields_become_headers_and_a_problem_is_one_too() {
+        let mut batcher = batcher(Size::default());
+        let slot = batcher.slot(&"t".into(), 0).unwrap();
+        let names = ["level", "nothing"].map(str::to_owned);
+        let outcome = Outcome {
+            headers: &names,
+            problem: Some("why".to_owned()),
+            ..json_line(r#"{"level":"info"}"#)
+        };
+        batcher.append_outcome(slot, &encoding(Format::Raw), &outcome).unwrap();
+        let record = records(&batcher.finish().unwrap()[0]).remove(0);
+        assert_eq!(record.value.as_deref(), Some(outcome.line));
+        let headers: Vec<_> = record.headers.iter().skip(3).collect();
+        assert_eq!(
+            headers,
+            [(&b"level"[..], Some(&b"info"[..])), (b"parse_error", Some(b"why"))]
+        );
     }
 
     /// Bytes that no codec makes smaller.

@@ -1,15 +1,17 @@
 //! The agent: tails files and delivers each line exactly once.
 //!
 //! A line flows one way: [`discover`] finds files, [`watch`] says when to look, [`tail`] reads bytes, [`frame`] cuts
-//! lines, [`batch`] builds record batches of them, [`reader`] closes stretches, [`spool`] makes a stretch durable
-//! together with the positions it advances to, [`deliver`] sends it and marks what was acknowledged. [`pipeline`]
-//! composes them; [`status`] shows them to the operator.
+//! events, [`transform`] finds fields in them and drops what is not wanted, [`batch`] builds record batches of them,
+//! [`reader`] closes stretches, [`spool`] makes a stretch durable together with the positions it advances to, [`deliver`]
+//! sends it and marks what was acknowledged. [`pipeline`] composes them; [`status`] shows them to the operator.
 
 pub mod batch;
 pub mod config;
 pub mod deliver;
 pub mod discover;
+pub mod dry_run;
 pub mod frame;
+pub mod line_regex;
 pub mod pipeline;
 pub mod position;
 pub mod reader;
@@ -17,4 +19,5 @@ pub mod spool;
 pub mod status;
 pub mod stretch;
 pub mod tail;
+pub mod transform;
 pub mod watch;

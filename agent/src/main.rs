@@ -1,5 +1,6 @@
 //! The `tailrace-agent` binary.
 
+use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -7,7 +8,9 @@ use anyhow::{Context, bail};
 use clap::{Args, Parser, Subcommand};
 use mimalloc::MiMalloc;
 use tailrace_agent::config::AgentConfig;
+use tailrace_agent::dry_run::dry_run;
 use tailrace_agent::pipeline::{self, Agent, Seams};
+use tailrace_shared::clock::{Clock, SystemClock};
 use tailrace_shared::service::{self, Progress, explain};
 use tailrace_shared::telemetry::logging;
 
@@ -15,6 +18,7 @@ const EXAMPLES: &str = "\
 Examples:
   tailrace-agent --config /etc/tailrace/agent.toml
   tailrace-agent check --config agent.toml    # what is wrong with the file
+  tailrace-agent test < app.log               # the records that it would send
   curl -s http://127.0.0.1:9601/files         # each file, and how far it was read
 
 The smallest configuration:
@@ -26,7 +30,8 @@ The smallest configuration:
 
 const USAGE: &str = "\
 tailrace-agent [--config <FILE>]
-       tailrace-agent check [--config <FILE>]";
+       tailrace-agent check [--config <FILE>]
+       tailrace-agent test [--config <FILE>] [--as <PATH>] < SAMPLE";
 
 /// Follows files and delivers each line exactly once to Kafka topics.
 #[derive(Debug, Parser)]
@@ -42,6 +47,23 @@ struct Cli {
 enum Command {
     /// Read the configuration, say what is wrong with it, and start nothing.
     Check(ConfigFile),
+    /// Show the records that would be sent of the lines on standard input, as JSON, and send nothing.
+    #[command(after_help = TEST_EXAMPLES)]
+    Test(TestArgs),
+}
+
+const TEST_EXAMPLES: &str = "\
+Examples:
+  tailrace-agent test --config agent.toml --as /var/log/nginx/access.log < sample.log
+  head -100 app.log | tailrace-agent test --config agent.toml | jq -r .value";
+
+#[derive(Debug, Args)]
+struct TestArgs {
+    #[command(flatten)]
+    file: ConfigFile,
+    /// The path that the lines are taken to come from, which says which [[files]] they belong to. Default: the first.
+    #[arg(long = "as", value_name = "PATH")]
+    path: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
@@ -58,6 +80,7 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     let result = match cli.command {
         Some(Command::Check(file)) => check(&file),
+        Some(Command::Test(args)) => test(&args),
         None => run(&cli.run),
     };
     match result {
@@ -79,6 +102,29 @@ fn check(file: &ConfigFile) -> anyhow::Result<()> {
     }
     println!("{}: ok", file.config.display());
     Ok(())
+}
+
+fn test(args: &TestArgs) -> anyhow::Result<()> {
+    let config = AgentConfig::load(&args.file.config)?;
+    let inputs = pipeline::inputs(&config)?;
+    let path = args.path.as_ref().map(std::path::absolute).transpose()?;
+    let input = match &path {
+        Some(path) => inputs.iter().find(|input| input.selection.selects(path)),
+        None => inputs.first(),
+    };
+    let Some(input) = input else {
+        let path = path.unwrap_or_default();
+        bail!(
+            "no [[files]] of {} selects {}",
+            args.file.config.display(),
+            path.display()
+        );
+    };
+    let path = path.unwrap_or_else(|| PathBuf::from("(standard input)"));
+    let now_ms = SystemClock::new().now_ms();
+    let mut out = io::BufWriter::new(io::stdout().lock());
+    dry_run(input, &config.host, &path, io::stdin().lock(), now_ms, &mut out)?;
+    out.flush().context("cannot write the records")
 }
 
 fn run(file: &ConfigFile) -> anyhow::Result<()> {

@@ -27,7 +27,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
 use crate::batch::{Size, StretchError};
-use crate::config::{AgentConfig, FilesConfig};
+use crate::config::{AgentConfig, FilesConfig, TransformConfig};
 use crate::deliver::{Brokers, Deliver, DeliverOptions, DeliverStats, KafkaBrokers};
 use crate::discover::{Pattern, PatternError, Selection, exclusions};
 use crate::frame::{Framing, Multiline};
@@ -437,6 +437,7 @@ fn input(files: &FilesConfig, base: &Path) -> Result<Input, PatternError> {
             max_len: files.max_line_bytes.as_usize(),
             multiline: files.multiline.clone().map(Multiline::from),
         },
+        transform: files.transform.as_ref().map(TransformConfig::compiled),
         start_at: files.start_at,
     })
 }

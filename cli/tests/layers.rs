@@ -28,22 +28,36 @@ const SHARED: Layers = &[
 
 const AGENT: Layers = &[
     ("discover", &[]),
-    ("frame", &[]),
+    ("line_regex", &[]),
+    ("frame", &["line_regex"]),
     ("position", &[]),
     ("stretch", &["position"]),
     ("watch", &["discover"]),
-    ("batch", &["position", "stretch"]),
+    ("transform", &["line_regex", "position"]),
+    ("batch", &["position", "stretch", "transform"]),
     ("tail", &["batch", "discover", "frame", "position", "stretch", "watch"]),
     ("spool", &["position", "stretch"]),
     ("deliver", &["position", "spool", "stretch"]),
-    ("config", &["batch", "discover", "frame", "spool", "tail"]),
+    (
+        "config",
+        &["batch", "discover", "frame", "line_regex", "spool", "tail", "transform"],
+    ),
     ("status", &["deliver", "spool", "watch"]),
     (
         "reader",
         &[
-            "batch", "discover", "frame", "position", "status", "stretch", "tail", "watch",
+            "batch",
+            "discover",
+            "frame",
+            "position",
+            "status",
+            "stretch",
+            "tail",
+            "transform",
+            "watch",
         ],
     ),
+    ("dry_run", &["batch", "frame", "reader", "stretch"]),
 ];
 
 const COLLECTOR: Layers = &[

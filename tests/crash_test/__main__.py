@@ -25,8 +25,13 @@ from tests.lib.processes import SMALL_WAL, Agent, Collector, Process
 PATIENCE_S = 120
 # For how long nothing may arrive before we say that all is done.
 QUIET_S = 5
-# What is said of inputs with lines, and with events. That an event was cut by a rotation must show before its time is up.
-MULTILINE = {False: "", True: '[files.multiline]\nmode = "indent"\ntimeout = "10s"\n'}
+# What is said of inputs with lines, and with events, between which there is noise that nobody wants. That an event was cut
+# by a rotation must show before its time is up.
+EVENTS = """
+multiline = { mode = "indent", timeout = "10s" }
+transform = { drop = [{ matches = '^noise ' }] }
+"""
+MULTILINE = {False: "", True: EVENTS}
 
 
 def arguments() -> argparse.Namespace:

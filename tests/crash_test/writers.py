@@ -80,7 +80,8 @@ class Writer(threading.Thread):
     def line(self, file: int) -> bytes:
         line = Line(self.number, file, self.lines_per_file[file])
         self.lines_per_file[file] += 1
-        return encode(line, filler(self.random, self.multiline)) + b"\n"
+        noise = b"noise %d\n" % line.number if self.multiline and self.random.random() < 0.2 else b""
+        return noise + encode(line, filler(self.random, self.multiline)) + b"\n"
 
     def stop(self) -> None:
         self.stopping.set()

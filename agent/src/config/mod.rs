@@ -19,9 +19,11 @@ use crate::spool::SpoolOptions;
 use crate::tail::StartAt;
 
 mod multiline;
+mod transform;
 mod values;
 
 pub use multiline::MultilineConfig;
+pub use transform::TransformConfig;
 pub use values::{Glob, TopicName};
 
 /// The whole file.
@@ -212,6 +214,8 @@ pub struct FilesConfig {
     /// Which lines make one record: `"auto"`, `"java"`, `"python"`, `"go"`, `"indent"`, or a table. Default: each its own.
     #[serde(default, deserialize_with = "multiline::named_or_table")]
     pub multiline: Option<MultilineConfig>,
+    /// What is done with events before they are sent. Default: nothing.
+    pub transform: Option<TransformConfig>,
     /// `beginning`, or `end`: of the files that are there when the agent runs for the first time, only what is written
     /// from then on. Default `beginning`.
     #[serde(default)]
@@ -267,6 +271,7 @@ impl FilesConfig {
             format: Format::default(),
             max_line_bytes: default_max_line_bytes(),
             multiline: None,
+            transform: None,
             start_at: StartAt::default(),
         }
     }

@@ -1,16 +1,14 @@
 //! `files.multiline`: the name of a mode, or a table with patterns and limits.
 
-use std::fmt;
 use std::time::Duration;
 
-use regex::bytes::{Regex, RegexBuilder};
 use serde::Deserialize;
-use serde::de::value::{MapAccessDeserializer, StrDeserializer};
-use serde::de::{Deserializer, Error as _, MapAccess, Visitor};
+use serde::de::Deserializer;
 use tailrace_shared::config::HumanDuration;
 
-use super::values::within;
+use super::values::{name_or_table, within};
 use crate::frame::{Languages, Multiline, Rule};
+use crate::line_regex::LineRegex;
 
 /// Which lines make one record.
 #[derive(Debug, Clone)]
@@ -60,24 +58,6 @@ impl From<Mode> for Rule {
     }
 }
 
-/// A regular expression over bytes, in time linear in the line.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(try_from = "String")]
-struct LinePattern(Regex);
-
-impl TryFrom<String> for LinePattern {
-    type Error = String;
-
-    fn try_from(pattern: String) -> Result<Self, String> {
-        const COMPILED_MAX: usize = 1 << 20;
-        let compiled = RegexBuilder::new(&pattern).size_limit(COMPILED_MAX).build();
-        match compiled.map_err(|error| error.to_string())? {
-            regex if regex.is_match(b"") && pattern.is_empty() => Err("an empty pattern matches every line".to_owned()),
-            regex => Ok(Self(regex)),
-        }
-    }
-}
-
 /// `[files.multiline]`
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -85,13 +65,13 @@ struct Table {
     /// A mode, instead of a pattern.
     mode: Option<Mode>,
     /// A line that matches is the first of its event.
-    start: Option<LinePattern>,
+    start: Option<LineRegex>,
     /// A line that matches is the last of its event.
-    end: Option<LinePattern>,
+    end: Option<LineRegex>,
     /// A line that matches belongs to the one before it.
-    continuation: Option<LinePattern>,
+    continuation: Option<LineRegex>,
     /// A line that matches has the next one with it.
-    continued: Option<LinePattern>,
+    continued: Option<LineRegex>,
     /// Default 1000.
     #[serde(default = "default_max_lines", deserialize_with = "within::<2, 1_000_000, _, _>")]
     max_lines: usize,
@@ -112,16 +92,12 @@ impl TryFrom<Table> for MultilineConfig {
     type Error = String;
 
     fn try_from(table: Table) -> Result<Self, String> {
-        let regex = |pattern: LinePattern| pattern.0;
         let rule = match (table.mode, table.start, table.end, table.continuation, table.continued) {
             (Some(mode), None, None, None, None) => mode.into(),
-            (None, Some(start), end, None, None) => Rule::Start {
-                start: start.0,
-                end: end.map(regex),
-            },
-            (None, None, Some(end), None, None) => Rule::End(end.0),
-            (None, None, None, Some(continuation), None) => Rule::Continuation(continuation.0),
-            (None, None, None, None, Some(continued)) => Rule::Continued(continued.0),
+            (None, Some(start), end, None, None) => Rule::Start { start, end },
+            (None, None, Some(end), None, None) => Rule::End(end),
+            (None, None, None, Some(continuation), None) => Rule::Continuation(continuation),
+            (None, None, None, None, Some(continued)) => Rule::Continued(continued),
             _ => {
                 return Err(
                     "say which lines belong together by one of `mode`, `start`, `end`, `continuation` and \
@@ -138,31 +114,16 @@ impl TryFrom<Table> for MultilineConfig {
     }
 }
 
-/// A string is a mode; errors are those of what was written.
-pub(super) fn named_or_table<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<MultilineConfig>, D::Error> {
-    struct Either;
-
-    impl<'de> Visitor<'de> for Either {
-        type Value = MultilineConfig;
-
-        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("the name of a mode, such as \"auto\", or a table")
-        }
-
-        fn visit_str<E: serde::de::Error>(self, name: &str) -> Result<MultilineConfig, E> {
-            let mode = Mode::deserialize(StrDeserializer::new(name))?;
-            Ok(MultilineConfig {
-                rule: mode.into(),
-                max_lines: default_max_lines(),
-                timeout: default_timeout().0,
-            })
-        }
-
-        fn visit_map<M: MapAccess<'de>>(self, map: M) -> Result<MultilineConfig, M::Error> {
-            let table = Table::deserialize(MapAccessDeserializer::new(map))?;
-            table.try_into().map_err(M::Error::custom)
+impl From<Mode> for MultilineConfig {
+    fn from(mode: Mode) -> Self {
+        Self {
+            rule: mode.into(),
+            max_lines: default_max_lines(),
+            timeout: default_timeout().0,
         }
     }
+}
 
-    deserializer.deserialize_any(Either).map(Some)
+pub(super) fn named_or_table<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<MultilineConfig>, D::Error> {
+    name_or_table::<Mode, Table, _, _>(deserializer, "the name of a mode, such as \"auto\", or a table").map(Some)
 }

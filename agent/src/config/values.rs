@@ -2,12 +2,14 @@
 //! that it is in.
 
 use std::collections::BTreeMap;
-use std::fmt::Display;
+use std::fmt::{self, Display};
+use std::marker::PhantomData;
 use std::path::Path;
 use std::time::Duration;
 
 use serde::Deserialize;
-use serde::de::{DeserializeOwned, Deserializer, Error as _};
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{DeserializeOwned, Deserializer, Error as _, IntoDeserializer, MapAccess, Visitor};
 use tailrace_shared::config::{ByteSize, HumanDuration, ListenAddr};
 
 use crate::batch::RESERVED_LABELS;
@@ -160,6 +162,39 @@ where
         true => Err(D::Error::custom("there is nothing in it: add at least one")),
         false => Ok(list),
     }
+}
+
+/// What a string names, or a table describes. Errors are those of what was written.
+pub(super) fn name_or_table<'de, N, T, V, D>(deserializer: D, expecting: &'static str) -> Result<V, D::Error>
+where
+    N: Deserialize<'de> + Into<V>,
+    T: Deserialize<'de> + TryInto<V, Error = String>,
+    D: Deserializer<'de>,
+{
+    struct Either<N, T, V>(&'static str, PhantomData<(N, T, V)>);
+
+    impl<'de, N, T, V> Visitor<'de> for Either<N, T, V>
+    where
+        N: Deserialize<'de> + Into<V>,
+        T: Deserialize<'de> + TryInto<V, Error = String>,
+    {
+        type Value = V;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str(self.0)
+        }
+
+        fn visit_str<E: serde::de::Error>(self, name: &str) -> Result<V, E> {
+            N::deserialize(name.to_owned().into_deserializer()).map(Into::into)
+        }
+
+        fn visit_map<M: MapAccess<'de>>(self, map: M) -> Result<V, M::Error> {
+            let table = T::deserialize(MapAccessDeserializer::new(map))?;
+            table.try_into().map_err(M::Error::custom)
+        }
+    }
+
+    deserializer.deserialize_any(Either::<N, T, V>(expecting, PhantomData))
 }
 
 pub(super) fn brokers<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {

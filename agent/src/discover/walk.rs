@@ -20,6 +20,14 @@ pub struct Selection {
     pub exclude: GlobSet,
 }
 
+impl Selection {
+    /// Whether it selects a path, by its name alone.
+    #[must_use]
+    pub fn selects(&self, path: &Path) -> bool {
+        !self.exclude.is_match(path) && self.include.iter().any(|pattern| pattern.matches(path))
+    }
+}
+
 /// A regular file that an input selects.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Found {
@@ -88,9 +96,7 @@ impl Walker {
     /// The input that selects a path, by its name alone.
     #[must_use]
     pub fn input_of(&self, path: &Path) -> Option<usize> {
-        self.selections.iter().position(|selection| {
-            !selection.exclude.is_match(path) && selection.include.iter().any(|pattern| pattern.matches(path))
-        })
+        self.selections.iter().position(|selection| selection.selects(path))
     }
 
     /// Whether an input may take a file that is not selected for its own sake: it is neither excluded, nor another

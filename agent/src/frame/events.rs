@@ -116,12 +116,11 @@ mod tests {
     use std::ops::ControlFlow;
     use std::time::Duration;
 
-    use proptest::collection::vec;
-    use proptest::prelude::*;
-    use regex::bytes::Regex;
-
     use super::super::{Framing, Languages, Rule};
     use super::*;
+    use crate::line_regex::LineRegex;
+    use proptest::collection::vec;
+    use proptest::prelude::*;
 
     fn framing(rule: Rule, max_lines: u64, max_len: usize) -> Framing {
         let multiline = Multiline {
@@ -135,8 +134,8 @@ mod tests {
         }
     }
 
-    fn regex(pattern: &str) -> Regex {
-        Regex::new(pattern).unwrap()
+    fn regex(pattern: &str) -> LineRegex {
+        LineRegex::new(pattern).unwrap()
     }
 
     fn start() -> Rule {

@@ -3,9 +3,8 @@
 
 use std::time::Duration;
 
-use regex::bytes::Regex;
-
 use super::trace::{Languages, Within};
+use crate::line_regex::LineRegex;
 
 /// How lines are joined into events.
 #[derive(Debug, Clone)]
@@ -24,16 +23,16 @@ pub enum Rule {
     /// It does unless it matches `start`, or the line before it `end`.
     Start {
         /// The first line of an event.
-        start: Regex,
+        start: LineRegex,
         /// Its last line.
-        end: Option<Regex>,
+        end: Option<LineRegex>,
     },
     /// The line before it does not match.
-    End(Regex),
+    End(LineRegex),
     /// It matches.
-    Continuation(Regex),
+    Continuation(LineRegex),
     /// The line before it matches.
-    Continued(Regex),
+    Continued(LineRegex),
     /// It is indented, or one of the lines that a stack trace of these languages has.
     Trace(Languages),
 }

@@ -22,13 +22,14 @@ use tailrace_shared::disk::{Disk, FileId};
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::mpsc::{Receiver, Sender};
 
-use crate::batch::{Batcher, Encoding, Format, Size, StretchError};
+use crate::batch::{Batcher, Encoding, Format, Size, Slot, StretchError};
 use crate::discover::{FileNo, Selection, Walker};
 use crate::frame::{End, Framing};
 use crate::position::FilePosition;
 use crate::status::{FilesRequest, ReadMetrics};
 use crate::stretch::{Routes, Stretch};
 use crate::tail::{After, Limits, StartAt, Tail, Turned, Unread};
+use crate::transform::{Dropped, Transform};
 use crate::watch::{Signal, Watch};
 
 use find::Finder;
@@ -45,10 +46,49 @@ pub struct Input {
     pub labels: BTreeMap<String, String>,
     /// What a record is.
     pub format: Format,
-    /// What becomes a record.
+    /// What is an event.
     pub framing: Framing,
+    /// What becomes of it, if it is not sent as it is.
+    pub transform: Option<Arc<Transform>>,
     /// Where the first run begins.
     pub start_at: StartAt,
+}
+
+/// What became of an event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sent {
+    /// It is a record.
+    Well,
+    /// It is a record that says why it could not be parsed.
+    WithProblem,
+    /// It is none.
+    Not(Dropped),
+}
+
+impl Input {
+    /// Appends an event as a record, if it is to be sent.
+    #[inline]
+    pub fn append(
+        &self,
+        batcher: &mut Batcher,
+        slot: Slot,
+        encoding: &Encoding,
+        event: &[u8],
+        now_ms: i64,
+    ) -> Result<Sent, StretchError> {
+        let Some(transform) = &self.transform else {
+            batcher.append(slot, now_ms, encoding, event)?;
+            return Ok(Sent::Well);
+        };
+        let appended = transform.apply(event, now_ms, |outcome| {
+            batcher.append_outcome(slot, encoding, &outcome)?;
+            Ok(match outcome.problem {
+                Some(_) => Sent::WithProblem,
+                None => Sent::Well,
+            })
+        });
+        appended.unwrap_or_else(|dropped| Ok(Sent::Not(dropped)))
+    }
 }
 
 /// What all inputs have in common.

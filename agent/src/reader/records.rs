@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use super::Input;
+use super::{Input, Sent};
 use crate::batch::{Batcher, Encoding, Slot, StretchError};
 use crate::frame::{Consumed, Cut, End, Event};
 use crate::status::ReadMetrics;
@@ -35,6 +35,7 @@ struct Count {
     split: u64,
     unfinished: u64,
     too_many_lines: u64,
+    problems: u64,
 }
 
 impl<'a> Records<'a> {
@@ -67,11 +68,23 @@ impl<'a> Records<'a> {
 
     #[inline]
     fn take(&mut self, event: Event<'_>) -> ControlFlow<()> {
-        if let Err(error) = self.batcher.append(self.slot, self.now_ms, self.encoding, event.bytes) {
-            self.failed = Some(error);
-            return ControlFlow::Break(());
-        }
+        let (batcher, encoding) = (&mut *self.batcher, self.encoding);
         let count = &mut self.count;
+        match self
+            .input
+            .append(batcher, self.slot, encoding, event.bytes, self.now_ms)
+        {
+            Ok(Sent::Well) => {}
+            Ok(Sent::WithProblem) => count.problems += 1,
+            Ok(Sent::Not(dropped)) => {
+                let labels = [&*self.input.topic, dropped.name()];
+                self.metrics.events_dropped.with(labels).inc();
+            }
+            Err(error) => {
+                self.failed = Some(error);
+                return ControlFlow::Break(());
+            }
+        }
         count.lines += event.lines;
         match event.cut {
             Cut::Terminated => {}
@@ -97,6 +110,7 @@ impl<'a> Records<'a> {
             metrics.lines_split.with(topic).inc_by(count.split);
             metrics.lines_unfinished.with(topic).inc_by(count.unfinished);
             metrics.events_cut.with(topic).inc_by(count.too_many_lines);
+            metrics.parse_errors.with(topic).inc_by(count.problems);
         }
         Ok(self.batcher.is_full())
     }

@@ -29,9 +29,26 @@ impl RecordHeaders {
             put_blob(&mut body, Some(key.as_bytes()));
             put_blob(&mut body, value);
         }
+        Self::joined(count, &body)
+    }
+
+    /// These and some more.
+    #[must_use]
+    pub fn with<'a>(&self, more: impl IntoIterator<Item = (&'a str, &'a [u8])>) -> Self {
+        let (mut count, body) = varint::take_i32(&self.encoded).unwrap_or_default();
+        let mut body = body.to_vec();
+        for (key, value) in more {
+            count = count.saturating_add(1);
+            put_blob(&mut body, Some(key.as_bytes()));
+            put_blob(&mut body, Some(value));
+        }
+        Self::joined(count.into(), &body)
+    }
+
+    fn joined(count: i64, body: &[u8]) -> Self {
         let mut encoded = Vec::with_capacity(body.len() + varint::len_i64(count));
         varint::put_i64(&mut encoded, count);
-        encoded.extend_from_slice(&body);
+        encoded.extend_from_slice(body);
         Self {
             encoded: encoded.into(),
         }
@@ -133,6 +150,16 @@ mod tests {
             [(&b"host"[..], Some(&b"a"[..])), (b"empty", Some(b"")), (b"null", None)]
         );
         assert_eq!(RecordHeaders::decode(headers.encoded.clone()), Some(headers));
+    }
+
+    #[test]
+    fn more_headers_come_after_those_that_are_there() {
+        let few = RecordHeaders::encode([("host", Some(&b"a"[..]))]);
+        let all = RecordHeaders::encode([("host", Some(&b"a"[..])), ("level", Some(b"info"))]);
+        assert_eq!(few.with([("level", &b"info"[..])]), all);
+        assert_eq!(RecordHeaders::empty().with([]), RecordHeaders::empty());
+        let many: Vec<_> = (0..100).map(|_| ("k", &b"v"[..])).collect();
+        assert_eq!(few.with(many).iter().count(), 101);
     }
 
     #[test]

@@ -21,6 +21,7 @@ mod multiline;
 mod races;
 mod random;
 mod rotation;
+mod transform;
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -45,6 +46,7 @@ fn input(include: &str) -> Input {
             max_len: 1_000_000,
             multiline: None,
         },
+        transform: None,
         start_at: StartAt::Beginning,
     }
 }

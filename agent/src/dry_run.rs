@@ -1,0 +1,122 @@
+//! `tailrace-agent test`: what would be sent of some lines, without sending it. One JSON object a line.
+
+use std::io::{self, Read, Write};
+use std::ops::ControlFlow;
+use std::path::Path;
+use std::sync::Arc;
+
+use serde::Serialize;
+use tailrace_shared::record::Batches;
+
+use crate::batch::{Batcher, Encoding, Size, StretchError};
+use crate::frame::End;
+use crate::reader::{Input, Sent};
+use crate::stretch::{Route, Routes};
+
+/// Why that could not be shown.
+#[derive(Debug, thiserror::Error)]
+pub enum DryRunError {
+    /// Standard input, or standard output.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    /// A record could not be built, which should never be seen.
+    #[error(transparent)]
+    Build(#[from] StretchError),
+}
+
+/// One record as it would be sent.
+#[derive(Debug, Serialize)]
+struct Shown<'a> {
+    topic: &'a str,
+    timestamp_ms: i64,
+    headers: serde_json::Map<String, serde_json::Value>,
+    value: &'a str,
+}
+
+/// One event that would not be sent.
+#[derive(Debug, Serialize)]
+struct NotSent<'a> {
+    not_sent_because_of: &'a str,
+    event: &'a str,
+}
+
+struct NoBroker;
+
+impl Routes for NoBroker {
+    fn route(&self, _topic: &str, lane: u16) -> Route {
+        Route::Lane(lane)
+    }
+}
+
+/// Shows what `input` makes of a file with these bytes.
+///
+/// # Errors
+/// When the sample cannot be read, or nothing can be written.
+pub fn dry_run(
+    input: &Input,
+    host: &str,
+    path: &Path,
+    mut sample: impl Read,
+    now_ms: i64,
+    out: &mut dyn Write,
+) -> Result<(), DryRunError> {
+    let mut bytes = Vec::new();
+    sample.read_to_end(&mut bytes)?;
+    let encoding = Encoding::new(input.format, host, path, &input.labels);
+    let mut batcher = Batcher::new(Arc::new(NoBroker), Size::default());
+    let mut failed = None;
+    input.framing.cut(&bytes, false, End::Final, |event| {
+        match show(input, &encoding, &mut batcher, event.bytes, now_ms, out) {
+            Ok(()) => ControlFlow::Continue(()),
+            Err(error) => {
+                failed = Some(error);
+                ControlFlow::Break(())
+            }
+        }
+    });
+    failed.map_or(Ok(()), Err)
+}
+
+fn show(
+    input: &Input,
+    encoding: &Encoding,
+    batcher: &mut Batcher,
+    event: &[u8],
+    now_ms: i64,
+    out: &mut dyn Write,
+) -> Result<(), DryRunError> {
+    let slot = batcher.slot(&input.topic, 0)?;
+    if let Sent::Not(dropped) = input.append(batcher, slot, encoding, event, now_ms)? {
+        let not_sent = NotSent {
+            not_sent_because_of: dropped.name(),
+            event: &String::from_utf8_lossy(event),
+        };
+        write_line(out, &not_sent)?;
+    }
+    for batch in batcher.finish()? {
+        for view in Batches::split(batch.bytes, usize::MAX) {
+            for record in view
+                .map_err(StretchError::from)?
+                .records(1 << 30)
+                .map_err(StretchError::from)?
+            {
+                let record = record.map_err(StretchError::from)?;
+                let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+                let header = |(name, value): (&[u8], Option<&[u8]>)| (text(name), value.map(text).into());
+                let shown = Shown {
+                    topic: &batch.topic,
+                    timestamp_ms: record.timestamp,
+                    headers: record.headers.iter().map(header).collect(),
+                    value: &text(&record.value.unwrap_or_default()),
+                };
+                write_line(out, &shown)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn write_line(out: &mut dyn Write, shown: &impl Serialize) -> io::Result<()> {
+    serde_json::to_writer(&mut *out, shown)?;
+    out.write_all(b"\n")
+}

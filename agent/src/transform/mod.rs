@@ -1,0 +1,143 @@
+//! What happens to an event before it becomes a record, always in this order: what nobody should see is *redacted*, fields are
+//! *parsed*, the *time* is taken from one of them, what is not wanted is *dropped* or not *kept* or not in the *sample*,
+//! and fields are *renamed* and *removed*.
+//!
+//! All of it depends on the event alone, so a restart that reads an event again does the same with it. What cannot be
+//! parsed goes on as it is, with the reason.
+
+mod condition;
+mod fields;
+mod parse;
+mod redact;
+mod sample;
+mod time;
+
+use std::borrow::Cow;
+
+pub use condition::{Condition, Test};
+pub use fields::{Field, Fields};
+pub(crate) use parse::json::write_string;
+pub use parse::{Parser, Preset};
+pub use redact::{Known, Redaction};
+pub use sample::Sample;
+pub use time::{TimeField, TimeFormat};
+
+/// The header, or the member of a JSON object, that says why an event could not be parsed.
+pub const PROBLEM: &str = "parse_error";
+
+/// What is to be done with the events of an input.
+#[derive(Debug, Default)]
+pub struct Transform {
+    /// Before anything else looks at the event.
+    pub redact: Vec<Redaction>,
+    /// How fields are found.
+    pub parse: Option<Parser>,
+    /// Where the time is.
+    pub time: Option<TimeField>,
+    /// An event that meets one of these is not sent.
+    pub drop: Vec<Condition>,
+    /// Nor is one that meets none of these, if there are any.
+    pub keep: Vec<Condition>,
+    /// Of some events only so many are sent.
+    pub sample: Option<Sample>,
+    /// Fields that get another name: the old, the new.
+    pub rename: Vec<(String, String)>,
+    /// Fields that are left out.
+    pub remove: Vec<String>,
+    /// Fields whose values are numbers, where they look like it.
+    pub numbers: Vec<String>,
+    /// Fields that become headers.
+    pub headers: Vec<String>,
+}
+
+/// What is to be sent of an event.
+#[derive(Debug)]
+pub struct Outcome<'a> {
+    /// When it happened.
+    pub timestamp_ms: i64,
+    /// The event, redacted.
+    pub line: &'a [u8],
+    /// What was found in it; nothing if it was not parsed.
+    pub fields: Fields<'a>,
+    /// Which of these become headers.
+    pub headers: &'a [String],
+    /// Why it could not be parsed, or its time not be told.
+    pub problem: Option<String>,
+}
+
+/// Why an event is not sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Dropped {
+    /// It meets a condition of `drop`.
+    Drop,
+    /// It meets none of `keep`.
+    Keep,
+    /// It is not in the sample.
+    Sample,
+}
+
+impl Dropped {
+    /// The name of the setting.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Drop => "drop",
+            Self::Keep => "keep",
+            Self::Sample => "sample",
+        }
+    }
+}
+
+impl Transform {
+    /// Gives `send` what is to be sent of an event that was read at `now_ms`.
+    pub fn apply<R>(&self, event: &[u8], now_ms: i64, send: impl FnOnce(Outcome<'_>) -> R) -> Result<R, Dropped> {
+        let mut line = Cow::Borrowed(event);
+        for redaction in &self.redact {
+            if let Some(redacted) = redaction.apply(&line) {
+                line = Cow::Owned(redacted);
+            }
+        }
+        let (mut fields, mut problem) = (Fields::default(), None);
+        match self.parse.as_ref().map(|parser| parser.parse(&line)) {
+            Some(Ok(found)) => fields = found,
+            Some(Err(reason)) => problem = Some(reason),
+            None => {}
+        }
+        let mut timestamp_ms = now_ms;
+        if let Some(time) = self.time.as_ref().filter(|_| problem.is_none()) {
+            match time.read(&fields, now_ms) {
+                Ok(time) => timestamp_ms = time,
+                Err(reason) => problem = Some(reason),
+            }
+        }
+        let meets = |condition: &Condition| condition.is_met(&line, &fields);
+        if self.drop.iter().any(meets) {
+            return Err(Dropped::Drop);
+        }
+        if !self.keep.is_empty() && !self.keep.iter().any(meets) {
+            return Err(Dropped::Keep);
+        }
+        if self.sample.as_ref().is_some_and(|sample| !sample.takes(&line, &fields)) {
+            return Err(Dropped::Sample);
+        }
+        for (from, to) in &self.rename {
+            fields.rename(from, to);
+        }
+        for name in &self.remove {
+            fields.remove(name);
+        }
+        for name in &self.numbers {
+            fields.make_number(name);
+        }
+        Ok(send(Outcome {
+            timestamp_ms,
+            line: &line,
+            fields,
+            headers: &self.headers,
+            problem,
+        }))
+    }
+}
+
+#[cfg(test)]
+mod tests;

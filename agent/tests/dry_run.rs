@@ -1,0 +1,101 @@
+//! `tailrace-agent test` shows what would be sent.
+
+#![allow(clippy::unwrap_used, reason = "a test may panic, its helpers too")]
+
+use std::io::Write;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+/// What it says of a sample, with one of the examples.
+fn test(example: &str, path: &str, sample: &str) -> (bool, String) {
+    let config = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../config-examples")
+        .join(example);
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tailrace-agent"));
+    command.args(["test", "--as", path, "--config"]).arg(config);
+    command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    child.stdin.take().unwrap().write_all(sample.as_bytes()).unwrap();
+    let output = child.wait_with_output().unwrap();
+    let said = [output.stdout, output.stderr].concat();
+    (output.status.success(), String::from_utf8(said).unwrap())
+}
+
+#[test]
+fn records_are_shown_with_topic_time_headers_and_value() {
+    let sample = concat!(
+        "{\"ts\":\"2026-11-27T12:00:01Z\",\"level\":\"info\",\"user\":\"ann@example.org\"}\n",
+        "{\"level\":\"debug\"}\n",
+        "plain\n",
+    );
+    let (ok, said) = test("agent-transform.toml", "/var/log/shop/a.json", sample);
+    let lines: Vec<serde_json::Value> = said.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let [sent, dropped, plain] = &*lines else {
+        panic!("{said}")
+    };
+    assert!(ok);
+    assert_eq!(sent["topic"], "shop");
+    assert_eq!(sent["timestamp_ms"], 1_795_780_801_000_i64);
+    assert_eq!(sent["headers"]["level"], "info");
+    assert_eq!(sent["headers"]["path"], "/var/log/shop/a.json");
+    assert_eq!(
+        sent["value"],
+        r#"{"ts":"2026-11-27T12:00:01Z","level":"info","user":"[email]"}"#
+    );
+    assert_eq!(dropped["not_sent_because_of"], "drop");
+    assert!(plain["headers"]["parse_error"].as_str().unwrap().starts_with("json: "));
+    assert_eq!(plain["value"], "plain");
+}
+
+#[test]
+fn every_input_of_the_example_parses_a_line_that_it_is_for() {
+    let cases = [
+        (
+            "/var/log/nginx/access.log",
+            r#"::1 - ann [27/Nov/2026:12:00:01 +0000] "GET / HTTP/1.1" 503 7 "-" "curl""#,
+            r#"{"client":"::1","time":"27/Nov/2026:12:00:01 +0000","method":"GET","url":"/","protocol":"HTTP/1.1","status":503,"bytes":7,"referrer":"-","user_agent":"curl","host":"#,
+        ),
+        (
+            "/var/log/backup.log",
+            "27.11.2026 13:00:01 home: 12 files, ok",
+            r#"{"when":"27.11.2026 13:00:01","job":"home","files":12,"result":"ok","host":"#,
+        ),
+        (
+            "/srv/export/a.csv",
+            "7;\"Ann; Bob\";12.50",
+            r#"{"id":"7","customer":"Ann; Bob","total":12.50,"host":"#,
+        ),
+        (
+            "/var/log/api.log",
+            "time=1795780801 error=\"no\"",
+            "time=1795780801 error=\"no\"",
+        ),
+        (
+            "/var/log/syslog",
+            "Nov 27 12:00:01 web-1 cron[7]: x",
+            "Nov 27 12:00:01 web-1 cron[7]: x",
+        ),
+    ];
+    for (path, line, expected) in cases {
+        let (ok, said) = test("agent-transform.toml", path, &format!("{line}\n"));
+        let record: serde_json::Value = serde_json::from_str(&said).unwrap();
+        assert!(ok && record["value"].as_str().unwrap().starts_with(expected), "{said}");
+        assert!(record["headers"].get("parse_error").is_none(), "{said}");
+    }
+}
+
+#[test]
+fn stack_traces_of_the_example_are_one_record() {
+    let sample = "one\nTraceback (most recent call last):\n  File\nKeyError: 1\ntwo\n";
+    let (ok, said) = test("agent-multiline.toml", "/var/log/app/a.log", sample);
+    assert!(ok && said.lines().count() == 2, "{said}");
+}
+
+#[test]
+fn a_path_that_nothing_selects_is_refused() {
+    let (ok, said) = test("agent-transform.toml", "/var/log/other", "");
+    assert!(!ok && said.contains("selects /var/log/other"), "{said}");
+}
