@@ -3,14 +3,15 @@
 //! A line flows one way: [`discover`] finds files, [`watch`] says when to look, [`tail`] reads bytes, [`frame`] cuts
 //! events, [`transform`] finds fields in them and drops what is not wanted, [`batch`] builds record batches of them,
 //! [`reader`] closes stretches, [`spool`] makes a stretch durable together with the positions it advances to, [`deliver`]
-//! sends it and marks what was acknowledged. [`pipeline`] composes them; [`status`] shows them to the operator.
+//! sends it and marks what was acknowledged. [`pipeline`] composes them; [`status`] shows them to the operator, whose
+//! questions [`inspect`] answers.
 
 pub mod batch;
 pub mod config;
 pub mod deliver;
 pub mod discover;
-pub mod dry_run;
 pub mod frame;
+pub mod inspect;
 pub mod line_regex;
 pub mod pipeline;
 pub mod position;

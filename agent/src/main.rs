@@ -3,23 +3,26 @@
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use clap::{Args, Parser, Subcommand};
 use mimalloc::MiMalloc;
 use tailrace_agent::config::AgentConfig;
-use tailrace_agent::dry_run::dry_run;
+use tailrace_agent::inspect::{self, Rates, Running};
 use tailrace_agent::pipeline::{self, Agent, Seams};
 use tailrace_shared::clock::{Clock, SystemClock};
 use tailrace_shared::service::{self, Progress, explain};
 use tailrace_shared::telemetry::logging;
+use tailrace_shared::terminal::has_colour;
 
 const EXAMPLES: &str = "\
 Examples:
   tailrace-agent --config /etc/tailrace/agent.toml
   tailrace-agent check --config agent.toml    # what is wrong with the file
   tailrace-agent test < app.log               # the records that it would send
-  curl -s http://127.0.0.1:9601/files         # each file, and how far it was read
+  tailrace-agent explain /var/log/app.log     # what becomes of that file, and why
+  tailrace-agent status                       # each file, and how far it was read
 
 The smallest configuration:
   [collector]
@@ -31,7 +34,9 @@ The smallest configuration:
 const USAGE: &str = "\
 tailrace-agent [--config <FILE>]
        tailrace-agent check [--config <FILE>]
-       tailrace-agent test [--config <FILE>] [--as <PATH>] < SAMPLE";
+       tailrace-agent test [--config <FILE>] [--as <PATH>] < SAMPLE
+       tailrace-agent explain [--config <FILE>] <PATH>
+       tailrace-agent status [--config <FILE>] [--watch]";
 
 /// Follows files and delivers each line exactly once to Kafka topics.
 #[derive(Debug, Parser)]
@@ -45,11 +50,45 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Read the configuration, say what is wrong with it, and start nothing.
+    /// Read the configuration, say what is wrong with it and what its globs match, and start nothing.
     Check(ConfigFile),
     /// Show the records that would be sent of the lines on standard input, as JSON, and send nothing.
     #[command(after_help = TEST_EXAMPLES)]
     Test(TestArgs),
+    /// Say which [[files]] takes a file, or why none does, and how far the running agent is with it.
+    Explain(ExplainArgs),
+    /// Show how far the running agent is with every file, those that are furthest behind first.
+    #[command(after_help = STATUS_EXAMPLES)]
+    Status(StatusArgs),
+}
+
+const STATUS_EXAMPLES: &str = "\
+Examples:
+  tailrace-agent status                # once
+  tailrace-agent status --watch        # again every second, with rates
+  tailrace-agent status --json | jq '.[] | select(.lag > 0)'";
+
+#[derive(Debug, Args)]
+struct StatusArgs {
+    #[command(flatten)]
+    file: ConfigFile,
+    /// Show it again every second, until Ctrl-C.
+    #[arg(long, short, conflicts_with = "json")]
+    watch: bool,
+    /// Print what the agent answers, as JSON.
+    #[arg(long)]
+    json: bool,
+    /// Show so many files.
+    #[arg(long, value_name = "COUNT", default_value_t = 40)]
+    rows: usize,
+}
+
+#[derive(Debug, Args)]
+struct ExplainArgs {
+    #[command(flatten)]
+    file: ConfigFile,
+    /// The file.
+    path: PathBuf,
 }
 
 const TEST_EXAMPLES: &str = "\
@@ -81,10 +120,14 @@ fn main() -> ExitCode {
     let result = match cli.command {
         Some(Command::Check(file)) => check(&file),
         Some(Command::Test(args)) => test(&args),
+        Some(Command::Explain(args)) => explain_file(&args),
+        Some(Command::Status(args)) => status(&args),
         None => run(&cli.run),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
+        // Nobody reads any more, as in `| head`.
+        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("tailrace-agent: {}", explain(error.as_ref()));
             ExitCode::FAILURE
@@ -92,16 +135,30 @@ fn main() -> ExitCode {
     }
 }
 
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    let mut causes = error.chain().filter_map(|cause| cause.downcast_ref::<io::Error>());
+    causes.any(|error| error.kind() == io::ErrorKind::BrokenPipe)
+}
+
 fn check(file: &ConfigFile) -> anyhow::Result<()> {
     let config = AgentConfig::load(&file.config)?;
-    pipeline::inputs(&config)?;
+    let inputs = pipeline::inputs(&config)?;
     config.collector.security()?;
-    let doubts = pipeline::doubts(&config);
+    let mut doubts = pipeline::doubts(&config);
+    let (matched, unreadable) = inspect::matched(&config, inputs);
+    for (index, matched) in matched.iter().enumerate() {
+        writeln!(io::stdout(), "[[files]] {}: {matched}", index + 1)?;
+    }
+    doubts.extend(unreadable.iter().map(|(path, error)| {
+        format!(
+            "cannot read {}: {error}; give the agent's user the right to, or run it with CAP_DAC_READ_SEARCH as its unit does",
+            path.display()
+        )
+    }));
     if !doubts.is_empty() {
         bail!("{}: {}", file.config.display(), doubts.join("\n"));
     }
-    println!("{}: ok", file.config.display());
-    Ok(())
+    Ok(writeln!(io::stdout(), "{}: ok", file.config.display())?)
 }
 
 fn test(args: &TestArgs) -> anyhow::Result<()> {
@@ -123,8 +180,42 @@ fn test(args: &TestArgs) -> anyhow::Result<()> {
     let path = path.unwrap_or_else(|| PathBuf::from("(standard input)"));
     let now_ms = SystemClock::new().now_ms();
     let mut out = io::BufWriter::new(io::stdout().lock());
-    dry_run(input, &config.host, &path, io::stdin().lock(), now_ms, &mut out)?;
+    inspect::dry_run(input, &config.host, &path, io::stdin().lock(), now_ms, &mut out)?;
     out.flush().context("cannot write the records")
+}
+
+fn explain_file(args: &ExplainArgs) -> anyhow::Result<()> {
+    let config = AgentConfig::load(&args.file.config)?;
+    let path = std::path::absolute(&args.path)?;
+    let base = std::env::current_dir()?;
+    let explained = inspect::explain(&config, &path, &base)?;
+    Ok(write!(io::stdout(), "{explained}")?)
+}
+
+fn status(args: &StatusArgs) -> anyhow::Result<()> {
+    const INTERVAL: Duration = Duration::from_secs(1);
+    const CLEAR: &str = "\x1b[H\x1b[2J";
+    let config = AgentConfig::load(&args.file.config)?;
+    let running = Running::at(&config.http.listen);
+    if args.json {
+        let files = serde_json::to_string_pretty(&running.files()?)?;
+        return Ok(writeln!(io::stdout(), "{files}")?);
+    }
+    let mut rates = Rates::default();
+    let mut looked_at = Instant::now();
+    loop {
+        let files = running.files()?;
+        rates.note(&files, looked_at.elapsed());
+        looked_at = Instant::now();
+        let table = inspect::table(files, &rates, args.rows, has_colour());
+        let clear = if args.watch { CLEAR } else { "" };
+        write!(io::stdout(), "{clear}{table}")?;
+        io::stdout().flush()?;
+        if !args.watch {
+            return Ok(());
+        }
+        std::thread::sleep(INTERVAL);
+    }
 }
 
 fn run(file: &ConfigFile) -> anyhow::Result<()> {

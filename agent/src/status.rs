@@ -7,7 +7,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::routing::get;
 use axum::{Json, Router};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use tailrace_shared::telemetry::Readiness;
 use tokio::sync::{mpsc, oneshot};
 
@@ -144,7 +144,7 @@ fn reading_blocked(full: FullReason) -> String {
 }
 
 /// What `/files` shows of a followed file.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FileStatus {
     /// Its name now.
     pub path: PathBuf,

@@ -24,6 +24,7 @@ const SHARED: Layers = &[
     ("reloading", &[]),
     ("tls", &["reloading"]),
     ("service", &[]),
+    ("terminal", &[]),
 ];
 
 const AGENT: Layers = &[
@@ -57,7 +58,10 @@ const AGENT: Layers = &[
             "watch",
         ],
     ),
-    ("dry_run", &["batch", "frame", "reader", "stretch"]),
+    (
+        "inspect",
+        &["batch", "config", "discover", "frame", "reader", "status", "stretch"],
+    ),
 ];
 
 const COLLECTOR: Layers = &[

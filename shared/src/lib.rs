@@ -1,8 +1,8 @@
 //! What the agent, the collector and the command line must agree on.
 //!
 //! Lower layers first: the seams to the outside world ([`clock`], [`disk`]), the bytes of a log ([`record`]), the bytes
-//! of the wire ([`kafka`]), proofs of identity ([`sasl`]), a small client that speaks it ([`client`]), and what every binary needs to be operated
-//! ([`config`], [`telemetry`], [`service`]). Nothing here knows the agent or the collector.
+//! of the wire ([`kafka`]), proofs of identity ([`sasl`]), a small client that speaks it ([`client`]), and what every
+//! binary needs to be operated ([`config`], [`telemetry`], [`service`], [`terminal`]). Nothing here knows the agent or the collector.
 
 pub mod client;
 pub mod clock;
@@ -14,4 +14,5 @@ pub mod reloading;
 pub mod sasl;
 pub mod service;
 pub mod telemetry;
+pub mod terminal;
 pub mod tls;
