@@ -16,6 +16,7 @@ pub mod line_regex;
 pub mod pipeline;
 pub mod position;
 pub mod reader;
+pub mod reload;
 pub mod spool;
 pub mod status;
 pub mod stretch;

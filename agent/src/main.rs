@@ -1,16 +1,17 @@
 //! The `tailrace-agent` binary.
 
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context, bail};
 use clap::{Args, Parser, Subcommand};
 use mimalloc::MiMalloc;
 use tailrace_agent::config::AgentConfig;
 use tailrace_agent::inspect::{self, Rates, Running};
-use tailrace_agent::pipeline::{self, Agent, Seams};
+use tailrace_agent::pipeline::{self, Agent, Reloaded, Seams};
 use tailrace_shared::clock::{Clock, SystemClock};
 use tailrace_shared::service::{self, Progress, explain};
 use tailrace_shared::telemetry::logging;
@@ -19,6 +20,7 @@ use tailrace_shared::terminal::has_colour;
 const EXAMPLES: &str = "\
 Examples:
   tailrace-agent --config /etc/tailrace/agent.toml
+  kill -HUP $(pidof tailrace-agent)           # read the configuration again
   tailrace-agent check --config agent.toml    # what is wrong with the file
   tailrace-agent test < app.log               # the records that it would send
   tailrace-agent explain /var/log/app.log     # what becomes of that file, and why
@@ -32,7 +34,7 @@ The smallest configuration:
   include = [\"/var/log/nginx/*.log\"]";
 
 const USAGE: &str = "\
-tailrace-agent [--config <FILE>]
+tailrace-agent [--config <FILE>] [--watch-config]
        tailrace-agent check [--config <FILE>]
        tailrace-agent test [--config <FILE>] [--as <PATH>] < SAMPLE
        tailrace-agent explain [--config <FILE>] <PATH>
@@ -45,7 +47,16 @@ struct Cli {
     #[command(subcommand)]
     command: Option<Command>,
     #[command(flatten)]
-    run: ConfigFile,
+    run: RunArgs,
+}
+
+#[derive(Debug, Args)]
+struct RunArgs {
+    #[command(flatten)]
+    file: ConfigFile,
+    /// Read the configuration again when its file changes, and not only at SIGHUP.
+    #[arg(long)]
+    watch_config: bool,
 }
 
 #[derive(Debug, Subcommand)]
@@ -218,8 +229,9 @@ fn status(args: &StatusArgs) -> anyhow::Result<()> {
     }
 }
 
-fn run(file: &ConfigFile) -> anyhow::Result<()> {
-    let config = AgentConfig::load(&file.config)?;
+fn run(args: &RunArgs) -> anyhow::Result<()> {
+    let file = &args.file.config;
+    let config = AgentConfig::load(file)?;
     logging::init(&config.log)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -228,17 +240,88 @@ fn run(file: &ConfigFile) -> anyhow::Result<()> {
     runtime.block_on(async {
         let asked_to_stop = service::asked_to_stop()?;
         tokio::pin!(asked_to_stop);
-        let agent = tokio::select! {
+        let mut asked_to_reload = service::asked_to_reload()?;
+        let mut changes = Changes::of(file, args.watch_config);
+        let mut agent = tokio::select! {
             started = Agent::start(&config, Seams::default()) => started?,
             () = &mut asked_to_stop => return Ok(()),
         };
         service::tell_systemd(Progress::Ready);
-        let failure = tokio::select! {
-            () = asked_to_stop => None,
-            failure = agent.failed() => Some(failure),
+        let failure = loop {
+            tokio::select! {
+                () = &mut asked_to_stop => break None,
+                failure = agent.failed() => break Some(failure),
+                _ = asked_to_reload.recv() => reload(&mut agent, file).await,
+                () = changes.next() => reload(&mut agent, file).await,
+            }
         };
         service::tell_systemd(Progress::Stopping);
         agent.stop().await;
         failure.map_or(Ok(()), |failure| Err(failure.into()))
     })
+}
+
+/// Whatever is wrong with the file, the agent goes on as it was.
+async fn reload(agent: &mut Agent, file: &Path) {
+    service::tell_systemd(Progress::Reloading);
+    let reloaded = async { Ok(agent.reload(AgentConfig::load(file)?).await?) }.await;
+    service::tell_systemd(Progress::Ready);
+    let reloaded: anyhow::Result<Reloaded> = reloaded;
+    match reloaded {
+        Ok(Reloaded { holds, needs_restart }) => {
+            if holds {
+                tracing::info!(file = %file.display(), "took on the configuration");
+            } else {
+                tracing::warn!("the configuration is taken on once the spool takes what was read before");
+            }
+            if !needs_restart.is_empty() {
+                tracing::warn!(
+                    waiting = needs_restart.join(", "),
+                    "a part of the configuration needs a restart"
+                );
+            }
+        }
+        Err(error) => {
+            let reason = explain(error.as_ref());
+            tracing::error!(%reason, "cannot take on the configuration; the one of before holds");
+        }
+    }
+}
+
+/// Notices that a file is another than it was.
+struct Changes {
+    file: Option<PathBuf>,
+    last: Option<(SystemTime, u64, u64)>,
+}
+
+impl Changes {
+    const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+    fn of(file: &Path, wanted: bool) -> Self {
+        let file = wanted.then(|| file.to_owned());
+        let last = file.as_deref().and_then(Self::look);
+        Self { file, last }
+    }
+
+    fn look(file: &Path) -> Option<(SystemTime, u64, u64)> {
+        let metadata = std::fs::metadata(file).ok()?;
+        Some((metadata.modified().ok()?, metadata.len(), metadata.ino()))
+    }
+
+    /// Completes after the file has changed, and then not for a moment: who writes it may not be done.
+    async fn next(&mut self) {
+        let Some(file) = &self.file else {
+            return std::future::pending().await;
+        };
+        let mut changed = false;
+        loop {
+            tokio::time::sleep(Self::LOOK_EVERY).await;
+            let now = Self::look(file);
+            if now.is_some() && now != self.last {
+                (self.last, changed) = (now, true);
+            } else if changed {
+                return;
+            }
+        }
+    }
 }

@@ -23,7 +23,7 @@ use tailrace_shared::telemetry::http::{BindError, Limits as HttpLimits, Server, 
 use tailrace_shared::telemetry::metrics::Exporter;
 use tailrace_shared::telemetry::process::ProcessMetrics;
 use tailrace_shared::tls::TlsError;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
 use crate::batch::{Size, StretchError};
@@ -32,7 +32,8 @@ use crate::deliver::{Brokers, Deliver, DeliverOptions, DeliverStats, KafkaBroker
 use crate::discover::{Pattern, PatternError, Selection, exclusions};
 use crate::frame::{Framing, Multiline};
 use crate::position::checksum;
-use crate::reader::{self, Input, Reader, Settings};
+use crate::reader::{self, Input, Reader, Reload, Settings};
+use crate::reload::apart;
 use crate::spool::{OpenError, Opened, Recovered, Spool, SpoolStats};
 use crate::status::{self, DeliveryMetrics, FileStatus, FilesQuery, ReadMetrics, TOPIC_LABEL};
 use crate::stretch::{QUEUE_DEPTH, Stretch};
@@ -43,6 +44,8 @@ use crate::watch::{Signal, Watch};
 const SPOOL_GRACE: Duration = Duration::from_secs(5);
 /// How long what was spooled may take to be acknowledged then. Together well below systemd's 90 seconds.
 const DELIVERY_GRACE: Duration = Duration::from_secs(10);
+/// How long a reload is waited for: a spool that takes no more holds it up.
+const RELOAD_GRACE: Duration = Duration::from_secs(10);
 /// How often `/readyz` learns of what it waits for.
 const READINESS_EVERY: Duration = Duration::from_secs(1);
 /// File descriptors for all but followed files.
@@ -118,8 +121,32 @@ pub enum Failure {
 
 type FailureSender = watch::Sender<Option<Failure>>;
 
+/// What became of a new configuration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reloaded {
+    /// Whether what can be taken on holds already; if not, it does once the spool takes what was read before.
+    pub holds: bool,
+    /// What waits for a restart.
+    pub needs_restart: Vec<&'static str>,
+}
+
+/// Why a new configuration was not taken on. The old one holds.
+#[derive(Debug, thiserror::Error)]
+pub enum ReloadError {
+    /// It would not have started either.
+    #[error(transparent)]
+    Config(#[from] StartError),
+    /// Another reload still waits.
+    #[error("the last reload still waits for the spool, which takes no more")]
+    Busy,
+}
+
 /// A running agent.
 pub struct Agent {
+    config: AgentConfig,
+    seams: Seams,
+    reloads: mpsc::Sender<Reload>,
+    metrics: (ReadMetrics, DeliveryMetrics),
     signal: Signal,
     files: FilesQuery,
     pump: JoinHandle<()>,
@@ -143,10 +170,8 @@ impl Agent {
         ProcessMetrics::export(&mut exporter)?;
         let read_metrics = ReadMetrics::register(exporter.registry())?;
         let delivery_metrics = DeliveryMetrics::register(exporter.registry())?;
-        for files in &config.files {
-            read_metrics.start_at_zero(TOPIC_LABEL, files.topic.as_str());
-            delivery_metrics.start_at_zero(TOPIC_LABEL, files.topic.as_str());
-        }
+        let metrics = (read_metrics.clone(), delivery_metrics.clone());
+        start_at_zero(&metrics, config);
         let server = match seams.http {
             true => Some(Server::bind(&config.http.listen, HttpLimits::default()).await?),
             false => None,
@@ -158,6 +183,7 @@ impl Agent {
         export_delivery(&mut exporter, delivery_metrics, &spool, &delivery);
 
         let (stretches, received) = mpsc::channel(QUEUE_DEPTH);
+        let (reloads, coming) = mpsc::channel(1);
         let reader = Reader::new(
             inputs,
             settings(config, &seams),
@@ -167,6 +193,7 @@ impl Agent {
                 clock: Arc::clone(&seams.clock),
                 routes: delivery.routes(),
                 stretches,
+                reloads: coming,
                 questions,
                 signal: signal.clone(),
                 watch: Watch::new(signal.clone()),
@@ -197,6 +224,10 @@ impl Agent {
             "following files"
         );
         Ok(Self {
+            config: config.clone(),
+            seams,
+            reloads,
+            metrics,
             signal,
             files,
             pump,
@@ -206,6 +237,28 @@ impl Agent {
             stop_http,
             failure,
         })
+    }
+
+    /// Takes on what can be of a new configuration without a restart: `[[files]]` and `[read]`. No position is lost, and
+    /// what is open stays open.
+    ///
+    /// # Errors
+    /// When it cannot be used; then nothing has changed.
+    pub async fn reload(&mut self, new: AgentConfig) -> Result<Reloaded, ReloadError> {
+        let (config, needs_restart) = apart(&self.config, new);
+        let inputs = inputs(&config)?;
+        for doubt in doubts(&config) {
+            tracing::warn!("{doubt}");
+        }
+        start_at_zero(&self.metrics, &config);
+        let (done, held) = oneshot::channel();
+        let settings = settings(&config, &self.seams);
+        let reload = Reload { inputs, settings, done };
+        self.reloads.try_send(reload).map_err(|_| ReloadError::Busy)?;
+        self.signal.wake();
+        self.config = config;
+        let holds = matches!(tokio::time::timeout(RELOAD_GRACE, held).await, Ok(Ok(())));
+        Ok(Reloaded { holds, needs_restart })
     }
 
     /// Where the operator's HTTP is served.
@@ -254,6 +307,13 @@ impl Agent {
             tracing::error!(%error, "serving HTTP panicked");
         }
         tracing::info!("stopped");
+    }
+}
+
+fn start_at_zero((reading, delivery): &(ReadMetrics, DeliveryMetrics), config: &AgentConfig) {
+    for files in &config.files {
+        reading.start_at_zero(TOPIC_LABEL, files.topic.as_str());
+        delivery.start_at_zero(TOPIC_LABEL, files.topic.as_str());
     }
 }
 

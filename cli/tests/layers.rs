@@ -58,6 +58,7 @@ const AGENT: Layers = &[
             "watch",
         ],
     ),
+    ("reload", &["config"]),
     (
         "inspect",
         &["batch", "config", "discover", "frame", "reader", "status", "stretch"],

@@ -3,13 +3,15 @@
 use std::io;
 
 use sd_notify::NotifyState;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// What systemd is told of a unit with `Type=notify`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Progress {
     /// It does its work.
     Ready,
+    /// It takes on a new configuration; [`Progress::Ready`] follows.
+    Reloading,
     /// It finishes what is begun.
     Stopping,
 }
@@ -17,12 +19,24 @@ pub enum Progress {
 /// Tells systemd. Without systemd there is nobody to tell, and that is fine.
 pub fn tell_systemd(progress: Progress) {
     let state = match progress {
-        Progress::Ready => NotifyState::Ready,
-        Progress::Stopping => NotifyState::Stopping,
+        Progress::Ready => vec![NotifyState::Ready],
+        Progress::Reloading => {
+            let since_boot = NotifyState::monotonic_usec_now().ok();
+            [NotifyState::Reloading].into_iter().chain(since_boot).collect()
+        }
+        Progress::Stopping => vec![NotifyState::Stopping],
     };
-    if let Err(error) = sd_notify::notify(&[state]) {
+    if let Err(error) = sd_notify::notify(&state) {
         tracing::debug!(%error, "cannot notify systemd");
     }
+}
+
+/// Counts up at every SIGHUP, which by then no longer ends the process.
+///
+/// # Errors
+/// When the handler cannot be installed.
+pub fn asked_to_reload() -> io::Result<Signal> {
+    signal(SignalKind::hangup())
 }
 
 /// Completes when SIGTERM or SIGINT comes; from the call on, neither ends the process by itself.

@@ -1,5 +1,7 @@
 """Kills agent, collector and consumer by the schedule that the seed gives, while programs write and rotate logs.
 
+Now and then the agent is told to take on its configuration again.
+
 Then it waits for quiet, kills once more, stops in good order, and looks at every line: the collector's log and the
 consumer's database must each hold every line once, as it was written, in its file's order, and the files of a program
 in theirs.
@@ -25,8 +27,8 @@ from tests.lib.processes import SMALL_WAL, Agent, Collector, Process
 PATIENCE_S = 120
 # For how long nothing may arrive before we say that all is done.
 QUIET_S = 5
-# What is said of inputs with lines, and with events, between which there is noise that nobody wants. That an event was cut
-# by a rotation must show before its time is up.
+# What is said of inputs with lines, and with events, between which there is noise that nobody wants. That an event was
+# cut by a rotation must show before its time is up.
 EVENTS = """
 multiline = { mode = "indent", timeout = "10s" }
 transform = { drop = [{ matches = '^noise ' }] }
@@ -64,6 +66,7 @@ class Crash:
         self.victims = [options.only] if options.only else sorted(self.processes)
         self.writers = [self.writer(number) for number in range(options.writers)]
         self.kills: collections.Counter[str] = collections.Counter()
+        self.reloads = 0
 
     def inputs(self) -> str:
         """Of half of the writers rotated names are selected as well, of the others only the name that they write to."""
@@ -117,6 +120,7 @@ class Crash:
 
     def kill_by_schedule(self) -> None:
         begun = time.monotonic()
+        reloads = random.Random(f"{self.options.seed} reloads")
         with open(self.work / "kills.log", "w", buffering=1) as log:
             for count, kill in enumerate(schedule(self.options.seed, self.victims)):
                 minutes = (time.monotonic() - begun) / 60
@@ -124,6 +128,9 @@ class Crash:
                     return
                 log.write(f"{count + 1}: {kill}\n")
                 self.watch(kill.after_s)
+                if reloads.random() < 0.3:
+                    self.reloads += self.agent.reload()
+                    self.watch(reloads.choice([0, 0.01, 0.3]))
                 log.write(f"    {time.strftime('%H:%M:%S', time.gmtime())} UTC\n")
                 self.strike(kill)
                 if (count + 1) % 20 == 0:
@@ -195,7 +202,7 @@ class Crash:
         segments = sum(1 for path in store.rglob("segments/*") if path.is_file())
         return (
             f"{self.written()} lines, {size >> 20} MiB, in {files} files by {len(self.writers)} writers\n"
-            f"killed: {kills}\n"
+            f"killed: {kills}; the agent took on its configuration again {self.reloads} times\n"
             f"the agent found {self.unseen()} files that were rotated before it saw them\n"
             f"the collector: {self.collector.starts} starts, newest checkpoint {max(checkpoints, default='none')}, "
             f"{segments} segments"

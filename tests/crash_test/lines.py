@@ -27,8 +27,10 @@ def decode(value: bytes) -> Line:
 
 
 def filler(source: random.Random, multiline: bool) -> bytes:
-    """Often short, sometimes long; bytes that nothing can compress, so that the collector's files fill up. With `multiline`
-    it has line ends, each followed by a tab, which says that the next line belongs to the one before."""
+    """Often short, sometimes long; bytes that nothing can compress, so that the collector's files fill up.
+
+    With `multiline` it has line ends, each followed by a tab: the next line belongs to the one before.
+    """
     size = source.randint(0, 200) if source.random() < 0.7 else source.randint(2_000, 12_000)
     noise = source.randbytes(size)
     if multiline:

@@ -12,8 +12,8 @@ from tests.crash_test.lines import Line, encode, filler
 
 class Writer(threading.Thread):
     """Writes until told to stop. `lives_s` is the shortest and the longest time between two rotations, `suffix` what
-    they add to the name; `may_rotate` is asked, with writer and file, before a file is renamed. With `multiline` it writes
-    events, and each rotation cuts one in two."""
+    they add to the name; `may_rotate` is asked, with writer and file, before a file is renamed. With `multiline` it
+    writes events, and each rotation cuts one in two."""
 
     def __init__(
         self,

@@ -159,6 +159,13 @@ class Collector(Server):
 class Agent(Server):
     """An agent that follows files for a collector."""
 
+    def reload(self) -> bool:
+        """SIGHUP, if it has come so far that it listens to that."""
+        follows = self.child is not None and "following files" in self.log()
+        if follows:
+            self.child.send_signal(signal.SIGHUP)
+        return follows
+
     def __init__(self, work: pathlib.Path, bootstrap: str, inputs: str, data_dir: pathlib.Path | None = None):
         self.data_dir = data_dir or work / "agent"
         config = f'data_dir = "{self.data_dir}"\n[collector]\nbootstrap = ["{bootstrap}"]\n{inputs}'

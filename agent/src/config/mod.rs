@@ -56,7 +56,7 @@ pub struct AgentConfig {
 }
 
 /// `[collector]`
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CollectorConfig {
     /// `host:port` of some of the brokers; the others are learned from them.
@@ -69,7 +69,7 @@ pub struct CollectorConfig {
 }
 
 /// `[collector.sasl]`
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SaslConfig {
     /// Default `SCRAM-SHA-512`.
@@ -110,7 +110,7 @@ impl CollectorConfig {
 }
 
 /// `[http]`
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct HttpConfig {
     /// Default `127.0.0.1:9601`: only this machine.
@@ -126,7 +126,7 @@ impl Default for HttpConfig {
 }
 
 /// `[spool]`
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct SpoolConfig {
     /// How much disk it may take; when it is used up, reading waits, and the log files are the buffer. Default 256 MiB.

@@ -28,9 +28,9 @@ pub(super) struct Finder {
     /// Whether no process has followed anything before this one.
     first_run: bool,
     first_scan: bool,
-    next_scan: Duration,
-    scan_interval: Duration,
-    host: Arc<str>,
+    pub(super) next_scan: Duration,
+    pub(super) scan_interval: Duration,
+    pub(super) host: Arc<str>,
     pub(super) inputs: Vec<(Arc<str>, StartAt)>,
     pub(super) metrics: ReadMetrics,
     /// What could not be opened or entered, so that it is said once.

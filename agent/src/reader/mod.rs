@@ -6,6 +6,7 @@
 
 mod find;
 mod records;
+mod reload;
 mod report;
 mod resume;
 #[cfg(test)]
@@ -34,6 +35,8 @@ use crate::watch::{Signal, Watch};
 
 use find::Finder;
 use records::{Records, Source};
+pub use reload::Reload;
+use reload::selections;
 
 /// One `[[files]]` of the configuration.
 #[derive(Debug)]
@@ -118,6 +121,8 @@ pub struct Seams {
     pub routes: Arc<dyn Routes>,
     /// To the spool.
     pub stretches: Sender<Stretch>,
+    /// Configurations that take the place of this one.
+    pub reloads: Receiver<Reload>,
     /// Questions for the state of the files.
     pub questions: Receiver<FilesRequest>,
     /// Wakes the reader.
@@ -153,6 +158,8 @@ pub struct Reader {
     finder: Finder,
     tail: Tail,
     batcher: Batcher,
+    /// A configuration that waits until nothing is gathered under this one.
+    coming: Option<Reload>,
     /// Forgotten since the last stretch.
     gone: Vec<FileId>,
     /// Finished, and not taken yet.
@@ -175,19 +182,8 @@ impl Reader {
     /// A reader that goes on from `positions`, which the spool has kept.
     #[must_use]
     pub fn new(mut inputs: Vec<Input>, settings: Settings, positions: Vec<FilePosition>, seams: Seams) -> Self {
-        let nothing = || Selection {
-            include: Vec::new(),
-            exclude: globset::GlobSet::empty(),
-        };
-        let selections = inputs
-            .iter_mut()
-            .map(|input| std::mem::replace(&mut input.selection, nothing()))
-            .collect();
+        let (selections, topics) = selections(&mut inputs);
         let walker = Walker::new(Arc::clone(&seams.disk), selections, settings.off_limits.clone());
-        let topics = inputs
-            .iter()
-            .map(|input| (Arc::clone(&input.topic), input.start_at))
-            .collect();
         Self {
             finder: Finder::new(
                 Arc::clone(&seams.disk),
@@ -200,6 +196,7 @@ impl Reader {
             ),
             tail: Tail::new(Arc::clone(&seams.disk), settings.tail.clone()),
             batcher: Batcher::new(Arc::clone(&seams.routes), settings.size.clone()),
+            coming: None,
             gone: Vec::new(),
             waiting: None,
             opened_at: None,
@@ -254,6 +251,10 @@ impl Reader {
             Some(Next::Now) => {}
             Some(next) => return Ok(self.sooner(next, now)),
             None => {}
+        }
+        if self.reload()? {
+            self.closed_at = now;
+            return Ok(Next::Now);
         }
         self.tail.poll(now);
         self.read(now)?;

@@ -49,6 +49,11 @@ enum Verdict {
 }
 
 impl Gap {
+    /// Other selections are in force, by which the name is of this input.
+    pub(super) fn belongs_to(&mut self, input: usize) {
+        self.input = input;
+    }
+
     fn behind(followed: &Followed) -> Self {
         Self {
             since_ms: followed.modified_ms,

@@ -247,6 +247,11 @@ impl Tail {
         !self.touched.is_empty()
     }
 
+    /// Other limits, from now on.
+    pub fn set_limits(&mut self, limits: Limits) {
+        self.limits = limits;
+    }
+
     /// Gives back what is only needed while there is something to read.
     pub fn rest(&mut self) {
         self.window.release();

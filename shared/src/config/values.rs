@@ -198,7 +198,7 @@ impl fmt::Display for ListenAddr {
 }
 
 /// A password, token or key: never shown by `Debug`. Given as `KEY`, or as `KEY_file`.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);
 
 impl Secret {

@@ -20,6 +20,7 @@ mod generations;
 mod multiline;
 mod races;
 mod random;
+mod reloading;
 mod rotation;
 mod transform;
 
@@ -79,6 +80,7 @@ struct Rig {
     clock: Arc<ManualClock>,
     reader: Reader,
     stretches: mpsc::Receiver<Stretch>,
+    reloads: mpsc::Sender<Reload>,
     metrics: ReadMetrics,
     /// What the spool holds.
     positions: Vec<FilePosition>,
@@ -95,12 +97,14 @@ impl Rig {
         let (sender, stretches) = mpsc::channel(QUEUE_DEPTH);
         let signal = Signal::default();
         let metrics = ReadMetrics::register(&Registry::new()).unwrap();
+        let (reloads, coming) = mpsc::channel(1);
         let (_, questions) = FilesQuery::channel(signal.clone());
         let seams = Seams {
             disk,
             clock: Arc::clone(&clock) as Arc<dyn Clock>,
             routes: Arc::new(Unbound),
             stretches: sender,
+            reloads: coming,
             questions,
             watch: Watch::off(signal.clone()),
             signal,
@@ -110,6 +114,7 @@ impl Rig {
             clock,
             reader: Reader::new(inputs, settings, positions.clone(), seams),
             stretches,
+            reloads,
             metrics,
             positions,
             lines: Vec::new(),
@@ -404,6 +409,7 @@ fn on_a_real_directory_events_wake_the_reader_and_stop_ends_it() {
         clock: Arc::new(tailrace_shared::clock::SystemClock::new()),
         routes: Arc::new(Unbound),
         stretches: sender,
+        reloads: mpsc::channel(1).1,
         questions,
         watch: Watch::new(signal.clone()),
         signal: signal.clone(),

@@ -1,0 +1,64 @@
+//! Which parts of a new configuration a running agent can take on, and which only a restart can.
+
+use crate::config::AgentConfig;
+
+/// The tables and keys of a new configuration that wait for a restart, and the configuration that can be run now.
+#[must_use]
+pub fn apart(running: &AgentConfig, new: AgentConfig) -> (AgentConfig, Vec<&'static str>) {
+    let differs = [
+        ("data_dir", running.data_dir != new.data_dir),
+        ("host", running.host != new.host),
+        ("[collector]", running.collector != new.collector),
+        ("[http]", running.http != new.http),
+        ("[log]", running.log != new.log),
+        ("[spool]", running.spool != new.spool),
+    ];
+    let waiting = differs
+        .into_iter()
+        .filter(|(_, differs)| *differs)
+        .map(|(key, _)| key)
+        .collect();
+    let now = AgentConfig {
+        files: new.files,
+        read: new.read,
+        ..running.clone()
+    };
+    (now, waiting)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    fn config(more: &str) -> AgentConfig {
+        let text = format!("{more}\n[[files]]\ntopic = \"t\"\ninclude = [\"/a\"]\n");
+        tailrace_shared::config::parse(Path::new("agent.toml"), text.as_bytes(), &|_| None).unwrap()
+    }
+
+    #[test]
+    fn what_needs_a_restart_is_named_and_stays_as_it_is() {
+        let collector = "[collector]\nbootstrap = [\"a:1\"]";
+        let running = config(&format!("host = \"h\"\n{collector}"));
+        let (now, waiting) = apart(
+            &running,
+            config(&format!("host = \"h\"\n{collector}\n[read]\nlinger = \"1s\"")),
+        );
+        assert!(waiting.is_empty() && now.read.linger.0.as_secs() == 1);
+        let other = "host = \"g\"\ndata_dir = \"/d\"\n[collector]\nbootstrap = [\"b:1\"]\n[http]\nlisten = \"127.0.0.1:1\"\n\
+                     [log]\nlevel = \"debug\"\n[spool]\nmax_bytes = \"1GiB\"";
+        let (now, waiting) = apart(&running, config(other));
+        assert_eq!(
+            waiting,
+            ["data_dir", "host", "[collector]", "[http]", "[log]", "[spool]"]
+        );
+        assert_eq!((now.host.as_str(), &now.collector), ("h", &running.collector));
+        let with = |password: &str| {
+            config(&format!(
+                "host = \"h\"\n{collector}\n[collector.sasl]\nuser = \"u\"\npassword = \"{password}\""
+            ))
+        };
+        assert_eq!(apart(&with("a"), with("b")).1, ["[collector]"]);
+    }
+}
