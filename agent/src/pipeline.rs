@@ -499,6 +499,7 @@ fn input(files: &FilesConfig, base: &Path) -> Result<Input, PatternError> {
         },
         transform: files.transform.as_ref().map(TransformConfig::compiled),
         start_at: files.start_at,
+        ignore_older: files.ignore_older.map(|older| older.0),
     })
 }
 

@@ -220,6 +220,9 @@ pub struct FilesConfig {
     /// from then on. Default `beginning`.
     #[serde(default)]
     pub start_at: StartAt,
+    /// A file that was not written to for so long, and of which nothing was read yet, is left alone until it is. Default:
+    /// none is.
+    pub ignore_older: Option<HumanDuration>,
 }
 
 impl AgentConfig {
@@ -272,6 +275,7 @@ impl FilesConfig {
             max_line_bytes: default_max_line_bytes(),
             multiline: None,
             transform: None,
+            ignore_older: None,
             start_at: StartAt::default(),
         }
     }

@@ -31,7 +31,9 @@ pub(super) struct Finder {
     pub(super) next_scan: Duration,
     pub(super) scan_interval: Duration,
     pub(super) host: Arc<str>,
-    pub(super) inputs: Vec<(Arc<str>, StartAt)>,
+    pub(super) inputs: Vec<Taking>,
+    /// By the wall clock, when it last looked.
+    now_ms: i64,
     pub(super) metrics: ReadMetrics,
     /// What could not be opened or entered, so that it is said once.
     pub(super) troubled: HashSet<PathBuf>,
@@ -45,6 +47,14 @@ pub(super) struct Finder {
     pub(super) originals: HashMap<PathBuf, Vec<Original>>,
     /// What was said to be a copy.
     pub(super) copies: HashSet<FileId>,
+}
+
+/// How an input takes files.
+#[derive(Debug, Clone)]
+pub(super) struct Taking {
+    pub(super) topic: Arc<str>,
+    pub(super) start_at: StartAt,
+    pub(super) ignore_older: Option<Duration>,
 }
 
 /// What came of opening a file where it was found.
@@ -63,7 +73,7 @@ impl Finder {
         walker: Walker,
         positions: Vec<FilePosition>,
         host: Arc<str>,
-        inputs: Vec<(Arc<str>, StartAt)>,
+        inputs: Vec<Taking>,
         scan_interval: Duration,
         metrics: ReadMetrics,
     ) -> Self {
@@ -82,6 +92,7 @@ impl Finder {
             scan_interval,
             host,
             inputs,
+            now_ms: 0,
             metrics,
             troubled: HashSet::new(),
             gone: Vec::new(),
@@ -93,7 +104,14 @@ impl Finder {
     }
 
     /// Looks at what is due. Returns files whose positions need not be kept.
-    pub(super) fn look(&mut self, tail: &mut Tail, watch: &mut Watch, signal: &Signal, now: Duration) -> Vec<FileId> {
+    pub(super) fn look(
+        &mut self,
+        tail: &mut Tail,
+        watch: &mut Watch,
+        signal: &Signal,
+        (now, now_ms): (Duration, i64),
+    ) -> Vec<FileId> {
+        self.now_ms = now_ms;
         let hints = signal.take_hints();
         let unwanted = if hints.all { self.rounds.hint_all() } else { Vec::new() };
         watch.disarm(&unwanted);
@@ -272,11 +290,11 @@ impl Finder {
     /// Follows a file that was not known. `None` if that was not possible.
     fn appeared(&mut self, found: &Found, tail: &mut Tail, now: Duration) -> Option<FileNo> {
         let start_at = match self.inputs.get(found.input) {
-            Some((_, start_at)) if self.first_run => *start_at,
+            Some(taking) if self.first_run => taking.start_at,
             _ => StartAt::Beginning,
         };
         // It may have been renamed since it was met, and be followed by its new name already.
-        if self.known.by_id(found.metadata.id).is_some() {
+        if self.known.by_id(found.metadata.id).is_some() || self.is_too_old(found) {
             return None;
         }
         let Look::Open(handle, opening) = self.look_into(found, start_at) else {
@@ -289,6 +307,16 @@ impl Finder {
             Continues::New | Continues::Replaced => None,
         };
         Some(self.follow(found, continued.as_ref(), handle, &opening, tail, now))
+    }
+
+    /// Whether it was not written to for too long, and nothing of it was ever read. It is looked at again at every scan.
+    fn is_too_old(&self, found: &Found) -> bool {
+        let older = self.inputs.get(found.input).and_then(|taking| taking.ignore_older);
+        older.is_some_and(|older| {
+            let age_ms = self.now_ms.saturating_sub(found.metadata.modified_ms);
+            u128::try_from(age_ms).is_ok_and(|age_ms| age_ms > older.as_millis())
+                && !self.restored.contains_key(&found.metadata.id)
+        })
     }
 
     /// Follows a file, from where an earlier process stood if it did.

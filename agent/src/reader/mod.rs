@@ -55,6 +55,8 @@ pub struct Input {
     pub transform: Option<Arc<Transform>>,
     /// Where the first run begins.
     pub start_at: StartAt,
+    /// A file that was not written to for so long is not begun with.
+    pub ignore_older: Option<Duration>,
 }
 
 /// What became of an event.
@@ -182,7 +184,7 @@ impl Reader {
     /// A reader that goes on from `positions`, which the spool has kept.
     #[must_use]
     pub fn new(mut inputs: Vec<Input>, settings: Settings, positions: Vec<FilePosition>, seams: Seams) -> Self {
-        let (selections, topics) = selections(&mut inputs);
+        let (selections, taking) = selections(&mut inputs);
         let walker = Walker::new(Arc::clone(&seams.disk), selections, settings.off_limits.clone());
         Self {
             finder: Finder::new(
@@ -190,7 +192,7 @@ impl Reader {
                 walker,
                 positions,
                 Arc::clone(&settings.host),
-                topics,
+                taking,
                 settings.scan_interval,
                 seams.metrics.clone(),
             ),
@@ -242,9 +244,10 @@ impl Reader {
     pub fn step(&mut self) -> Result<Next, StretchError> {
         let now = self.seams.clock.monotonic();
         self.answer();
+        let times = (now, self.seams.clock.now_ms());
         let lost = self
             .finder
-            .look(&mut self.tail, &mut self.seams.watch, &self.seams.signal, now);
+            .look(&mut self.tail, &mut self.seams.watch, &self.seams.signal, times);
         self.gone.extend(lost);
         self.refresh_gauges(now);
         match self.hand_over() {

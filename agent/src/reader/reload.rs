@@ -6,11 +6,11 @@ use std::sync::Arc;
 
 use tokio::sync::oneshot;
 
-use super::find::Finder;
+use super::find::{Finder, Taking};
 use super::{Input, Reader, Settings};
 use crate::batch::{Batcher, StretchError};
 use crate::discover::{FileNo, Selection, Walker};
-use crate::tail::{StartAt, Tail};
+use crate::tail::Tail;
 
 /// What is to be read from now on, and how.
 #[derive(Debug)]
@@ -24,7 +24,7 @@ pub struct Reload {
 }
 
 /// What a walker and a finder need of the inputs.
-pub(super) fn selections(inputs: &mut [Input]) -> (Vec<Selection>, Vec<(Arc<str>, StartAt)>) {
+pub(super) fn selections(inputs: &mut [Input]) -> (Vec<Selection>, Vec<Taking>) {
     let nothing = || Selection {
         include: Vec::new(),
         exclude: globset::GlobSet::empty(),
@@ -33,7 +33,12 @@ pub(super) fn selections(inputs: &mut [Input]) -> (Vec<Selection>, Vec<(Arc<str>
         .iter_mut()
         .map(|input| {
             let selection = std::mem::replace(&mut input.selection, nothing());
-            (selection, (Arc::clone(&input.topic), input.start_at))
+            let taking = Taking {
+                topic: Arc::clone(&input.topic),
+                start_at: input.start_at,
+                ignore_older: input.ignore_older,
+            };
+            (selection, taking)
         })
         .unzip()
 }
@@ -58,7 +63,7 @@ impl Reader {
     }
 
     fn take_on(&mut self, mut inputs: Vec<Input>, settings: Settings) {
-        let (selections, topics) = selections(&mut inputs);
+        let (selections, taking) = selections(&mut inputs);
         let disk = Arc::clone(&self.seams.disk);
         let walker = Walker::new(disk, selections, settings.off_limits.clone());
         let files: Vec<_> = self
@@ -79,7 +84,7 @@ impl Reader {
                 self.seams.metrics.unread_bytes.with([&*input.topic]).set(0);
             }
         }
-        self.finder.select_anew(walker, topics, &settings);
+        self.finder.select_anew(walker, taking, &settings);
         self.tail.set_limits(settings.tail.clone());
         self.batcher = Batcher::new(Arc::clone(&self.seams.routes), settings.size.clone());
         (self.inputs, self.settings) = (inputs, settings);
@@ -106,7 +111,7 @@ impl Finder {
     }
 
     /// Looks at everything at once, by other selections.
-    fn select_anew(&mut self, walker: Walker, inputs: Vec<(Arc<str>, StartAt)>, settings: &Settings) {
+    fn select_anew(&mut self, walker: Walker, inputs: Vec<Taking>, settings: &Settings) {
         self.gaps.retain(|name, gap| match walker.input_of(name) {
             Some(input) => {
                 gap.belongs_to(input);

@@ -89,14 +89,14 @@ impl Reader {
 
 impl Finder {
     pub(super) fn count_rotation(&self, file: FileNo, tail: &Tail) {
-        if let Some((topic, _)) = tail.get(file).and_then(|followed| self.inputs.get(followed.input)) {
-            self.metrics.rotations.with([topic]).inc();
+        if let Some(taking) = tail.get(file).and_then(|followed| self.inputs.get(followed.input)) {
+            self.metrics.rotations.with([&*taking.topic]).inc();
         }
     }
 
     pub(super) fn report(&self, found: &Found, opening: &Opening, position: Option<&FilePosition>) {
         let path = &found.path;
-        let topic = self.inputs.get(found.input).map_or("", |(topic, _)| &**topic);
+        let topic = self.inputs.get(found.input).map_or("", |taking| &*taking.topic);
         let read_to = position.map_or(0, |position| position.offset);
         match opening.continues {
             Continues::Torn => {
@@ -117,8 +117,8 @@ impl Finder {
     }
 
     pub(super) fn trouble(&mut self, path: &Path, input: usize, error: &io::Error) {
-        if let Some((topic, _)) = self.inputs.get(input) {
-            self.metrics.read_errors.with([topic]).inc();
+        if let Some(taking) = self.inputs.get(input) {
+            self.metrics.read_errors.with([&*taking.topic]).inc();
         }
         if self.troubled.insert(path.to_owned()) {
             tracing::warn!(path = %path.display(), %error, "cannot open a file; trying again at every scan");

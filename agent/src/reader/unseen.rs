@@ -277,8 +277,8 @@ impl Finder {
     }
 
     fn say_unseen(&self, name: &Path, found: &Found) {
-        if let Some((topic, _)) = self.inputs.get(found.input) {
-            self.metrics.rotated_unseen.with([topic]).inc();
+        if let Some(taking) = self.inputs.get(found.input) {
+            self.metrics.rotated_unseen.with([&*taking.topic]).inc();
         }
         tracing::info!(
             path = %found.path.display(),

@@ -49,6 +49,7 @@ fn input(include: &str) -> Input {
         },
         transform: None,
         start_at: StartAt::Beginning,
+        ignore_older: None,
     }
 }
 
@@ -254,6 +255,40 @@ fn start_at_end_leaves_out_what_was_there_before_the_first_run_and_nothing_else(
     let mut lines = rig.take();
     lines.sort_unstable();
     assert_eq!(lines, ["born while down", "new"]);
+}
+
+#[test]
+fn an_old_file_is_left_alone_until_it_is_written_to_unless_it_was_begun() {
+    let (disk, programs) = machine();
+    let now_ms = 1_700_000_000_000;
+    let hour_ms = 3_600_000;
+    programs.set_now_ms(now_ms - 2 * hour_ms);
+    write(&programs, LOG, "old\n");
+    write(&programs, "/log/begun.log", "begun\n");
+    programs.set_now_ms(now_ms - hour_ms / 2);
+    write(&programs, "/log/young.log", "young\n");
+    let young = || {
+        vec![Input {
+            ignore_older: Some(SECOND * 3600),
+            ..input("/log/*.log")
+        }]
+    };
+    let mut rig = Rig::new(disk, "/log/begun.log");
+    rig.run(SECOND);
+    assert_eq!(rig.take(), ["begun"]);
+    write(&programs, "/log/begun.log", "more\n");
+    programs.set_now_ms(now_ms - 2 * hour_ms);
+    write(&programs, "/log/begun.log", "of it\n");
+
+    let mut rig = rig.restart_with(Arc::new(programs.restart()), young(), settings());
+    rig.run(SECOND * 30);
+    let mut lines = rig.take();
+    lines.sort_unstable();
+    assert_eq!(lines, ["more", "of it", "young"]);
+    programs.set_now_ms(now_ms);
+    write(&programs, LOG, "new\n");
+    rig.run(SECOND * 30);
+    assert_eq!(rig.take(), ["old", "new"]);
 }
 
 #[test]
