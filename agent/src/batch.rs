@@ -225,12 +225,12 @@ impl Batcher {
         outcome: &Outcome<'_>,
     ) -> Result<(), StretchError> {
         let time = outcome.timestamp_ms;
+        let fields = outcome.headers.iter().filter_map(|name| {
+            let field = outcome.fields.get(name)?;
+            Some((name.as_str(), field.text().into_owned()))
+        });
         match encoding {
             Encoding::Raw(constants) => {
-                let fields = outcome.headers.iter().filter_map(|name| {
-                    let field = outcome.fields.get(name)?;
-                    Some((name.as_str(), field.text().into_owned()))
-                });
                 let problem = outcome.problem.iter().map(|reason| (PROBLEM, reason.clone()));
                 let more: Vec<_> = fields.chain(problem).collect();
                 let headers = constants.with(more.iter().map(|(name, text)| (*name, text.as_bytes())));
@@ -238,10 +238,17 @@ impl Batcher {
                     builder.append(time, None, Some(outcome.line), &headers)
                 })
             }
-            Encoding::Json(constants) => self.put(slot, |builder, value| {
-                write_object(value, constants, outcome);
-                builder.append(time, None, Some(value), &RecordHeaders::empty())
-            }),
+            Encoding::Json(constants) => {
+                let more: Vec<_> = fields.collect();
+                let headers = match more.is_empty() {
+                    true => RecordHeaders::empty(),
+                    false => RecordHeaders::encode(more.iter().map(|(name, text)| (*name, Some(text.as_bytes())))),
+                };
+                self.put(slot, |builder, value| {
+                    write_object(value, constants, outcome);
+                    builder.append(time, None, Some(value), &headers)
+                })
+            }
         }
     }
 
@@ -475,13 +482,18 @@ mod tests {
     fn fields_stand_before_what_the_agent_knows_and_keep_their_names() {
         let mut batcher = batcher(Size::default());
         let slot = batcher.slot(&"t".into(), 0).unwrap();
-        let outcome = json_line(r#"{"n": 1.0, "host": "other", "m": {"a": []}}"#);
+        let names = ["n".to_owned()];
+        let outcome = Outcome {
+            headers: &names,
+            ..json_line(r#"{"n": 1.0, "host": "other", "m": {"a": []}}"#)
+        };
         batcher.append_outcome(slot, &encoding(Format::Json), &outcome).unwrap();
         let record = records(&batcher.finish().unwrap()[0]).remove(0);
         let expected =
             r#"{"n":1.0,"host":"other","m":{"a": []},"agent_host":"web-1","path":"/log/a","env":"\"prod\""}"#;
         assert_eq!(record.value.unwrap(), expected);
         assert_eq!(record.timestamp, 7);
+        assert_eq!(record.headers.last("n"), Some(&b"1.0"[..]));
     }
 
     #[test]

@@ -63,7 +63,7 @@ struct RunArgs {
 enum Command {
     /// Read the configuration, say what is wrong with it and what its globs match, and start nothing.
     Check(ConfigFile),
-    /// Show the records that would be sent of the lines on standard input, as JSON, and send nothing.
+    /// Show the records that would be sent of the lines on standard input (64 MiB at most), as JSON, and send nothing.
     #[command(after_help = TEST_EXAMPLES)]
     Test(TestArgs),
     /// Say which [[files]] takes a file, or why none does, and how far the running agent is with it.

@@ -48,7 +48,10 @@ impl Routes for NoBroker {
     }
 }
 
-/// Shows what `input` makes of a file with these bytes.
+/// More than this is no sample.
+const SAMPLE_MAX: u64 = 64 << 20;
+
+/// Shows what `input` makes of a file with these bytes, or with the first 64 MiB of them.
 ///
 /// # Errors
 /// When the sample cannot be read, or nothing can be written.
@@ -56,12 +59,12 @@ pub fn dry_run(
     input: &Input,
     host: &str,
     path: &Path,
-    mut sample: impl Read,
+    sample: impl Read,
     now_ms: i64,
     out: &mut dyn Write,
 ) -> Result<(), DryRunError> {
     let mut bytes = Vec::new();
-    sample.read_to_end(&mut bytes)?;
+    sample.take(SAMPLE_MAX).read_to_end(&mut bytes)?;
     let encoding = Encoding::new(input.format, host, path, &input.labels);
     let mut batcher = Batcher::new(Arc::new(NoBroker), Size::default());
     let mut failed = None;

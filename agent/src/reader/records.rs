@@ -7,6 +7,7 @@ use super::{Input, Sent};
 use crate::batch::{Batcher, Encoding, Slot, StretchError};
 use crate::frame::{Consumed, Cut, End, Event};
 use crate::status::ReadMetrics;
+use crate::transform::Dropped;
 
 /// What the records of a file have in common.
 #[derive(Debug, Clone)]
@@ -36,6 +37,9 @@ struct Count {
     unfinished: u64,
     too_many_lines: u64,
     problems: u64,
+    dropped: u64,
+    not_kept: u64,
+    not_sampled: u64,
 }
 
 impl<'a> Records<'a> {
@@ -76,10 +80,9 @@ impl<'a> Records<'a> {
         {
             Ok(Sent::Well) => {}
             Ok(Sent::WithProblem) => count.problems += 1,
-            Ok(Sent::Not(dropped)) => {
-                let labels = [&*self.input.topic, dropped.name()];
-                self.metrics.events_dropped.with(labels).inc();
-            }
+            Ok(Sent::Not(Dropped::Drop)) => count.dropped += 1,
+            Ok(Sent::Not(Dropped::Keep)) => count.not_kept += 1,
+            Ok(Sent::Not(Dropped::Sample)) => count.not_sampled += 1,
             Err(error) => {
                 self.failed = Some(error);
                 return ControlFlow::Break(());
@@ -111,6 +114,17 @@ impl<'a> Records<'a> {
             metrics.lines_unfinished.with(topic).inc_by(count.unfinished);
             metrics.events_cut.with(topic).inc_by(count.too_many_lines);
             metrics.parse_errors.with(topic).inc_by(count.problems);
+            let dropped = [
+                (Dropped::Drop, count.dropped),
+                (Dropped::Keep, count.not_kept),
+                (Dropped::Sample, count.not_sampled),
+            ];
+            for (why, events) in dropped.into_iter().filter(|(_, events)| *events > 0) {
+                metrics
+                    .events_dropped
+                    .with([&*self.input.topic, why.name()])
+                    .inc_by(events);
+            }
         }
         Ok(self.batcher.is_full())
     }

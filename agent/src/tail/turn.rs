@@ -367,8 +367,12 @@ fn hold(followed: &mut Followed, total: &mut usize, event: &[u8], moved: bool) {
     *total += followed.held.len();
 }
 
-/// Whether a file still has the event that waits for more lines.
+/// Whether a file of which nothing was consumed still has the event that waits for more lines: there are no bytes before
+/// the mark that would tell.
 fn has_open_event(followed: &Followed, fresh: &[u8], at_end: bool) -> bool {
+    if followed.mark.offset > 0 {
+        return true;
+    }
     let held = &*followed.held;
     let len = held.len().min(fresh.len());
     fresh.get(..len) == held.get(..len) && (!at_end || fresh.len() >= followed.open_event_len)

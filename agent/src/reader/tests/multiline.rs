@@ -208,3 +208,15 @@ fn an_event_larger_than_a_chunk_is_read_whole_and_one_larger_than_allowed_in_par
     assert_eq!(parts.join("\n"), format!("{event}\ntwo"));
     assert_eq!(rig.metrics.events_cut.with(["t"]).get(), parts.len() as u64 - 2);
 }
+
+#[test]
+fn an_event_that_is_written_anew_where_it_stands_does_not_bring_back_what_was_before_it() {
+    let (disk, programs) = machine();
+    write(&programs, LOG, "one\ntwo\n  at a\n");
+    let mut rig = rig(disk);
+    rig.run(moment());
+    programs.truncate(Path::new(LOG), 4).unwrap();
+    write(&programs, LOG, "other\n  at b\n  at c\n");
+    rig.run(SECOND * 2);
+    assert_eq!(rig.take(), ["one", "other\n  at b\n  at c"]);
+}
