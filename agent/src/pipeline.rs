@@ -27,7 +27,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
 use crate::batch::{Size, StretchError};
-use crate::config::{AgentConfig, FilesConfig, TransformConfig};
+use crate::config::{AgentConfig, FilesConfig, TransformConfig, WatchMode};
 use crate::deliver::{Brokers, Deliver, DeliverOptions, DeliverStats, KafkaBrokers};
 use crate::discover::{Pattern, PatternError, Selection, exclusions};
 use crate::frame::{Framing, Multiline};
@@ -38,6 +38,7 @@ use crate::spool::{OpenError, Opened, Recovered, Spool, SpoolStats};
 use crate::status::{self, DeliveryMetrics, FileStatus, FilesQuery, ReadMetrics, TOPIC_LABEL};
 use crate::stretch::{QUEUE_DEPTH, Stretch};
 use crate::tail::Limits;
+use crate::transform::Dropped;
 use crate::watch::{Signal, Watch};
 
 /// How long what was read may take to be spooled when the agent stops.
@@ -196,7 +197,10 @@ impl Agent {
                 reloads: coming,
                 questions,
                 signal: signal.clone(),
-                watch: Watch::new(signal.clone()),
+                watch: match config.read.watch {
+                    WatchMode::Events => Watch::new(signal.clone()),
+                    WatchMode::Poll => Watch::off(signal.clone()),
+                },
                 metrics: read_metrics,
             },
         );
@@ -313,6 +317,12 @@ impl Agent {
 fn start_at_zero((reading, delivery): &(ReadMetrics, DeliveryMetrics), config: &AgentConfig) {
     for files in &config.files {
         reading.start_at_zero(TOPIC_LABEL, files.topic.as_str());
+        for why in Dropped::ALL {
+            reading
+                .events_dropped
+                .with([files.topic.as_str(), why.name()])
+                .inc_by(0);
+        }
         delivery.start_at_zero(TOPIC_LABEL, files.topic.as_str());
     }
 }

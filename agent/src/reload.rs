@@ -12,17 +12,19 @@ pub fn apart(running: &AgentConfig, new: AgentConfig) -> (AgentConfig, Vec<&'sta
         ("[http]", running.http != new.http),
         ("[log]", running.log != new.log),
         ("[spool]", running.spool != new.spool),
+        ("read.watch", running.read.watch != new.read.watch),
     ];
     let waiting = differs
         .into_iter()
         .filter(|(_, differs)| *differs)
         .map(|(key, _)| key)
         .collect();
-    let now = AgentConfig {
+    let mut now = AgentConfig {
         files: new.files,
         read: new.read,
         ..running.clone()
     };
+    now.read.watch = running.read.watch;
     (now, waiting)
 }
 
@@ -47,11 +49,19 @@ mod tests {
         );
         assert!(waiting.is_empty() && now.read.linger.0.as_secs() == 1);
         let other = "host = \"g\"\ndata_dir = \"/d\"\n[collector]\nbootstrap = [\"b:1\"]\n[http]\nlisten = \"127.0.0.1:1\"\n\
-                     [log]\nlevel = \"debug\"\n[spool]\nmax_bytes = \"1GiB\"";
+                     [log]\nlevel = \"debug\"\n[read]\nwatch = \"poll\"\n[spool]\nmax_bytes = \"1GiB\"";
         let (now, waiting) = apart(&running, config(other));
         assert_eq!(
             waiting,
-            ["data_dir", "host", "[collector]", "[http]", "[log]", "[spool]"]
+            [
+                "data_dir",
+                "host",
+                "[collector]",
+                "[http]",
+                "[log]",
+                "[spool]",
+                "read.watch"
+            ]
         );
         assert_eq!((now.host.as_str(), &now.collector), ("h", &running.collector));
         let with = |password: &str| {

@@ -7,7 +7,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::time::Duration;
 
-use tailrace_agent::config::AgentConfig;
+use tailrace_agent::config::{AgentConfig, WatchMode};
 use tailrace_agent::pipeline::{Agent, Seams, StartError};
 use tailrace_agent::status::{DeliveryMetrics, FileStatus, ReadMetrics};
 
@@ -98,10 +98,25 @@ async fn every_metric_is_there_before_anything_is_counted() {
         let series = match metric.labels {
             [] => format!("\n{name} "),
             ["topic"] => format!("\n{name}{{topic=\"t\"}} "),
+            ["topic", "reason"] => format!("\n{name}{{reason=\"drop\",topic=\"t\"}} "),
             labels => panic!("say here which values of {labels:?} {name} has at the start"),
         };
         assert!(text.contains(&series), "{series} in\n{text}");
     }
+    agent.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_events_new_files_and_new_lines_are_found_all_the_same() {
+    let dir = tempfile::tempdir().unwrap();
+    let root = dir.path().canonicalize().unwrap();
+    let mut config = config(&root);
+    config.read.watch = WatchMode::Poll;
+    let agent = Agent::start(&config, Seams::default()).await.unwrap();
+    read_up_to(&agent, 0).await;
+    std::fs::create_dir(root.join("new")).unwrap();
+    std::fs::write(root.join("new/app.log"), "one\n").unwrap();
+    read_up_to(&agent, 4).await;
     agent.stop().await;
 }
 

@@ -166,6 +166,9 @@ pub struct ReadConfig {
     /// and their deletion is lost. Default 8192.
     #[serde(deserialize_with = "within::<1, 10_000_000, _, _>")]
     pub open_files: usize,
+    /// `events`, or `poll` where the system's events do not tell what other machines write: NFS and the like. Then quiet
+    /// directories are looked at every second, or less often if they hold many names. Default `events`.
+    pub watch: WatchMode,
     /// The largest batch, unless one record is larger. Default 1 MB, which is just below Kafka's `message.max.bytes`.
     #[serde(deserialize_with = "within::<1024, 16_777_216, _, _>")]
     pub batch_bytes: ByteSize,
@@ -179,9 +182,21 @@ impl Default for ReadConfig {
             partial_line_timeout: HumanDuration(Duration::from_secs(5)),
             drain_for: HumanDuration(Duration::from_secs(10)),
             open_files: 8192,
+            watch: WatchMode::default(),
             batch_bytes: ByteSize(1_000_000),
         }
     }
+}
+
+/// How the agent learns that quiet files have changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum WatchMode {
+    /// The system says so; everything is looked at every now and then all the same.
+    #[default]
+    Events,
+    /// It looks.
+    Poll,
 }
 
 /// `[[files]]`

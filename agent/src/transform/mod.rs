@@ -77,6 +77,9 @@ pub enum Dropped {
 }
 
 impl Dropped {
+    /// Every reason there is.
+    pub const ALL: [Self; 3] = [Self::Drop, Self::Keep, Self::Sample];
+
     /// The name of the setting.
     #[must_use]
     pub fn name(self) -> &'static str {
