@@ -506,6 +506,7 @@ fn input(files: &FilesConfig, base: &Path) -> Result<Input, PatternError> {
         framing: Framing {
             max_len: files.max_line_bytes.as_usize(),
             multiline: files.multiline.clone().map(Multiline::from),
+            charset: files.encoding.0,
         },
         transform: files.transform.as_ref().map(TransformConfig::compiled),
         start_at: files.start_at,

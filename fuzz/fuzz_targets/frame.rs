@@ -7,7 +7,7 @@ use std::ops::ControlFlow;
 use std::time::Duration;
 
 use libfuzzer_sys::fuzz_target;
-use tailrace_agent::frame::{Consumed, End, Framing, Languages, Multiline, Rule};
+use tailrace_agent::frame::{Charset, Consumed, End, Framing, Languages, Multiline, Rule, mark_of};
 use tailrace_fuzz::Input;
 
 fuzz_target!(|input: &[u8]| {
@@ -25,20 +25,26 @@ fuzz_target!(|input: &[u8]| {
     let framing = Framing {
         max_len: usize::from(input.byte()),
         multiline: (choice & 8 != 0).then_some(multiline),
+        charset: if choice & 16 == 0 {
+            Charset::Bytes
+        } else {
+            Charset::Marked
+        },
     };
     let bytes = input.0;
+    let mark = mark_of(bytes);
 
     let mut whole = Vec::new();
-    let consumed = framing.cut(bytes, false, End::Final, |event| {
-        whole.push(event.bytes);
+    let consumed = framing.cut(bytes, mark, false, End::Final, |event| {
+        whole.push(event.bytes.to_vec());
         ControlFlow::Continue(())
     });
     assert_eq!(consumed.len, bytes.len());
 
     let (mut restarted, mut at, mut mid_line) = (Vec::new(), 0, false);
     while at < bytes.len() {
-        let Consumed { len, mid_line: mid } = framing.cut(&bytes[at..], mid_line, End::Final, |event| {
-            restarted.push(event.bytes);
+        let Consumed { len, mid_line: mid } = framing.cut(&bytes[at..], mark, mid_line, End::Final, |event| {
+            restarted.push(event.bytes.to_vec());
             ControlFlow::Break(())
         });
         assert!(len > 0);
@@ -46,8 +52,11 @@ fuzz_target!(|input: &[u8]| {
     }
     assert_eq!(whole, restarted);
 
+    if framing.charset != Charset::Bytes {
+        return;
+    }
     let is_content = |byte: &&u8| !matches!(byte, b'\n' | b'\r');
     let content: Vec<_> = bytes.iter().filter(is_content).collect();
-    let records: Vec<_> = whole.iter().copied().flatten().filter(is_content).collect();
+    let records: Vec<_> = whole.iter().flatten().filter(is_content).collect();
     assert_eq!(content, records);
 });

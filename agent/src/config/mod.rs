@@ -24,7 +24,7 @@ mod values;
 
 pub use multiline::MultilineConfig;
 pub use transform::TransformConfig;
-pub use values::{Glob, TopicName};
+pub use values::{EncodingName, Glob, TopicName};
 
 /// The whole file.
 #[derive(Debug, Clone, Deserialize)]
@@ -231,6 +231,10 @@ pub struct FilesConfig {
     pub multiline: Option<MultilineConfig>,
     /// What is done with events before they are sent. Default: nothing.
     pub transform: Option<TransformConfig>,
+    /// What the files are written in, so that records are UTF-8: `auto` (by the byte order mark at the start of each file,
+    /// or else UTF-8), `utf-16le`, `latin1`, `gbk`, … Default: lines are bytes, and are sent as they are.
+    #[serde(default)]
+    pub encoding: EncodingName,
     /// `beginning`, or `end`: of the files that are there when the agent runs for the first time, only what is written
     /// from then on. Default `beginning`.
     #[serde(default)]
@@ -289,6 +293,7 @@ impl FilesConfig {
             format: Format::default(),
             max_line_bytes: default_max_line_bytes(),
             multiline: None,
+            encoding: EncodingName::default(),
             transform: None,
             ignore_older: None,
             start_at: StartAt::default(),
@@ -400,6 +405,11 @@ mod tests {
                 "include = [\"/a\"]\nmultiline = { mode = 'go', max_lines = 1 }\n",
                 "agent.toml:6",
                 "`1` is not between 2 and",
+            ),
+            (
+                "include = [\"/a\"]\nencoding = \"utf-7\"\n",
+                "agent.toml:6",
+                "write `auto`, `utf-8`",
             ),
             (
                 "include = [\"/a\"]\nmultiline = 3\n",

@@ -14,6 +14,7 @@ use tailrace_shared::config::{ByteSize, HumanDuration, ListenAddr};
 
 use crate::batch::RESERVED_LABELS;
 use crate::discover::{Pattern, exclusions};
+use crate::frame::Charset;
 
 /// A name that Kafka allows.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -81,6 +82,19 @@ impl TryFrom<String> for Glob {
             .and_then(|_| exclusions(std::slice::from_ref(&pattern), root))
             .map_err(|error| error.to_string())?;
         Ok(Self(pattern))
+    }
+}
+
+/// The name of an encoding.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(try_from = "String")]
+pub struct EncodingName(pub Charset);
+
+impl TryFrom<String> for EncodingName {
+    type Error = String;
+
+    fn try_from(name: String) -> Result<Self, String> {
+        Charset::named(&name).map(Self)
     }
 }
 

@@ -77,13 +77,22 @@ impl<'a> Lines<'a> {
         Some(Line { bytes, at, cut })
     }
 
+    /// Of a line that is too long, as much as fits; a letter of UTF-8 stays whole.
+    fn piece_len(&self, rest: &[u8]) -> usize {
+        const LETTER_LEN_MAX: usize = 4;
+        let is_inside = |len: &usize| rest.get(*len).is_some_and(|byte| byte & 0xc0 == 0x80);
+        let shortest = self.max_len.saturating_sub(LETTER_LEN_MAX - 1).max(1);
+        let whole = (shortest..=self.max_len).rev().find(|len| !is_inside(len));
+        whole.unwrap_or(self.max_len)
+    }
+
     /// The unterminated rest, at most [`Self::enough`] bytes short by one.
     fn take_unfinished(&mut self, rest: &'a [u8]) -> Option<Line<'a>> {
         let content = without_return(rest);
         if self.end < End::Idle {
             None
         } else if content.len() > self.max_len {
-            self.take(self.max_len, Cut::TooLong)
+            self.take(self.piece_len(rest), Cut::TooLong)
         } else if self.end == End::Idle {
             if content.is_empty() {
                 return None;
@@ -113,14 +122,14 @@ impl<'a> Iterator for Lines<'a> {
             let window = rest.get(..enough).unwrap_or(rest);
             let Some(content) = memchr(b'\n', window).and_then(|at| window.get(..at)) else {
                 if window.len() == enough {
-                    return self.take(self.max_len, Cut::TooLong);
+                    return self.take(self.piece_len(rest), Cut::TooLong);
                 }
                 return self.take_unfinished(rest);
             };
             let terminated = content.len() + 1;
             let content = without_return(content);
             if content.len() > self.max_len {
-                return self.take(self.max_len, Cut::TooLong);
+                return self.take(self.piece_len(rest), Cut::TooLong);
             }
             let at = self.consumed;
             self.consumed += terminated;
@@ -194,6 +203,16 @@ mod tests {
             assert_eq!(cut(line, false, 3, End::Open), (vec![&b"abc"[..]], line.len(), false));
         }
         assert_eq!(cut(b"abc\r", false, 3, End::Open), (vec![], 0, false));
+    }
+
+    #[test]
+    fn a_letter_is_not_split_and_what_is_none_is() {
+        let text = "aaé日😀b\n";
+        assert_eq!(
+            cut(text.as_bytes(), false, 4, End::Open).0,
+            ["aaé".as_bytes(), "日".as_bytes(), "😀".as_bytes(), b"b"]
+        );
+        assert_eq!(cut(&[0x80; 5], false, 4, End::Final).0, [&[0x80; 4][..], &[0x80]]);
     }
 
     #[test]

@@ -5,6 +5,7 @@
 //! waiting half line, or half of a stack trace, costs no memory, and a position is always a byte of the file. What is cut
 //! where depends on the bytes behind the position alone, so that a restart there cuts the same.
 
+mod charset;
 mod events;
 mod lines;
 mod multiline;
@@ -13,6 +14,8 @@ mod trace;
 use std::ops::ControlFlow;
 use std::time::Duration;
 
+pub use charset::{Charset, Mark, mark_of};
+use encoding_rs::Encoding;
 use events::Events;
 pub use lines::{Line, Lines};
 pub use multiline::{Multiline, Rule};
@@ -72,6 +75,8 @@ pub struct Framing {
     pub max_len: usize,
     /// Which lines belong together, if each is not for itself.
     pub multiline: Option<Multiline>,
+    /// What the bytes are.
+    pub charset: Charset,
 }
 
 impl Framing {
@@ -80,7 +85,13 @@ impl Framing {
     pub fn enough(&self) -> usize {
         // Before the event there may be the terminator of a line that was sent unfinished.
         const TERMINATOR_LEN: usize = 2;
-        Lines::enough(self.max_len) + TERMINATOR_LEN
+        // A letter of UTF-16 may take a byte less in UTF-8.
+        const UTF_16_UNIT: usize = 2;
+        let letters = Lines::enough(self.max_len) + TERMINATOR_LEN;
+        match self.charset {
+            Charset::Bytes => letters,
+            Charset::Marked | Charset::Known(_) => letters * UTF_16_UNIT,
+        }
     }
 
     /// For how long an event waits for more lines.
@@ -91,10 +102,58 @@ impl Framing {
             .map_or(Duration::ZERO, |multiline| multiline.timeout)
     }
 
-    /// Cuts events off the front of `bytes`, which follow a part of their line already sent if `mid_line`, until `take`
-    /// wants no more.
+    /// Whether the last event of a file with this mark may go on in the next file: UTF-16 begins anew in each.
+    #[must_use]
+    pub fn goes_on_in_next_file(&self, mark: Mark) -> bool {
+        self.multiline.is_some() && !self.charset.of(mark).is_some_and(charset::is_utf_16)
+    }
+
+    /// Cuts events off the front of `bytes`, of a file with this mark, which follow a part of their line already sent if
+    /// `mid_line`, until `take` wants no more.
     #[inline]
-    pub fn cut<'a>(
+    pub fn cut(
+        &self,
+        bytes: &[u8],
+        mark: Mark,
+        mid_line: bool,
+        end: End,
+        mut take: impl FnMut(Event<'_>) -> ControlFlow<()>,
+    ) -> Consumed {
+        match self.charset.of(mark) {
+            None => self.cut_bytes(bytes, mid_line, end, take),
+            Some(encoding) if charset::is_utf_16(encoding) => self.cut_utf_16(bytes, encoding, mid_line, end, take),
+            Some(encoding) => self.cut_bytes(bytes, mid_line, end, |event| {
+                let (text, _) = encoding.decode_without_bom_handling(event.bytes);
+                let bytes = charset::without_mark(&text).as_bytes();
+                take(Event { bytes, ..event })
+            }),
+        }
+    }
+
+    fn cut_utf_16(
+        &self,
+        bytes: &[u8],
+        encoding: &Encoding,
+        mid_line: bool,
+        end: End,
+        mut take: impl FnMut(Event<'_>) -> ControlFlow<()>,
+    ) -> Consumed {
+        let text = charset::from_utf_16(bytes, encoding, end == End::Final);
+        let consumed = self.cut_bytes(text.as_bytes(), mid_line, end, |event| {
+            // Events end where letters do.
+            let bytes =
+                std::str::from_utf8(event.bytes).map_or(event.bytes, |text| charset::without_mark(text).as_bytes());
+            take(Event { bytes, ..event })
+        });
+        let len = match consumed.len == text.len() && end == End::Final {
+            true => bytes.len(),
+            false => text.get(..consumed.len).map_or(0, charset::utf_16_len),
+        };
+        Consumed { len, ..consumed }
+    }
+
+    #[inline]
+    fn cut_bytes<'a>(
         &self,
         bytes: &'a [u8],
         mid_line: bool,

@@ -9,7 +9,7 @@ use serde::Serialize;
 use tailrace_shared::record::Batches;
 
 use crate::batch::{Batcher, Encoding, Size, StretchError};
-use crate::frame::End;
+use crate::frame::{End, mark_of};
 use crate::reader::{Input, Sent};
 use crate::stretch::{Route, Routes};
 
@@ -68,7 +68,7 @@ pub fn dry_run(
     let encoding = Encoding::new(input.format, host, path, &input.labels);
     let mut batcher = Batcher::new(Arc::new(NoBroker), Size::default());
     let mut failed = None;
-    input.framing.cut(&bytes, false, End::Final, |event| {
+    input.framing.cut(&bytes, mark_of(&bytes), false, End::Final, |event| {
         match show(input, &encoding, &mut batcher, event.bytes, now_ms, out) {
             Ok(()) => ControlFlow::Continue(()),
             Err(error) => {

@@ -308,7 +308,7 @@ impl Reader {
         let (metrics, now_ms) = (&self.seams.metrics, self.seams.clock.now_ms());
         let mut records = Records::new(&mut self.batcher, input, metrics, &source, now_ms)?;
         let window = self.tail.window();
-        let consumed = records.cut(window.bytes(), window.mid_line(), window.end());
+        let consumed = records.cut(window.bytes(), window.charset(), window.mid_line(), window.end());
         let stopped = records.finish()?;
         if consumed.len > 0 {
             self.gathered(now);
@@ -335,7 +335,7 @@ impl Reader {
         let (metrics, now_ms) = (&self.seams.metrics, self.seams.clock.now_ms());
         while !rest.is_empty() {
             let mut records = Records::new(&mut self.batcher, input, metrics, &source, now_ms)?;
-            let consumed = records.cut(rest, mid_line, End::Final);
+            let consumed = records.cut(rest, unread.charset, mid_line, End::Final);
             records.finish()?;
             (rest, mid_line) = (rest.get(consumed.len..).unwrap_or_default(), consumed.mid_line);
         }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::{Input, Sent};
 use crate::batch::{Batcher, Encoding, Slot, StretchError};
-use crate::frame::{Consumed, Cut, End, Event};
+use crate::frame::{Consumed, Cut, End, Event, Mark};
 use crate::status::ReadMetrics;
 use crate::transform::Dropped;
 
@@ -63,9 +63,9 @@ impl<'a> Records<'a> {
     }
 
     /// Takes the events at the front of some bytes, at least one.
-    pub(super) fn cut(&mut self, bytes: &[u8], mid_line: bool, end: End) -> Consumed {
+    pub(super) fn cut(&mut self, bytes: &[u8], mark: Mark, mid_line: bool, end: End) -> Consumed {
         let framing = &self.input.framing;
-        let consumed = framing.cut(bytes, mid_line, end, |event| self.take(event));
+        let consumed = framing.cut(bytes, mark, mid_line, end, |event| self.take(event));
         self.count.bytes += consumed.len as u64;
         consumed
     }

@@ -12,6 +12,7 @@ use super::buffer::Mark;
 use super::resume::{Look, Resume, resume};
 use crate::batch::Encoding;
 use crate::discover::FileNo;
+use crate::frame::{Mark as CharsetMark, mark_of};
 use crate::position::{FileKey, FilePosition, Fingerprint};
 
 /// When a file is read next.
@@ -48,6 +49,8 @@ pub struct Followed {
     pub error: Option<Box<str>>,
     /// How its lines become records; made when it is first needed.
     pub(crate) encoding: Option<Arc<Encoding>>,
+    /// What its first bytes say of its encoding.
+    pub(super) charset: CharsetMark,
     pub(super) handle: Option<Arc<dyn DiskFile>>,
     /// Whether the handle was opened anew by path, and nothing was compared yet.
     pub(super) reopened: bool,
@@ -106,6 +109,8 @@ pub struct Opening {
     pub fingerprint: Fingerprint,
     /// Its length as of now.
     pub len: u64,
+    /// What its first bytes say of its encoding.
+    pub charset: CharsetMark,
     /// What is known of it from an earlier process.
     pub continues: Continues,
 }
@@ -146,6 +151,7 @@ pub fn begin(
         mark,
         fingerprint: Fingerprint::of(&head),
         len: metadata.len,
+        charset: mark_of(&head),
         continues,
     };
     let Some(position) = position else {
@@ -210,6 +216,7 @@ impl Followed {
             modified_ms: arrival.modified_ms,
             error: None,
             encoding: None,
+            charset: opening.charset,
             handle: None,
             reopened: false,
             after: arrival.after,

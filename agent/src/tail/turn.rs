@@ -11,7 +11,7 @@ use super::file::{Followed, Turn, read_head};
 use super::window::{OpenEvent, Window};
 use super::{Limits, NAME_SHARE, Tail};
 use crate::discover::{FileNo, is_rotated};
-use crate::frame::{Consumed, End, Framing};
+use crate::frame::{Consumed, End, Framing, Mark as CharsetMark, mark_of};
 use crate::position::Fingerprint;
 
 /// An incomplete event of at most this size is held in memory until it is complete.
@@ -24,6 +24,8 @@ const HELD_TOTAL_MAX: usize = 16 << 20;
 pub struct Unread {
     /// Lines that were read, and waited for more.
     pub event: Vec<u8>,
+    /// What the first bytes of the file said of its encoding.
+    pub charset: CharsetMark,
     /// Whether they follow a part of their line that was sent.
     pub mid_line: bool,
     /// So many bytes are lost.
@@ -141,6 +143,10 @@ impl Tail {
             return self.differs(file, &*handle).map(Some);
         };
         followed.reopened = false;
+        if mark.offset == 0 {
+            followed.charset = mark_of(buffer.fresh());
+        }
+        let charset = followed.charset;
         let fresh_len = buffer.fresh().len();
         followed.read_to(mark.offset + fresh_len as u64, at_end, now);
         let mut end = end_of(followed, &self.limits, framing, at_end, now);
@@ -157,6 +163,7 @@ impl Tail {
         }
         self.window.join(before, &mark);
         (self.window.at_end, self.window.end) = (at_end, end);
+        (self.window.charset, self.window.goes_on) = (charset, framing.goes_on_in_next_file(charset));
         Ok(Some(Turned::Read(file)))
     }
 
@@ -234,7 +241,8 @@ impl Tail {
             self.touch(file);
         }
         let at_end = self.window.at_end;
-        let is_open = at_end && !stopped && own_left > 0 && self.window.bytes().ends_with(b"\n");
+        let at_line_end = self.window.goes_on && self.window.bytes().ends_with(b"\n");
+        let is_open = at_end && !stopped && own_left > 0 && at_line_end;
         let Some(followed) = self.files.get_mut(&file) else {
             return After::GoOn;
         };
@@ -293,7 +301,8 @@ impl Tail {
     fn give_up(&mut self, file: FileNo, unread: u64) -> Unread {
         let held = self.release_held(file);
         let lost = unread.saturating_sub(held.len() as u64);
-        let mark = self.files.get(&file).map(|followed| followed.mark).unwrap_or_default();
+        let followed = self.files.get(&file).map(|followed| (followed.mark, followed.charset));
+        let (mark, charset) = followed.unwrap_or_default();
         let before = match held.is_empty() {
             true => Vec::new(),
             false => self.open_events_before(file).unwrap_or_default(),
@@ -309,7 +318,12 @@ impl Tail {
             mid_line: false,
         });
         event.extend_from_slice(&held);
-        Unread { event, mid_line, lost }
+        Unread {
+            event,
+            charset,
+            mid_line,
+            lost,
+        }
     }
 
     /// The handle and the mark; opens the file by its path if need be. `None` if that is not possible.

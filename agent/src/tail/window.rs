@@ -4,7 +4,7 @@
 
 use super::buffer::{Buffer, Mark};
 use crate::discover::FileNo;
-use crate::frame::End;
+use crate::frame::{End, Mark as CharsetMark};
 
 /// The last event of an earlier file, which may not be complete.
 #[derive(Debug)]
@@ -26,6 +26,10 @@ pub struct Window {
     pub(super) at_end: bool,
     pub(super) end: End,
     pub(super) mid_line: bool,
+    /// What the file's first bytes say.
+    pub(super) charset: CharsetMark,
+    /// Whether its last event may go on in the next file.
+    pub(super) goes_on: bool,
 }
 
 impl Window {
@@ -37,6 +41,8 @@ impl Window {
             at_end: false,
             end: End::Open,
             mid_line: false,
+            charset: None,
+            goes_on: false,
         }
     }
 
@@ -59,6 +65,12 @@ impl Window {
     #[must_use]
     pub fn mid_line(&self) -> bool {
         self.mid_line
+    }
+
+    /// What the first bytes of the file say of its encoding.
+    #[must_use]
+    pub fn charset(&self) -> CharsetMark {
+        self.charset
     }
 
     /// Puts these events before what the buffer holds behind `mark`.

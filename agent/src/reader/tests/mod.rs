@@ -12,7 +12,7 @@ use tokio::sync::mpsc;
 
 use super::*;
 use crate::discover::{Pattern, exclusions};
-use crate::frame::{Languages, Multiline, Rule};
+use crate::frame::{Charset, Languages, Multiline, Rule};
 use crate::status::{FileStatus, FilesQuery};
 use crate::stretch::{QUEUE_DEPTH, Route};
 
@@ -46,6 +46,7 @@ fn input(include: &str) -> Input {
         framing: Framing {
             max_len: 1_000_000,
             multiline: None,
+            charset: Charset::Bytes,
         },
         transform: None,
         start_at: StartAt::Beginning,
@@ -474,4 +475,32 @@ fn on_a_real_directory_events_wake_the_reader_and_stop_ends_it() {
     }
     signal.stop();
     thread.join().unwrap().unwrap();
+}
+
+#[test]
+fn files_are_read_by_the_byte_order_mark_that_each_begins_with_also_after_a_restart() {
+    let utf_16 = |text: &str| text.encode_utf16().flat_map(u16::to_le_bytes).collect::<Vec<_>>();
+    let (disk, programs) = machine();
+    let marked = || {
+        let mut input = input("/log/*.log");
+        input.framing.charset = Charset::Marked;
+        vec![input]
+    };
+    programs.append(Path::new(LOG), &[]).unwrap();
+    let mut rig = Rig::with(Arc::new(disk), marked(), settings(), Vec::new());
+    rig.run(SECOND);
+    programs.append(Path::new(LOG), &utf_16("\u{feff}één\nha")).unwrap();
+    write(&programs, "/log/b.log", "zwölf\n");
+    rig.run(SECOND);
+    let mut lines = rig.take();
+    lines.sort_unstable();
+    assert_eq!(lines, ["zwölf", "één"]);
+    let mut rig = rig.restart_with(Arc::new(programs.restart()), marked(), settings());
+    programs.append(Path::new(LOG), &utf_16("lf\ntwee\n")).unwrap();
+    rig.run(SECOND);
+    assert_eq!(rig.take(), ["half", "twee"]);
+    programs.truncate(Path::new(LOG), 0).unwrap();
+    write(&programs, LOG, "now UTF-8: drei\n");
+    rig.run(SECOND * 20);
+    assert_eq!(rig.take(), ["now UTF-8: drei"]);
 }
