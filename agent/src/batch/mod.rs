@@ -1,0 +1,277 @@
+//! Builds record batches from events: one per topic and route, closed together as the batches of one stretch.
+//!
+//! A batch should come out a little smaller than the largest that brokers accept by default. How small its lines will
+//! compress is only known afterwards, so it is closed by an estimate; where that was wrong, the batch is built again in
+//! pieces that fit for certain.
+
+mod encoding;
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use tailrace_shared::record::{BatchBuilder, BatchError, Batches, BuildError, Compression, HEADER_LEN, RecordHeaders};
+
+use crate::stretch::{Route, RoutedBatch, Routes};
+use crate::transform::{Fields, Outcome, PROBLEM};
+
+use encoding::write_object;
+pub use encoding::{Encoding, Format, RESERVED_LABELS};
+
+/// Why a stretch could not be built. None of these should ever be seen.
+#[derive(Debug, thiserror::Error)]
+pub enum StretchError {
+    /// A batch could not be built.
+    #[error("cannot build a record batch")]
+    Build(#[from] BuildError),
+    /// A batch that was just built could not be read back to cut it into pieces.
+    #[error("cannot split a record batch that came out too large")]
+    Split(#[from] BatchError),
+}
+
+/// When a stretch is full.
+#[derive(Debug, Clone)]
+pub struct Size {
+    /// Batches are at most this large, unless one record is larger.
+    pub batch_bytes: usize,
+    /// Records of one stretch, before compression.
+    pub stretch_bytes: usize,
+    /// The codec's level.
+    pub level: i32,
+}
+
+impl Default for Size {
+    fn default() -> Self {
+        Self {
+            // Kafka's message.max.bytes is 1,048,588 unless it was changed.
+            batch_bytes: 1_000_000,
+            stretch_bytes: 8 << 20,
+            level: Compression::Zstd.default_level(),
+        }
+    }
+}
+
+/// Which open batch a file's lines go to; valid until the stretch is finished.
+#[derive(Debug, Clone, Copy)]
+pub struct Slot(usize);
+
+#[derive(Debug)]
+struct OpenBatch {
+    topic: Arc<str>,
+    route: Route,
+    builder: BatchBuilder,
+}
+
+/// The batches of the stretch that is being gathered.
+pub struct Batcher {
+    size: Size,
+    routes: Arc<dyn Routes>,
+    open: Vec<OpenBatch>,
+    lanes: HashMap<(Arc<str>, u16), usize>,
+    spare: Vec<BatchBuilder>,
+    gathered: usize,
+    full: bool,
+    value: Vec<u8>,
+}
+
+impl std::fmt::Debug for Batcher {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Batcher")
+            .field("open", &self.open.len())
+            .field("gathered", &self.gathered)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Batcher {
+    /// Builders that are kept for the next stretch.
+    const SPARE_MAX: usize = 8;
+
+    /// A batch is closed at nine tenths of what it may have, since its size is an estimate.
+    const FILL_TENTHS: usize = 9;
+
+    /// Nothing gathered yet.
+    #[must_use]
+    pub fn new(routes: Arc<dyn Routes>, size: Size) -> Self {
+        Self {
+            size,
+            routes,
+            open: Vec::new(),
+            lanes: HashMap::new(),
+            spare: Vec::new(),
+            gathered: 0,
+            full: false,
+            value: Vec::new(),
+        }
+    }
+
+    /// The batch for a topic and a lane. Where the lane goes is asked once per stretch.
+    pub fn slot(&mut self, topic: &Arc<str>, lane: u16) -> Result<Slot, StretchError> {
+        let key = (Arc::clone(topic), lane);
+        if let Some(index) = self.lanes.get(&key) {
+            return Ok(Slot(*index));
+        }
+        let route = self.routes.route(topic, lane);
+        let same = |batch: &OpenBatch| batch.route == route && batch.topic == *topic;
+        let index = match self.open.iter().position(same) {
+            Some(index) => index,
+            None => {
+                let builder = match self.spare.pop() {
+                    Some(builder) => builder,
+                    None => BatchBuilder::new(Compression::Zstd, self.size.level)?,
+                };
+                let topic = Arc::clone(topic);
+                self.open.push(OpenBatch { topic, route, builder });
+                self.open.len() - 1
+            }
+        };
+        self.lanes.insert(key, index);
+        Ok(Slot(index))
+    }
+
+    /// Appends an event as a record, as it is.
+    #[inline]
+    pub fn append(&mut self, slot: Slot, now_ms: i64, encoding: &Encoding, event: &[u8]) -> Result<(), StretchError> {
+        if let Encoding::Raw(headers) = encoding {
+            return self.put(slot, |builder, _| builder.append(now_ms, None, Some(event), headers));
+        }
+        let plain = Outcome {
+            timestamp_ms: now_ms,
+            line: event,
+            fields: Fields::default(),
+            headers: &[],
+            problem: None,
+        };
+        self.append_outcome(slot, encoding, &plain)
+    }
+
+    /// Appends what a transform has made of an event.
+    pub fn append_outcome(
+        &mut self,
+        slot: Slot,
+        encoding: &Encoding,
+        outcome: &Outcome<'_>,
+    ) -> Result<(), StretchError> {
+        let time = outcome.timestamp_ms;
+        let fields = outcome.headers.iter().filter_map(|name| {
+            let field = outcome.fields.get(name)?;
+            Some((name.as_str(), field.text().into_owned()))
+        });
+        match encoding {
+            Encoding::Raw(constants) => {
+                let problem = outcome.problem.iter().map(|reason| (PROBLEM, reason.clone()));
+                let more: Vec<_> = fields.chain(problem).collect();
+                let headers = constants.with(more.iter().map(|(name, text)| (*name, text.as_bytes())));
+                self.put(slot, |builder, _| {
+                    builder.append(time, None, Some(outcome.line), &headers)
+                })
+            }
+            Encoding::Json(constants) => {
+                let more: Vec<_> = fields.collect();
+                let headers = match more.is_empty() {
+                    true => RecordHeaders::empty(),
+                    false => RecordHeaders::encode(more.iter().map(|(name, text)| (*name, Some(text.as_bytes())))),
+                };
+                self.put(slot, |builder, value| {
+                    write_object(value, constants, outcome);
+                    builder.append(time, None, Some(value), &headers)
+                })
+            }
+        }
+    }
+
+    #[inline]
+    fn put(
+        &mut self,
+        slot: Slot,
+        append: impl FnOnce(&mut BatchBuilder, &mut Vec<u8>) -> Result<(), BuildError>,
+    ) -> Result<(), StretchError> {
+        let Some(OpenBatch { builder, .. }) = self.open.get_mut(slot.0) else {
+            return Ok(());
+        };
+        let before = builder.uncompressed_len();
+        append(builder, &mut self.value)?;
+        self.gathered += builder.uncompressed_len() - before;
+        self.full |= self.gathered >= self.size.stretch_bytes
+            || builder.estimated_len() >= self.size.batch_bytes / 10 * Self::FILL_TENTHS;
+        Ok(())
+    }
+
+    /// Whether the stretch should be finished before more is appended.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.full
+    }
+
+    /// Whether nothing was appended.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.gathered == 0
+    }
+
+    /// The batches of the stretch; the next one begins.
+    pub fn finish(&mut self) -> Result<Vec<RoutedBatch>, StretchError> {
+        let mut batches = Vec::with_capacity(self.open.len());
+        self.lanes.clear();
+        (self.gathered, self.full) = (0, false);
+        for OpenBatch {
+            topic,
+            route,
+            mut builder,
+        } in self.open.drain(..)
+        {
+            if builder.is_empty() {
+                continue;
+            }
+            let records = builder.record_count();
+            let batch = builder.finish()?;
+            let known = self.routes.batch_bytes_max(&topic);
+            let max = known.map_or(self.size.batch_bytes, |known| known.min(self.size.batch_bytes));
+            let pieces = if batch.len() > max && records > 1 {
+                split(&batch, &mut builder, max)?
+            } else {
+                vec![(batch, records)]
+            };
+            batches.extend(pieces.into_iter().map(|(bytes, records)| RoutedBatch {
+                topic: topic.to_string(),
+                route,
+                bytes,
+                records: u32::try_from(records).unwrap_or(0),
+            }));
+            if self.spare.len() < Self::SPARE_MAX {
+                self.spare.push(builder);
+            }
+        }
+        Ok(batches)
+    }
+
+    /// Gives back the memory that is only needed under load.
+    pub fn rest(&mut self) {
+        self.spare.clear();
+        self.value = Vec::new();
+    }
+}
+
+/// Builds a batch again in pieces that are no larger than `max` even if nothing in them can be compressed.
+fn split(batch: &Bytes, builder: &mut BatchBuilder, max: usize) -> Result<Vec<(Bytes, i32)>, StretchError> {
+    // Incompressible data grows by less than a hundredth.
+    let max = max.saturating_sub(HEADER_LEN + max / 100);
+    let mut pieces = Vec::new();
+    for view in Batches::split(batch.clone(), usize::MAX) {
+        for record in view?.records(1 << 30)? {
+            let record = record?;
+            let value = record.value.unwrap_or_default();
+            let about = value.len() + record.headers.as_bytes().len() + 32;
+            if !builder.is_empty() && builder.uncompressed_len() + about > max {
+                pieces.push((builder.record_count(), builder.finish()?));
+            }
+            builder.append(record.timestamp, None, Some(&value), &record.headers)?;
+        }
+    }
+    if !builder.is_empty() {
+        pieces.push((builder.record_count(), builder.finish()?));
+    }
+    Ok(pieces.into_iter().map(|(records, bytes)| (bytes, records)).collect())
+}
