@@ -253,12 +253,24 @@ fn run(args: &RunArgs) -> anyhow::Result<()> {
                 failure = agent.failed() => break Some(failure),
                 _ = asked_to_reload.recv() => reload(&mut agent, file).await,
                 () = changes.next() => reload(&mut agent, file).await,
+                () = well(&agent) => service::tell_systemd(Progress::Alive),
             }
         };
         service::tell_systemd(Progress::Stopping);
         agent.stop().await;
         failure.map_or(Ok(()), |failure| Err(failure.into()))
     })
+}
+
+/// Completes when systemd should hear that the agent is well; never if nobody asks, or it is not.
+async fn well(agent: &Agent) {
+    match service::watchdog_interval() {
+        None => std::future::pending().await,
+        Some(interval) => {
+            tokio::time::sleep(interval).await;
+            agent.alive().await;
+        }
+    }
 }
 
 /// Whatever is wrong with the file, the agent goes on as it was.

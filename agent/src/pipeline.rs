@@ -265,6 +265,16 @@ impl Agent {
         Ok(Reloaded { holds, needs_restart })
     }
 
+    /// Completes once the reading thread has done a step, which is soon unless it hangs.
+    pub async fn alive(&self) {
+        const LOOK_EVERY: Duration = Duration::from_millis(50);
+        let before = self.signal.looks();
+        while self.signal.looks() == before {
+            self.signal.wake();
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+    }
+
     /// Where the operator's HTTP is served.
     #[must_use]
     pub fn http_addr(&self) -> Option<SocketAddr> {

@@ -1,6 +1,7 @@
 //! A process as its supervisor sees it: asked to stop by a signal, and telling systemd how far it is.
 
 use std::io;
+use std::time::Duration;
 
 use sd_notify::NotifyState;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -10,6 +11,8 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 pub enum Progress {
     /// It does its work.
     Ready,
+    /// It is well.
+    Alive,
     /// It takes on a new configuration; [`Progress::Ready`] follows.
     Reloading,
     /// It finishes what is begun.
@@ -20,6 +23,7 @@ pub enum Progress {
 pub fn tell_systemd(progress: Progress) {
     let state = match progress {
         Progress::Ready => vec![NotifyState::Ready],
+        Progress::Alive => vec![NotifyState::Watchdog],
         Progress::Reloading => {
             let since_boot = NotifyState::monotonic_usec_now().ok();
             [NotifyState::Reloading].into_iter().chain(since_boot).collect()
@@ -29,6 +33,12 @@ pub fn tell_systemd(progress: Progress) {
     if let Err(error) = sd_notify::notify(&state) {
         tracing::debug!(%error, "cannot notify systemd");
     }
+}
+
+/// How often systemd wants to hear that the process is well, if it has `WatchdogSec`: three times within that.
+#[must_use]
+pub fn watchdog_interval() -> Option<Duration> {
+    sd_notify::watchdog_enabled().map(|patience| patience / 3)
 }
 
 /// Counts up at every SIGHUP, which by then no longer ends the process.

@@ -26,6 +26,8 @@ pub struct Signal {
 #[derive(Debug, Default)]
 struct Reasons {
     woken: bool,
+    /// How often the reading thread has looked here.
+    looks: u64,
     stop: bool,
     /// What was missed cannot be told.
     all: bool,
@@ -47,6 +49,12 @@ impl Signal {
     /// Ends the current wait, or the next one.
     pub fn wake(&self) {
         self.with(|_| {});
+    }
+
+    /// How often the reading thread has looked for hints, as it does with every step: woken, it does so soon.
+    #[must_use]
+    pub fn looks(&self) -> u64 {
+        self.shared.0.lock().looks
     }
 
     /// Asks the reading thread to stop.
@@ -74,6 +82,7 @@ impl Signal {
     #[must_use]
     pub fn take_hints(&self) -> Hints {
         let mut reasons = self.shared.0.lock();
+        reasons.looks = reasons.looks.wrapping_add(1);
         Hints {
             dirs: std::mem::take(&mut reasons.dirs),
             all: std::mem::take(&mut reasons.all),
