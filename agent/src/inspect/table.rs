@@ -33,7 +33,11 @@ impl Rates {
 #[must_use]
 pub fn table(mut files: Vec<FileStatus>, rates: &Rates, rows: usize, colour: bool) -> String {
     let lag: u64 = files.iter().map(|file| file.lag).sum();
-    let summary = format!("{} files, {} not read yet\n\n", files.len(), ByteSize(lag));
+    let count = match files.len() {
+        1 => "1 file".to_owned(),
+        count => format!("{count} files"),
+    };
+    let summary = format!("{count}, {} not read yet\n\n", ByteSize(lag));
     files.sort_by(|a, b| b.lag.cmp(&a.lag).then_with(|| a.path.cmp(&b.path)));
     let mut table = Table::new(&["FILE", "TOPIC", "READ", "OF", "BEHIND", "RATE", "ERROR"]);
     for file in files.iter().take(rows) {
