@@ -42,18 +42,19 @@ tailrace-agent [--config <FILE>] [--watch-config]
 
 /// Follows files and delivers each line exactly once to Kafka topics.
 #[derive(Debug, Parser)]
-#[command(version, override_usage = USAGE, after_help = EXAMPLES, args_conflicts_with_subcommands = true)]
+#[command(version, override_usage = USAGE, after_help = EXAMPLES)]
 struct Cli {
     #[command(subcommand)]
     command: Option<Command>,
-    #[command(flatten)]
-    run: RunArgs,
-}
-
-#[derive(Debug, Args)]
-struct RunArgs {
-    #[command(flatten)]
-    file: ConfigFile,
+    /// The configuration file.
+    #[arg(
+        long,
+        short,
+        global = true,
+        value_name = "FILE",
+        default_value = "/etc/tailrace/agent.toml"
+    )]
+    config: PathBuf,
     /// Read the configuration again when its file changes, and not only at SIGHUP.
     #[arg(long)]
     watch_config: bool,
@@ -62,7 +63,7 @@ struct RunArgs {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Read the configuration, say what is wrong with it and what its globs match, and start nothing.
-    Check(ConfigFile),
+    Check,
     /// Show the records that would be sent of the lines on standard input (64 MiB at most), as JSON, and send nothing.
     #[command(after_help = TEST_EXAMPLES)]
     Test(TestArgs),
@@ -81,8 +82,6 @@ Examples:
 
 #[derive(Debug, Args)]
 struct StatusArgs {
-    #[command(flatten)]
-    file: ConfigFile,
     /// Show it again every second, until Ctrl-C.
     #[arg(long, short, conflicts_with = "json")]
     watch: bool,
@@ -96,8 +95,6 @@ struct StatusArgs {
 
 #[derive(Debug, Args)]
 struct ExplainArgs {
-    #[command(flatten)]
-    file: ConfigFile,
     /// The file.
     path: PathBuf,
 }
@@ -109,18 +106,9 @@ Examples:
 
 #[derive(Debug, Args)]
 struct TestArgs {
-    #[command(flatten)]
-    file: ConfigFile,
     /// The path that the lines are taken to come from, which says which [[files]] they belong to. Default: the first.
     #[arg(long = "as", value_name = "PATH")]
     path: Option<PathBuf>,
-}
-
-#[derive(Debug, Args)]
-struct ConfigFile {
-    /// The configuration file.
-    #[arg(long, short, value_name = "FILE", default_value = "/etc/tailrace/agent.toml")]
-    config: PathBuf,
 }
 
 #[global_allocator]
@@ -128,12 +116,13 @@ static ALLOCATOR: MiMalloc = MiMalloc;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
+    let file = &*cli.config;
     let result = match cli.command {
-        Some(Command::Check(file)) => check(&file),
-        Some(Command::Test(args)) => test(&args),
-        Some(Command::Explain(args)) => explain_file(&args),
-        Some(Command::Status(args)) => status(&args),
-        None => run(&cli.run),
+        Some(Command::Check) => check(file),
+        Some(Command::Test(args)) => test(file, &args),
+        Some(Command::Explain(args)) => explain_file(file, &args),
+        Some(Command::Status(args)) => status(file, &args),
+        None => run(file, cli.watch_config),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -151,8 +140,8 @@ fn is_broken_pipe(error: &anyhow::Error) -> bool {
     causes.any(|error| error.kind() == io::ErrorKind::BrokenPipe)
 }
 
-fn check(file: &ConfigFile) -> anyhow::Result<()> {
-    let config = AgentConfig::load(&file.config)?;
+fn check(file: &Path) -> anyhow::Result<()> {
+    let config = AgentConfig::load(file)?;
     let inputs = pipeline::inputs(&config)?;
     config.collector.security()?;
     let mut doubts = pipeline::doubts(&config);
@@ -167,13 +156,13 @@ fn check(file: &ConfigFile) -> anyhow::Result<()> {
         )
     }));
     if !doubts.is_empty() {
-        bail!("{}: {}", file.config.display(), doubts.join("\n"));
+        bail!("{}: {}", file.display(), doubts.join("\n"));
     }
-    Ok(writeln!(io::stdout(), "{}: ok", file.config.display())?)
+    Ok(writeln!(io::stdout(), "{}: ok", file.display())?)
 }
 
-fn test(args: &TestArgs) -> anyhow::Result<()> {
-    let config = AgentConfig::load(&args.file.config)?;
+fn test(file: &Path, args: &TestArgs) -> anyhow::Result<()> {
+    let config = AgentConfig::load(file)?;
     let inputs = pipeline::inputs(&config)?;
     let path = args.path.as_ref().map(std::path::absolute).transpose()?;
     let input = match &path {
@@ -182,11 +171,7 @@ fn test(args: &TestArgs) -> anyhow::Result<()> {
     };
     let Some(input) = input else {
         let path = path.unwrap_or_default();
-        bail!(
-            "no [[files]] of {} selects {}",
-            args.file.config.display(),
-            path.display()
-        );
+        bail!("no [[files]] of {} selects {}", file.display(), path.display());
     };
     let path = path.unwrap_or_else(|| PathBuf::from("(standard input)"));
     let now_ms = SystemClock::new().now_ms();
@@ -195,18 +180,18 @@ fn test(args: &TestArgs) -> anyhow::Result<()> {
     out.flush().context("cannot write the records")
 }
 
-fn explain_file(args: &ExplainArgs) -> anyhow::Result<()> {
-    let config = AgentConfig::load(&args.file.config)?;
+fn explain_file(file: &Path, args: &ExplainArgs) -> anyhow::Result<()> {
+    let config = AgentConfig::load(file)?;
     let path = std::path::absolute(&args.path)?;
     let base = std::env::current_dir()?;
     let explained = inspect::explain(&config, &path, &base)?;
     Ok(write!(io::stdout(), "{explained}")?)
 }
 
-fn status(args: &StatusArgs) -> anyhow::Result<()> {
+fn status(file: &Path, args: &StatusArgs) -> anyhow::Result<()> {
     const INTERVAL: Duration = Duration::from_secs(1);
     const CLEAR: &str = "\x1b[H\x1b[2J";
-    let config = AgentConfig::load(&args.file.config)?;
+    let config = AgentConfig::load(file)?;
     let running = Running::at(&config.http.listen);
     if args.json {
         let files = serde_json::to_string_pretty(&running.files()?)?;
@@ -229,8 +214,7 @@ fn status(args: &StatusArgs) -> anyhow::Result<()> {
     }
 }
 
-fn run(args: &RunArgs) -> anyhow::Result<()> {
-    let file = &args.file.config;
+fn run(file: &Path, watch_config: bool) -> anyhow::Result<()> {
     let config = AgentConfig::load(file)?;
     logging::init(&config.log)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -241,7 +225,7 @@ fn run(args: &RunArgs) -> anyhow::Result<()> {
         let asked_to_stop = service::asked_to_stop()?;
         tokio::pin!(asked_to_stop);
         let mut asked_to_reload = service::asked_to_reload()?;
-        let mut changes = Changes::of(file, args.watch_config);
+        let mut changes = Changes::of(file, watch_config);
         let mut agent = tokio::select! {
             started = Agent::start(&config, Seams::default()) => started?,
             () = &mut asked_to_stop => return Ok(()),

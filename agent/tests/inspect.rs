@@ -3,15 +3,18 @@
 #![allow(clippy::unwrap_used, reason = "a test may panic, its helpers too")]
 
 use std::fs;
-use std::net::TcpListener;
 use std::path::PathBuf;
-use std::process::{Child, Command};
+use std::process::Command;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
+mod support;
+
+use support::{Running, agent, free_port};
+
 struct Agent {
     dir: tempfile::TempDir,
-    running: Option<Child>,
+    running: Option<Running>,
 }
 
 impl Agent {
@@ -28,7 +31,7 @@ impl Agent {
         ] {
             fs::write(logs.join(name), text).unwrap();
         }
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let port = free_port();
         let (dir_name, logs) = (dir.path().display(), logs.display());
         let config = format!(
             "data_dir = \"{dir_name}/data\"\n[collector]\nbootstrap = [\"127.0.0.1:1\"]\n[http]\nlisten = \"127.0.0.1:{port}\"\n\
@@ -40,18 +43,13 @@ impl Agent {
         Self { dir, running: None }
     }
 
-    fn command(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_tailrace-agent"));
-        command
-            .args(args)
-            .arg("--config")
-            .arg(self.dir.path().join("agent.toml"));
-        command
+    fn agent(&self) -> Command {
+        agent(&self.dir.path().join("agent.toml"))
     }
 
     /// Whether it succeeded, and all that it said.
     fn ask(&self, args: &[&str]) -> (bool, String) {
-        let output = self.command(args).output().unwrap();
+        let output = self.agent().args(args).output().unwrap();
         let said = [output.stdout, output.stderr].concat();
         (output.status.success(), String::from_utf8(said).unwrap())
     }
@@ -68,7 +66,7 @@ impl Agent {
 
     /// Runs it until it follows so many files.
     fn run(&mut self, files: usize) {
-        self.running = Some(self.command(&[]).spawn().unwrap());
+        self.running = Some(Running::start(&mut self.agent()));
         let begun = Instant::now();
         while !self
             .ask(&["status"])
@@ -77,15 +75,6 @@ impl Agent {
         {
             assert!(begun.elapsed() < Duration::from_secs(60), "{:?}", self.ask(&["status"]));
             sleep(Duration::from_millis(100));
-        }
-    }
-}
-
-impl Drop for Agent {
-    fn drop(&mut self) {
-        if let Some(mut running) = self.running.take() {
-            running.kill().ok();
-            running.wait().ok();
         }
     }
 }

@@ -4,17 +4,11 @@
 
 use std::fs;
 use std::os::unix::net::UnixDatagram;
-use std::process::{Child, Command};
 use std::time::Duration;
 
-struct Killed(Child);
+mod support;
 
-impl Drop for Killed {
-    fn drop(&mut self) {
-        self.0.kill().ok();
-        self.0.wait().ok();
-    }
-}
+use support::{Running, agent};
 
 #[test]
 fn systemd_hears_of_every_change_and_that_the_agent_is_well() {
@@ -27,12 +21,11 @@ fn systemd_hears_of_every_change_and_that_the_agent_is_well() {
          [[files]]\ntopic = \"t\"\ninclude = [\"{root}/*.log\"]\n"
     );
     fs::write(dir.path().join("agent.toml"), config).unwrap();
-    let mut command = Command::new(env!("CARGO_BIN_EXE_tailrace-agent"));
-    command.arg("--config").arg(dir.path().join("agent.toml"));
+    let mut command = agent(&dir.path().join("agent.toml"));
     command
         .env("NOTIFY_SOCKET", dir.path().join("notify"))
         .env("WATCHDOG_USEC", "300000");
-    let agent = Killed(command.spawn().unwrap());
+    let agent = Running::start(&mut command);
     let hear = |what: &str| {
         let mut buffer = [0; 1000];
         loop {
@@ -45,16 +38,12 @@ fn systemd_hears_of_every_change_and_that_the_agent_is_well() {
             }
         }
     };
-    let tell = |signal: &str| {
-        let id = agent.0.id().to_string();
-        assert!(Command::new("kill").args([signal, &id]).status().unwrap().success());
-    };
     hear("READY=1");
     hear("WATCHDOG=1");
     hear("WATCHDOG=1");
-    tell("-HUP");
+    agent.signal("-HUP");
     assert!(hear("RELOADING=1").contains("MONOTONIC_USEC="));
     hear("READY=1");
-    tell("-TERM");
+    agent.signal("-TERM");
     hear("STOPPING=1");
 }

@@ -3,22 +3,25 @@
 #![allow(clippy::unwrap_used, reason = "a test may panic, its helpers too")]
 
 use std::fs::{self, File};
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
+
+mod support;
+
+use support::{Running, agent, free_port};
 
 struct Agent {
     dir: tempfile::TempDir,
     port: u16,
-    process: Option<Child>,
+    process: Option<Running>,
 }
 
 impl Agent {
     fn start(args: &[&str]) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let port = free_port();
         let mut agent = Self {
             dir,
             port,
@@ -28,13 +31,13 @@ impl Agent {
             fs::write(agent.path(name), "one\n").unwrap();
         }
         agent.configure("a.log", "");
-        let mut command = agent.command();
+        let mut command = agent.agent();
         let log = File::create(agent.path("agent.out")).unwrap();
         command
             .args(args)
             .stdout(Stdio::from(log.try_clone().unwrap()))
             .stderr(log);
-        agent.process = Some(command.spawn().unwrap());
+        agent.process = Some(Running::start(&mut command));
         agent.wait_until("it follows a.log", |agent| agent.status().contains("a.log"));
         agent
     }
@@ -53,21 +56,17 @@ impl Agent {
         fs::write(self.path("agent.toml"), text).unwrap();
     }
 
-    fn command(&self) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_tailrace-agent"));
-        command.arg("--config").arg(self.path("agent.toml"));
-        command
+    fn agent(&self) -> Command {
+        agent(&self.path("agent.toml"))
     }
 
     fn status(&self) -> String {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_tailrace-agent"));
-        command.arg("status").arg("--config").arg(self.path("agent.toml"));
-        String::from_utf8(command.output().unwrap().stdout).unwrap()
+        let output = self.agent().arg("status").output().unwrap();
+        String::from_utf8(output.stdout).unwrap()
     }
 
     fn hang_up(&self) {
-        let id = self.process.as_ref().unwrap().id().to_string();
-        assert!(Command::new("kill").args(["-HUP", &id]).status().unwrap().success());
+        self.process.as_ref().unwrap().signal("-HUP");
     }
 
     fn said(&self, words: &str) -> bool {
@@ -85,15 +84,6 @@ impl Agent {
                 log()
             );
             sleep(Duration::from_millis(100));
-        }
-    }
-}
-
-impl Drop for Agent {
-    fn drop(&mut self) {
-        if let Some(mut process) = self.process.take() {
-            process.kill().ok();
-            process.wait().ok();
         }
     }
 }
