@@ -132,9 +132,24 @@ impl BatchBuilder {
         let header = self.header();
         put_batch(header, &self.records, &mut self.compressor, &mut self.scratch)?;
         self.last_ratio = (self.records.len(), self.scratch.len() - HEADER_LEN);
+        self.trim();
         self.clear();
         // The scratch buffer has room for the worst case: a copy of the exact size is what may wait in queues.
         Ok(Bytes::copy_from_slice(&self.scratch))
+    }
+
+    /// One large batch must not keep its memory for all the small ones after it.
+    fn trim(&mut self) {
+        const KEPT_MIN: usize = 64 << 10;
+        let used = self.records.len().max(KEPT_MIN);
+        if self.records.capacity() > used * 2 {
+            self.records = Vec::with_capacity(used);
+        }
+    }
+
+    #[cfg(test)]
+    pub(super) fn capacity(&self) -> usize {
+        self.records.capacity()
     }
 
     /// Forgets the records so far.

@@ -453,3 +453,20 @@ fn open_everything(bytes: Bytes) -> usize {
         })
         .sum()
 }
+
+#[test]
+fn a_builder_does_not_keep_the_memory_of_its_largest_batch() {
+    let mut builder = BatchBuilder::new(Compression::Zstd, 1).unwrap();
+    let mut build = |records: usize| {
+        for _ in 0..records {
+            builder
+                .append(0, None, Some(&[b'x'; 1000]), &RecordHeaders::empty())
+                .unwrap();
+        }
+        builder.finish().unwrap();
+        builder.capacity()
+    };
+    assert!(build(8000) >= 8_000_000);
+    assert!((1_000_000..=2_100_000).contains(&build(1000)));
+    assert_eq!(build(1), 64 << 10);
+}
