@@ -75,6 +75,9 @@ class Machine:
     def build(self):
         packages = [f"--package={name}" for name in ("tailrace-collector", "tailrace-agent", "tailrace-bench")]
         subprocess.run(["cargo", "build", "--profile", self.profile, "--quiet", *packages], cwd=ROOT, check=True)
+        # Somebody may commit while the measurement runs.
+        described = subprocess.run(["git", "describe", "--always", "--dirty"], cwd=ROOT, stdout=subprocess.PIPE, text=True)
+        self.revision = described.stdout.strip()
 
     def tool(self, name):
         path = shutil.which(name)

@@ -86,7 +86,7 @@ def machine_lines(machine):
     cpu = next((line for line in read("/proc/cpuinfo").splitlines() if line.startswith("model name")), ": unknown")
     memory = int(read("/proc/meminfo").split()[1]) / 2**20
     yield f"{os.cpu_count()} cores of {cpu.split(': ')[1]}, {memory:.0f} GiB, Linux {platform.release()}, {file_system(machine.work)}"
-    yield f"Tailrace {first_line('git', '-C', ROOT, 'describe', '--always', '--dirty')}, {first_line('rustc', '--version')}, {machine.profile} profile"
+    yield f"Tailrace {machine.revision}, {first_line('rustc', '--version')}, {machine.profile} profile"
     for tool in (("zstd", "--version"), ("fio", "--version")):
         yield first_line(*tool) or f"{tool[0]} is not installed"
     yield f"load average when it ended: {os.getloadavg()[0]:.1f} (the benchmark itself is most of it on a quiet machine)"
