@@ -149,7 +149,7 @@ mod tests {
     /// The events of some bytes, why each ends, and what was consumed.
     fn cut<'a>(framing: &Framing, bytes: &'a [u8], mid_line: bool, end: End) -> (Vec<(&'a [u8], Cut)>, Consumed) {
         let mut events = Vec::new();
-        let consumed = framing.cut_bytes(bytes, mid_line, end, |event| {
+        let consumed = framing.cut_bytes(bytes, framing.max_len, mid_line, end, |event| {
             assert_eq!(
                 event.lines,
                 event.bytes.split(|byte| *byte == b'\n').map(|_| 1).sum::<u64>()
@@ -334,7 +334,7 @@ mod tests {
                 let (whole, _) = cut(&framing, &bytes, false, End::Final);
                 let (mut at, mut mid_line, mut events) = (0, false, Vec::new());
                 while at < bytes.len() {
-                    let consumed = framing.cut_bytes(&bytes[at..], mid_line, End::Final, |event| {
+                    let consumed = framing.cut_bytes(&bytes[at..], framing.max_len, mid_line, End::Final, |event| {
                         events.push((event.bytes, event.cut));
                         ControlFlow::Break(())
                     });

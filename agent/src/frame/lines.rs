@@ -4,6 +4,9 @@ use memchr::memchr;
 
 use super::{Cut, End};
 
+/// A letter of UTF-8 has at most so many bytes.
+pub(super) const LETTER_LEN_MAX: usize = 4;
+
 /// One line, or a piece of it, without the terminator.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Line<'a> {
@@ -79,7 +82,6 @@ impl<'a> Lines<'a> {
 
     /// Of a line that is too long, as much as fits; a letter of UTF-8 stays whole.
     fn piece_len(&self, rest: &[u8]) -> usize {
-        const LETTER_LEN_MAX: usize = 4;
         let is_inside = |len: &usize| rest.get(*len).is_some_and(|byte| byte & 0xc0 == 0x80);
         let shortest = self.max_len.saturating_sub(LETTER_LEN_MAX - 1).max(1);
         let whole = (shortest..=self.max_len).rev().find(|len| !is_inside(len));

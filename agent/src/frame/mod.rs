@@ -87,10 +87,10 @@ impl Framing {
         const TERMINATOR_LEN: usize = 2;
         // A letter of UTF-16 may take a byte less in UTF-8.
         const UTF_16_UNIT: usize = 2;
-        let letters = Lines::enough(self.max_len) + TERMINATOR_LEN;
+        let enough = |max_len| Lines::enough(max_len) + TERMINATOR_LEN;
         match self.charset {
-            Charset::Bytes => letters,
-            Charset::Marked | Charset::Known(_) => letters * UTF_16_UNIT,
+            Charset::Bytes => enough(self.max_len),
+            Charset::Marked | Charset::Known(_) => enough(self.max_len.max(lines::LETTER_LEN_MAX)) * UTF_16_UNIT,
         }
     }
 
@@ -120,9 +120,9 @@ impl Framing {
         mut take: impl FnMut(Event<'_>) -> ControlFlow<()>,
     ) -> Consumed {
         match self.charset.of(mark) {
-            None => self.cut_bytes(bytes, mid_line, end, take),
+            None => self.cut_bytes(bytes, self.max_len, mid_line, end, take),
             Some(encoding) if charset::is_utf_16(encoding) => self.cut_utf_16(bytes, encoding, mid_line, end, take),
-            Some(encoding) => self.cut_bytes(bytes, mid_line, end, |event| {
+            Some(encoding) => self.cut_bytes(bytes, self.max_len, mid_line, end, |event| {
                 let (text, _) = encoding.decode_without_bom_handling(event.bytes);
                 let bytes = charset::without_mark(&text).as_bytes();
                 take(Event { bytes, ..event })
@@ -139,7 +139,9 @@ impl Framing {
         mut take: impl FnMut(Event<'_>) -> ControlFlow<()>,
     ) -> Consumed {
         let text = charset::from_utf_16(bytes, encoding, end == End::Final);
-        let consumed = self.cut_bytes(text.as_bytes(), mid_line, end, |event| {
+        // Where a letter would be cut, nobody could tell how many bytes it was.
+        let max_len = self.max_len.max(lines::LETTER_LEN_MAX);
+        let consumed = self.cut_bytes(text.as_bytes(), max_len, mid_line, end, |event| {
             // Events end where letters do.
             let bytes =
                 std::str::from_utf8(event.bytes).map_or(event.bytes, |text| charset::without_mark(text).as_bytes());
@@ -156,11 +158,12 @@ impl Framing {
     fn cut_bytes<'a>(
         &self,
         bytes: &'a [u8],
+        max_len: usize,
         mid_line: bool,
         end: End,
         mut take: impl FnMut(Event<'a>) -> ControlFlow<()>,
     ) -> Consumed {
-        let mut lines = Lines::new(bytes, mid_line, self.max_len, end);
+        let mut lines = Lines::new(bytes, mid_line, max_len, end);
         let Some(multiline) = &self.multiline else {
             for line in lines.by_ref() {
                 let Line { bytes, cut, .. } = line;
