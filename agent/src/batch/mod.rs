@@ -86,9 +86,6 @@ impl std::fmt::Debug for Batcher {
 }
 
 impl Batcher {
-    /// Builders that are kept for the next stretch.
-    const SPARE_MAX: usize = 8;
-
     /// A batch is closed at nine tenths of what it may have, since its size is an estimate.
     const FILL_TENTHS: usize = 9;
 
@@ -223,6 +220,8 @@ impl Batcher {
         } in self.open.drain(..)
         {
             if builder.is_empty() {
+                // Nothing of what was read is sent.
+                keep(&mut self.spare, builder);
                 continue;
             }
             let records = builder.record_count();
@@ -240,9 +239,7 @@ impl Batcher {
                 bytes,
                 records: u32::try_from(records).unwrap_or(0),
             }));
-            if self.spare.len() < Self::SPARE_MAX {
-                self.spare.push(builder);
-            }
+            keep(&mut self.spare, builder);
         }
         Ok(batches)
     }
@@ -251,6 +248,14 @@ impl Batcher {
     pub fn rest(&mut self) {
         self.spare.clear();
         self.value = Vec::new();
+    }
+}
+
+/// Keeps a builder for the next stretch, unless there are enough.
+fn keep(spare: &mut Vec<BatchBuilder>, builder: BatchBuilder) {
+    const SPARE_MAX: usize = 8;
+    if spare.len() < SPARE_MAX {
+        spare.push(builder);
     }
 }
 

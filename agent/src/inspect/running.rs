@@ -30,13 +30,15 @@ impl Running {
     #[must_use]
     pub fn at(listen: &ListenAddr) -> Self {
         let host = match listen.host.as_str() {
-            "0.0.0.0" => "127.0.0.1",
-            "::" | "[::]" => "[::1]",
-            host => host,
+            "0.0.0.0" => "127.0.0.1".to_owned(),
+            "::" => "[::1]".to_owned(),
+            host if host.contains(':') => format!("[{host}]"),
+            host => host.to_owned(),
         };
-        let config = ureq::Agent::config_builder().timeout_global(Some(PATIENCE)).build();
+        // The environment may name a proxy, which knows nothing of this machine's own addresses.
+        let config = ureq::Agent::config_builder().proxy(None).timeout_global(Some(PATIENCE));
         Self {
-            http: config.into(),
+            http: config.build().into(),
             url: format!("http://{host}:{}/files", listen.port),
         }
     }
@@ -54,5 +56,19 @@ impl Running {
         let mut answer = answer.map_err(|error| not_running(error.to_string()))?;
         let body = io::BufReader::new(answer.body_mut().as_reader());
         serde_json::from_reader(body).map_err(|error| not_running(error.to_string()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_agent_is_asked_where_it_listens() {
+        let url = |listen: &str| Running::at(&listen.parse().unwrap()).url;
+        assert_eq!(url("127.0.0.1:9601"), "http://127.0.0.1:9601/files");
+        assert_eq!(url("0.0.0.0:9601"), "http://127.0.0.1:9601/files");
+        assert_eq!(url("[::]:9601"), "http://[::1]:9601/files");
+        assert_eq!(url("[fd00::1]:9601"), "http://[fd00::1]:9601/files");
     }
 }

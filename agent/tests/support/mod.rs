@@ -36,5 +36,9 @@ pub(crate) fn free_port() -> u16 {
 pub(crate) fn agent(config: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_tailrace-agent"));
     command.arg("--config").arg(config);
+    // What is asked of this machine goes through no proxy.
+    command
+        .env("http_proxy", "http://127.0.0.1:9")
+        .env("ALL_PROXY", "http://127.0.0.1:9");
     command
 }
