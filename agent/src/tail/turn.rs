@@ -253,8 +253,10 @@ impl Tail {
             self.wake(file);
             return After::GoOn;
         }
-        // One byte may stay behind an unfinished line: the first half of its terminator.
-        let is_done = |left: usize| left == 0 || (followed.mark.mid_line && left == 1);
+        // One byte may stay behind an unfinished line: the first half of its terminator. And what is not sent although
+        // nothing has come for long, half a letter or a lone return, may never be: no successor waits for it.
+        let is_idle = self.window.end >= End::Idle;
+        let is_done = |left: usize| left == 0 || is_idle || (followed.mark.mid_line && left == 1);
         let nothing_left = is_done(left);
         followed.drained = is_open || is_done(own_left);
         if self.window.end == End::Final {

@@ -285,3 +285,15 @@ fn a_deselected_file_is_not_read_and_its_position_is_kept() {
     rig.run(SECOND);
     assert_eq!(rig.take(), ["two"]);
 }
+
+#[test]
+fn a_lone_return_at_the_end_of_a_rotated_file_does_not_hold_up_its_successor() {
+    let (disk, programs) = machine();
+    write(&programs, LOG, "one\n\r");
+    let mut rig = Rig::new(disk, "/log/*.log");
+    rig.run(SECOND);
+    rename(&programs, LOG, "/log/app.log.1");
+    write(&programs, LOG, "two\n");
+    rig.run(SECOND * 20);
+    assert_eq!(rig.take(), ["one", "two"]);
+}
