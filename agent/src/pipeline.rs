@@ -27,7 +27,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
 use crate::batch::{Size, StretchError};
-use crate::config::{AgentConfig, FilesConfig, TransformConfig, WatchMode};
+use crate::config::{AgentConfig, FilesConfig, WatchMode};
 use crate::deliver::{Brokers, Deliver, DeliverOptions, DeliverStats, KafkaBrokers};
 use crate::discover::{Pattern, PatternError, Selection, exclusions};
 use crate::frame::{Framing, Multiline};
@@ -517,8 +517,12 @@ fn input(files: &FilesConfig, base: &Path) -> Result<Input, PatternError> {
             max_len: files.max_line_bytes.as_usize(),
             multiline: files.multiline.clone().map(Multiline::from),
             charset: files.encoding.0,
+            container: files.container,
         },
-        transform: files.transform.as_ref().map(TransformConfig::compiled),
+        transform: match &files.transform {
+            Some(transform) => Some(transform.compiled()),
+            None => files.container.then(Arc::default),
+        },
         start_at: files.start_at,
         ignore_older: files.ignore_older.map(|older| older.0),
     })

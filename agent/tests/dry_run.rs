@@ -95,6 +95,48 @@ fn stack_traces_of_the_example_are_one_record() {
 }
 
 #[test]
+fn a_record_of_a_container_is_what_it_wrote_and_says_where() {
+    let path = "/var/log/pods/shop_web-7d4b_9f1e/nginx/0.log";
+    let sample = concat!(
+        "2026-11-27T12:00:01Z stderr P Traceback (most recent \n",
+        "2026-11-27T12:00:01Z stderr F call last):\n",
+        "2026-11-27T12:00:01Z stderr F   File\n",
+    );
+    let (ok, said) = test("agent-containers.toml", path, sample);
+    let record: serde_json::Value = serde_json::from_str(&said).unwrap();
+    assert!(ok, "{said}");
+    assert_eq!(record["value"], "Traceback (most recent call last):\n  File");
+    assert_eq!(record["timestamp_ms"], 1_795_780_801_000_i64);
+    for (header, value) in [
+        ("namespace", "shop"),
+        ("pod", "web-7d4b"),
+        ("pod_uid", "9f1e"),
+        ("container", "nginx"),
+        ("stream", "stderr"),
+        ("path", path),
+    ] {
+        assert_eq!(record["headers"][header], value, "{said}");
+    }
+
+    let path = "/var/lib/docker/containers/abc/abc-json.log";
+    let sample = r#"{"log":"one\n","stream":"stdout","time":"2026-11-27T12:00:01Z"}"#.to_owned() + "\n?\n";
+    let (ok, said) = test("agent-containers.toml", path, &sample);
+    let records: Vec<serde_json::Value> = said.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert!(ok && records.len() == 2, "{said}");
+    assert_eq!(
+        (&records[0]["topic"], &records[0]["value"]),
+        (&"docker".into(), &"one".into())
+    );
+    assert_eq!(records[1]["value"], "?");
+    assert!(
+        records[1]["headers"]["parse_error"]
+            .as_str()
+            .unwrap()
+            .starts_with("container: ")
+    );
+}
+
+#[test]
 fn a_path_that_nothing_selects_is_refused() {
     let (ok, said) = test("agent-transform.toml", "/var/log/other", "");
     assert!(!ok && said.contains("selects /var/log/other"), "{said}");

@@ -34,7 +34,7 @@ const AGENT: Layers = &[
     ("position", &[]),
     ("stretch", &["position"]),
     ("watch", &["discover"]),
-    ("transform", &["line_regex", "position"]),
+    ("transform", &["frame", "line_regex", "position"]),
     ("batch", &["position", "stretch", "transform"]),
     ("tail", &["batch", "discover", "frame", "position", "stretch", "watch"]),
     ("spool", &["position", "stretch"]),

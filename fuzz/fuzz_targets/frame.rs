@@ -30,6 +30,7 @@ fuzz_target!(|input: &[u8]| {
         } else {
             Charset::Marked
         },
+        container: choice & 32 != 0,
     };
     let bytes = input.0;
     let mark = mark_of(bytes);
@@ -52,7 +53,7 @@ fuzz_target!(|input: &[u8]| {
     }
     assert_eq!(whole, restarted);
 
-    if framing.charset != Charset::Bytes {
+    if framing.charset != Charset::Bytes || framing.container {
         return;
     }
     let is_content = |byte: &&u8| !matches!(byte, b'\n' | b'\r');

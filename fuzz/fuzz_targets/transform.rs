@@ -7,6 +7,7 @@ use std::sync::LazyLock;
 use jiff::tz::TimeZone;
 use libfuzzer_sys::fuzz_target;
 use serde_json::value::RawValue;
+use tailrace_agent::frame::{Cut, Event};
 use tailrace_agent::transform::{Known, Parser, Preset, TimeField, TimeFormat, Transform};
 use tailrace_fuzz::Input;
 
@@ -52,7 +53,7 @@ static TRANSFORMS: LazyLock<Vec<Transform>> = LazyLock::new(|| {
 fuzz_target!(|input: &[u8]| {
     let mut input = Input(input);
     let transform = &TRANSFORMS[usize::from(input.byte()) % TRANSFORMS.len()];
-    let sent = transform.apply(input.0, NOW_MS, |outcome| {
+    let sent = transform.apply(&Event::plain(input.0, 1, Cut::Terminated), NOW_MS, |outcome| {
         assert!(outcome.timestamp_ms <= NOW_MS + 3_600_000);
         for (_, field) in outcome.fields.iter() {
             let mut json = Vec::new();

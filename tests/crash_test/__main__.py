@@ -20,20 +20,15 @@ import time
 
 from tests.crash_test import TOPIC, verify
 from tests.crash_test.schedule import Kill, schedule
-from tests.crash_test.writers import Writer
+from tests.crash_test.writers import ContainerWriter, EventWriter, Writer
 from tests.lib.processes import SMALL_WAL, Agent, Collector, Process
 
 # For how long nothing may arrive, with everything running, before we say that it never will.
 PATIENCE_S = 120
 # For how long nothing may arrive before we say that all is done.
 QUIET_S = 5
-# What is said of inputs with lines, and with events, between which there is noise that nobody wants. That an event was
-# cut by a rotation must show before its time is up.
-EVENTS = """
-multiline = { mode = "indent", timeout = "10s" }
-transform = { drop = [{ matches = '^noise ' }] }
-"""
-MULTILINE = {False: "", True: EVENTS}
+# Of so many writers the last ones are of a kind of their own.
+KINDS = [Writer] * 6 + [EventWriter] * 2 + [ContainerWriter] * 2
 
 
 def arguments() -> argparse.Namespace:
@@ -42,7 +37,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--minutes", type=float, help="kill for so long instead")
     parser.add_argument("--seed", type=int, help="gives the same schedule again (default: random, and printed)")
     parser.add_argument("--only", choices=["agent", "collector", "consumer"], help="kill no other")
-    parser.add_argument("--writers", type=int, default=8, help="how many programs write logs (default 8)")
+    parser.add_argument("--writers", type=int, default=10, help="how many programs write logs (default 10)")
     parser.add_argument("--rate", type=int, default=400, help="lines per second and writer (default 400)")
     parser.add_argument("--keep", action="store_true", help="keep all files, also if nothing was found")
     options = parser.parse_args()
@@ -72,26 +67,26 @@ class Crash:
         """Of half of the writers rotated names are selected as well, of the others only the name that they write to."""
         inputs = '[read]\nscan_interval = "2s"\n[spool]\nfile_bytes = "4MiB"\nmax_bytes = "64MiB"\n'
         for directory, pattern in (("kept", "*"), ("away", "*.log")):
-            for multiline, more in MULTILINE.items():
-                path = self.directory(directory, multiline)
+            for kind in dict.fromkeys(KINDS):
+                path = self.directory(directory, kind)
                 path.mkdir()
-                inputs += f'[[files]]\ntopic = "{TOPIC}"\ninclude = ["{path}/{pattern}"]\n{more}'
+                inputs += f'[[files]]\ntopic = "{TOPIC}"\ninclude = ["{path}/{pattern}"]\n{kind.CONFIG}'
         return inputs
 
-    def directory(self, name: str, multiline: bool) -> pathlib.Path:
-        return self.work / (f"{name}-events" if multiline else name)
+    def directory(self, name: str, kind: type[Writer]) -> pathlib.Path:
+        return self.work / f"{name}-by-{kind.__name__}"
 
     def writer(self, number: int) -> Writer:
-        seed, rate, multiline = self.options.seed, self.options.rate, number % 8 >= 6
-        kept, away = self.directory("kept", multiline), self.directory("away", multiline)
+        seed, rate, kind = self.options.seed, self.options.rate, KINDS[number % len(KINDS)]
+        kept, away = self.directory("kept", kind), self.directory("away", kind)
         if number % 2 == 0:
-            return Writer(number, kept, seed, rate, (1, 5), lambda file: f".{file}", lambda *_: True, multiline)
+            return kind(number, kept, seed, rate, (1, 5), lambda file: f".{file}", lambda *_: True)
         # Often several times while the agent is down or looks away: it finds what came after a file that it has known.
         lives_s = (0.01, 1)
         suffix = (
             (lambda file: f".{1000 + file}") if number % 4 == 1 else (lambda file: f"-20261124-{1795480800 + file}")
         )
-        return Writer(number, away, seed, rate, lives_s, suffix, self.has_begun, multiline)
+        return kind(number, away, seed, rate, lives_s, suffix, self.has_begun)
 
     def has_begun(self, writer: int, file: int) -> bool:
         """Whether something was read of the writer's first file, or this is another."""

@@ -6,7 +6,7 @@ use std::path::Path;
 use serde::Deserialize;
 use tailrace_shared::record::RecordHeaders;
 
-use crate::transform::{Outcome, PROBLEM, write_string};
+use crate::transform::{AGENTS_OWN, Outcome, PROBLEM, write_string};
 
 /// What a record's value is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
@@ -23,6 +23,9 @@ pub enum Format {
 /// Names that labels may not have.
 pub const RESERVED_LABELS: [&str; 3] = ["message", "host", "path"];
 
+/// Constants by their names.
+pub type Labels = BTreeMap<String, String>;
+
 /// How the events of one file become records: all that is the same for each, encoded once.
 #[derive(Debug)]
 pub enum Encoding {
@@ -32,13 +35,10 @@ pub enum Encoding {
     Json(Vec<(String, Vec<u8>)>),
 }
 
-/// What comes before the name of the agent's own member of a JSON object where the event has one of that name.
-const AGENTS_OWN: &str = "agent_";
-
 impl Encoding {
-    /// For the events of one file.
+    /// For the events of one file of a host, with what else is said of each.
     #[must_use]
-    pub fn new(format: Format, host: &str, path: &Path, labels: &BTreeMap<String, String>) -> Self {
+    pub fn new(format: Format, host: &str, path: &Path, labels: &Labels) -> Self {
         let path = path.to_string_lossy();
         let constants = [("host", host), ("path", &path)];
         let labels = labels.iter().map(|(key, value)| (key.as_str(), value.as_str()));
@@ -86,13 +86,13 @@ impl<'a> Members<'a> {
 /// The fields of an event, or the event itself if it has none, and what the agent knows of it.
 pub(super) fn write_object(out: &mut Vec<u8>, constants: &[(String, Vec<u8>)], outcome: &Outcome<'_>) {
     let mut members = Members::begin(out);
-    for (name, field) in outcome.fields.iter() {
-        members.put(name, |out| field.write_json(out));
-    }
-    if outcome.fields.is_empty() {
+    if !outcome.is_parsed {
         members.put("message", |out| {
             write_string(out, &String::from_utf8_lossy(outcome.line))
         });
+    }
+    for (name, field) in outcome.fields.iter() {
+        members.put(name, |out| field.write_json(out));
     }
     for (name, value) in constants {
         match outcome.fields.has(name) {

@@ -15,10 +15,10 @@ use bytes::Bytes;
 use tailrace_shared::record::{BatchBuilder, BatchError, Batches, BuildError, Compression, HEADER_LEN, RecordHeaders};
 
 use crate::stretch::{Route, RoutedBatch, Routes};
-use crate::transform::{Fields, Outcome, PROBLEM};
+use crate::transform::{Fields, Outcome, PROBLEM, STREAM};
 
 use encoding::write_object;
-pub use encoding::{Encoding, Format, RESERVED_LABELS};
+pub use encoding::{Encoding, Format, Labels, RESERVED_LABELS};
 
 /// Why a stretch could not be built. None of these should ever be seen.
 #[derive(Debug, thiserror::Error)]
@@ -138,6 +138,8 @@ impl Batcher {
             timestamp_ms: now_ms,
             line: event,
             fields: Fields::default(),
+            is_parsed: false,
+            stream: None,
             headers: &[],
             problem: None,
         };
@@ -159,7 +161,8 @@ impl Batcher {
         match encoding {
             Encoding::Raw(constants) => {
                 let problem = outcome.problem.iter().map(|reason| (PROBLEM, reason.clone()));
-                let more: Vec<_> = fields.chain(problem).collect();
+                let stream = outcome.stream.map(|stream| (STREAM, stream.name().to_owned()));
+                let more: Vec<_> = fields.chain(stream).chain(problem).collect();
                 let headers = constants.with(more.iter().map(|(name, text)| (*name, text.as_bytes())));
                 self.put(slot, |builder, _| {
                     builder.append(time, None, Some(outcome.line), &headers)

@@ -105,6 +105,8 @@ fn json_line(line: &'static str) -> Outcome<'static> {
         timestamp_ms: 7,
         line: line.as_bytes(),
         fields: serde_json::from_str(line).unwrap(),
+        is_parsed: true,
+        stream: None,
         headers: &[],
         problem: None,
     }

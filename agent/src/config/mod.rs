@@ -51,7 +51,7 @@ pub struct AgentConfig {
     #[serde(default, deserialize_with = "spool")]
     pub spool: SpoolConfig,
     /// What is collected. A file that several of these select belongs to the first.
-    #[serde(deserialize_with = "some")]
+    #[serde(deserialize_with = "files")]
     pub files: Vec<FilesConfig>,
 }
 
@@ -235,6 +235,11 @@ pub struct FilesConfig {
     /// or else UTF-8), `utf-16le`, `latin1`, `gbk`, … Default: lines are bytes, and are sent as they are.
     #[serde(default)]
     pub encoding: EncodingName,
+    /// Whether these are logs of containers as the kubelet's runtimes, Podman, or Docker (`json-file`) write them: then a record is
+    /// what the container wrote, and has its time, its `stream`, and what the path says: `namespace`, `pod`, `container`
+    /// and the like. Default false.
+    #[serde(default)]
+    pub container: bool,
     /// `beginning`, or `end`: of the files that are there when the agent runs for the first time, only what is written
     /// from then on. Default `beginning`.
     #[serde(default)]
@@ -294,6 +299,7 @@ impl FilesConfig {
             max_line_bytes: default_max_line_bytes(),
             multiline: None,
             encoding: EncodingName::default(),
+            container: false,
             transform: None,
             ignore_older: None,
             start_at: StartAt::default(),
@@ -317,6 +323,20 @@ pub fn system_host_name() -> String {
 
 fn default_max_line_bytes() -> ByteSize {
     ByteSize(1_000_000)
+}
+
+/// Each as a whole, for some of its settings exclude others.
+fn files<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<FilesConfig>, D::Error> {
+    let files: Vec<FilesConfig> = some(deserializer)?;
+    let in_vain = |files: &&FilesConfig| files.container && files.encoding != EncodingName::default();
+    match files.iter().find(in_vain) {
+        Some(files) => Err(D::Error::custom(format!(
+            "files.container and files.encoding do not go together (topic \"{}\"): container runtimes write UTF-8; leave \
+             out one of them",
+            files.topic.as_str()
+        ))),
+        None => Ok(files),
+    }
 }
 
 /// As a whole, for the sizes have to go together.
@@ -410,6 +430,11 @@ mod tests {
                 "include = [\"/a\"]\nencoding = \"utf-7\"\n",
                 "agent.toml:6",
                 "write `auto`, `utf-8`",
+            ),
+            (
+                "include = [\"/a\"]\nencoding = \"utf-16le\"\ncontainer = true\n",
+                "agent.toml",
+                "leave out one of them",
             ),
             (
                 "include = [\"/a\"]\nmultiline = 3\n",

@@ -6,6 +6,7 @@
 //! where they were ([`locate`]), because a rotated file often leaves the glob with lines still unread. What had its name after it and was rotated away
 //! before anybody looked is found by how rotation names files ([`unseen`]).
 
+mod container;
 mod generations;
 mod known;
 mod listing;
@@ -15,6 +16,7 @@ mod pattern;
 mod tests;
 mod walk;
 
+pub use container::container_of;
 pub use generations::{Place, Rotated, age, is_rotated, places, rotated, unseen};
 pub use known::{Event, FileNo, Known};
 pub use locate::{Whereabouts, locate};

@@ -100,6 +100,7 @@ mod tests {
             max_len,
             multiline: None,
             charset,
+            container: false,
         }
     }
 

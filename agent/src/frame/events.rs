@@ -26,7 +26,7 @@ impl<'a, 'r> Events<'a, 'r> {
     pub(super) fn new(lines: Lines<'a>, multiline: &'r Multiline) -> Self {
         Self {
             ahead: None,
-            consumed: behind(&lines),
+            consumed: lines.behind(),
             lines,
             multiline,
         }
@@ -38,7 +38,7 @@ impl<'a, 'r> Events<'a, 'r> {
 
     fn step(&mut self) -> Option<Step<'a>> {
         let line = self.lines.next()?;
-        let behind = behind(&self.lines);
+        let behind = self.lines.behind();
         Some(Step { line, behind })
     }
 
@@ -47,24 +47,7 @@ impl<'a, 'r> Events<'a, 'r> {
         self.consumed = last.behind;
         let end = last.line.at + last.line.bytes.len();
         let bytes = self.lines.bytes().get(first.at..end)?;
-        Some(Event { bytes, lines, cut })
-    }
-
-    /// Whether an event that begins at `at` is complete although no line follows.
-    fn ends_without_more(&self, at: usize) -> Option<Cut> {
-        let left = self.lines.bytes().len() - self.lines.consumed();
-        let is_quiet = match self.lines.end() {
-            End::Open => false,
-            End::Settled => left == 0,
-            End::Idle | End::Final => true,
-        };
-        // What follows is longer than there is room for, or its end would be in sight.
-        let is_full = self.lines.bytes().len() - at >= Lines::enough(self.lines.max_len());
-        match (is_quiet, is_full) {
-            (true, _) => Some(Cut::Terminated),
-            (false, true) => Some(Cut::TooManyLines),
-            (false, false) => None,
-        }
+        Some(Event::plain(bytes, lines, cut))
     }
 }
 
@@ -74,7 +57,7 @@ impl<'a> Iterator for Events<'a, '_> {
     fn next(&mut self) -> Option<Event<'a>> {
         let Some(first) = self.ahead.take().or_else(|| self.step()) else {
             // There may have been a terminator and no line.
-            self.consumed = behind(&self.lines);
+            self.consumed = self.lines.behind();
             return None;
         };
         let (mut last, mut lines) = (first, 1);
@@ -84,7 +67,7 @@ impl<'a> Iterator for Events<'a, '_> {
         let mut state = State::begin(&self.multiline.rule, first.line.bytes);
         while !state.is_complete() {
             let Some(next) = self.step() else {
-                let cut = self.ends_without_more(first.line.at)?;
+                let cut = ends_without_more(&self.lines, first.line.at)?;
                 return self.give(first.line, last, lines, cut);
             };
             let len = next.line.at + next.line.bytes.len() - first.line.at;
@@ -104,10 +87,17 @@ impl<'a> Iterator for Events<'a, '_> {
     }
 }
 
-fn behind(lines: &Lines<'_>) -> Consumed {
-    Consumed {
-        len: lines.consumed(),
-        mid_line: lines.mid_line(),
+/// Why an event that begins at `at` is complete although no line follows, if it is.
+pub(super) fn ends_without_more(lines: &Lines<'_>, at: usize) -> Option<Cut> {
+    let is_quiet = match lines.end() {
+        End::Open => false,
+        End::Settled => lines.consumed() == lines.bytes().len(),
+        End::Idle | End::Final => true,
+    };
+    match (is_quiet, lines.is_full_from(at)) {
+        (true, _) => Some(Cut::Terminated),
+        (false, true) => Some(Cut::TooManyLines),
+        (false, false) => None,
     }
 }
 
@@ -132,6 +122,7 @@ mod tests {
             max_len,
             multiline: Some(multiline),
             charset: Charset::Bytes,
+            container: false,
         }
     }
 

@@ -2,7 +2,7 @@
 
 use memchr::memchr;
 
-use super::{Cut, End};
+use super::{Consumed, Cut, End};
 
 /// A letter of UTF-8 has at most so many bytes.
 pub(super) const LETTER_LEN_MAX: usize = 4;
@@ -20,7 +20,7 @@ pub struct Line<'a> {
 
 /// Cuts lines off the front of some bytes. After each line, [`Lines::consumed`] and [`Lines::mid_line`] say where to go
 /// on if the iteration stops there.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Lines<'a> {
     bytes: &'a [u8],
     consumed: usize,
@@ -70,6 +70,24 @@ impl<'a> Lines<'a> {
     #[must_use]
     pub fn mid_line(&self) -> bool {
         self.mid_line
+    }
+
+    /// The line that began at `at` and was read last, with the return that there may be before its newline.
+    pub(super) fn whole(&self, at: usize) -> &'a [u8] {
+        let line = self.bytes.get(at..self.consumed).unwrap_or_default();
+        line.strip_suffix(b"\n").unwrap_or(line)
+    }
+
+    pub(super) fn behind(&self) -> Consumed {
+        Consumed {
+            len: self.consumed,
+            mid_line: self.mid_line,
+        }
+    }
+
+    /// Whether so much follows `at` that a line that begins there, and has not ended, is longer than it may be.
+    pub(super) fn is_full_from(&self, at: usize) -> bool {
+        self.bytes.len() - at >= Self::enough(self.max_len)
     }
 
     fn take(&mut self, len: usize, cut: Cut) -> Option<Line<'a>> {

@@ -6,6 +6,7 @@
 //! where depends on the bytes behind the position alone, so that a restart there cuts the same.
 
 mod charset;
+mod container;
 mod events;
 mod lines;
 mod multiline;
@@ -15,6 +16,8 @@ use std::ops::ControlFlow;
 use std::time::Duration;
 
 pub use charset::{Charset, Mark, mark_of};
+use container::Container;
+pub use container::{Runtime, Stream};
 use encoding_rs::Encoding;
 use events::Events;
 pub use lines::{Line, Lines};
@@ -57,6 +60,24 @@ pub struct Event<'a> {
     pub lines: u64,
     /// Why it ends there.
     pub cut: Cut,
+    /// What a container runtime says of it.
+    pub runtime: Option<Runtime>,
+    /// Why that cannot be told although there should be one.
+    pub problem: Option<&'static str>,
+}
+
+impl<'a> Event<'a> {
+    /// One that is all that the file has.
+    #[must_use]
+    pub fn plain(bytes: &'a [u8], lines: u64, cut: Cut) -> Self {
+        Self {
+            bytes,
+            lines,
+            cut,
+            runtime: None,
+            problem: None,
+        }
+    }
 }
 
 /// How far some bytes were consumed.
@@ -77,6 +98,8 @@ pub struct Framing {
     pub multiline: Option<Multiline>,
     /// What the bytes are.
     pub charset: Charset,
+    /// Whether a container runtime has wrapped each line.
+    pub container: bool,
 }
 
 impl Framing {
@@ -89,6 +112,7 @@ impl Framing {
         const UTF_16_UNIT: usize = 2;
         let enough = |max_len| Lines::enough(max_len) + TERMINATOR_LEN;
         match self.charset {
+            _ if self.container => enough(container::wrapped_len_max(self.max_len)),
             Charset::Bytes => enough(self.max_len),
             Charset::Marked | Charset::Known(_) => enough(self.max_len.max(lines::LETTER_LEN_MAX)) * UTF_16_UNIT,
         }
@@ -105,7 +129,8 @@ impl Framing {
     /// Whether the last event of a file with this mark may go on in the next file: UTF-16 begins anew in each.
     #[must_use]
     pub fn goes_on_in_next_file(&self, mark: Mark) -> bool {
-        self.multiline.is_some() && !self.charset.of(mark).is_some_and(charset::is_utf_16)
+        let may_go_on = self.multiline.is_some() || self.container;
+        may_go_on && !self.charset.of(mark).is_some_and(charset::is_utf_16)
     }
 
     /// Cuts events off the front of `bytes`, of a file with this mark, which follow a part of their line already sent if
@@ -119,6 +144,11 @@ impl Framing {
         end: End,
         mut take: impl FnMut(Event<'_>) -> ControlFlow<()>,
     ) -> Consumed {
+        if self.container {
+            let (max_len, multiline) = (self.max_len, self.multiline.as_ref());
+            let container = Container { max_len, multiline };
+            return container.cut(container.lines(bytes, mid_line, end), take);
+        }
         match self.charset.of(mark) {
             None => self.cut_bytes(bytes, self.max_len, mid_line, end, take),
             Some(encoding) if charset::is_utf_16(encoding) => self.cut_utf_16(bytes, encoding, mid_line, end, take),
@@ -167,14 +197,11 @@ impl Framing {
         let Some(multiline) = &self.multiline else {
             for line in lines.by_ref() {
                 let Line { bytes, cut, .. } = line;
-                if take(Event { bytes, lines: 1, cut }).is_break() {
+                if take(Event::plain(bytes, 1, cut)).is_break() {
                     break;
                 }
             }
-            return Consumed {
-                len: lines.consumed(),
-                mid_line: lines.mid_line(),
-            };
+            return lines.behind();
         };
         let mut events = Events::new(lines, multiline);
         for event in events.by_ref() {

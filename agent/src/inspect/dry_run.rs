@@ -9,7 +9,7 @@ use serde::Serialize;
 use tailrace_shared::record::Batches;
 
 use crate::batch::{Batcher, Encoding, Size, StretchError};
-use crate::frame::{End, mark_of};
+use crate::frame::{End, Event, mark_of};
 use crate::reader::{Input, Sent};
 use crate::stretch::{Route, Routes};
 
@@ -65,11 +65,11 @@ pub fn dry_run(
 ) -> Result<(), DryRunError> {
     let mut bytes = Vec::new();
     sample.take(SAMPLE_MAX).read_to_end(&mut bytes)?;
-    let encoding = Encoding::new(input.format, host, path, &input.labels);
+    let encoding = input.encoding(host, path);
     let mut batcher = Batcher::new(Arc::new(NoBroker), Size::default());
     let mut failed = None;
     input.framing.cut(&bytes, mark_of(&bytes), false, End::Final, |event| {
-        match show(input, &encoding, &mut batcher, event.bytes, now_ms, out) {
+        match show(input, &encoding, &mut batcher, &event, now_ms, out) {
             Ok(()) => ControlFlow::Continue(()),
             Err(error) => {
                 failed = Some(error);
@@ -84,7 +84,7 @@ fn show(
     input: &Input,
     encoding: &Encoding,
     batcher: &mut Batcher,
-    event: &[u8],
+    event: &Event<'_>,
     now_ms: i64,
     out: &mut dyn Write,
 ) -> Result<(), DryRunError> {
@@ -92,7 +92,7 @@ fn show(
     if let Sent::Not(dropped) = input.append(batcher, slot, encoding, event, now_ms)? {
         let not_sent = NotSent {
             not_sent_because_of: dropped.name(),
-            event: &String::from_utf8_lossy(event),
+            event: &String::from_utf8_lossy(event.bytes),
         };
         write_line(out, &not_sent)?;
     }

@@ -13,8 +13,7 @@ mod resume;
 mod tests;
 mod unseen;
 
-use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,9 +22,9 @@ use tailrace_shared::disk::{Disk, FileId};
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::mpsc::{Receiver, Sender};
 
-use crate::batch::{Batcher, Encoding, Format, Size, Slot, StretchError};
-use crate::discover::{FileNo, Selection, Walker};
-use crate::frame::{End, Framing};
+use crate::batch::{Batcher, Encoding, Format, Labels, Size, Slot, StretchError};
+use crate::discover::{FileNo, Selection, Walker, container_of};
+use crate::frame::{End, Event, Framing};
 use crate::position::FilePosition;
 use crate::status::{FilesRequest, ReadMetrics};
 use crate::stretch::{Routes, Stretch};
@@ -46,12 +45,12 @@ pub struct Input {
     /// Which files.
     pub selection: Selection,
     /// What is said of each line.
-    pub labels: BTreeMap<String, String>,
+    pub labels: Labels,
     /// What a record is.
     pub format: Format,
     /// What is an event.
     pub framing: Framing,
-    /// What becomes of it, if it is not sent as it is.
+    /// What becomes of it, if it is not sent as it is; always something where a container runtime says more than the file.
     pub transform: Option<Arc<Transform>>,
     /// Where the first run begins.
     pub start_at: StartAt,
@@ -71,6 +70,18 @@ pub enum Sent {
 }
 
 impl Input {
+    /// How the events of a file become records.
+    #[must_use]
+    pub fn encoding(&self, host: &str, path: &Path) -> Encoding {
+        let mut labels = self.labels.clone();
+        if self.framing.container {
+            for (name, value) in container_of(path) {
+                labels.entry(name.to_owned()).or_insert_with(|| value.to_owned());
+            }
+        }
+        Encoding::new(self.format, host, path, &labels)
+    }
+
     /// Appends an event as a record, if it is to be sent.
     #[inline]
     pub fn append(
@@ -78,11 +89,11 @@ impl Input {
         batcher: &mut Batcher,
         slot: Slot,
         encoding: &Encoding,
-        event: &[u8],
+        event: &Event<'_>,
         now_ms: i64,
     ) -> Result<Sent, StretchError> {
         let Some(transform) = &self.transform else {
-            batcher.append(slot, now_ms, encoding, event)?;
+            batcher.append(slot, now_ms, encoding, event.bytes)?;
             return Ok(Sent::Well);
         };
         let appended = transform.apply(event, now_ms, |outcome| {
@@ -349,10 +360,9 @@ impl Reader {
     fn source(&mut self, file: FileNo) -> Option<Source> {
         let followed = self.tail.get_mut(file)?;
         let input = self.inputs.get(followed.input)?;
-        let encoding = followed.encoding.get_or_insert_with(|| {
-            let encoding = Encoding::new(input.format, &self.settings.host, &followed.origin, &input.labels);
-            Arc::new(encoding)
-        });
+        let encoding = followed
+            .encoding
+            .get_or_insert_with(|| Arc::new(input.encoding(&self.settings.host, &followed.origin)));
         Some(Source {
             input: followed.input,
             lane: followed.lane,

@@ -74,10 +74,7 @@ impl<'a> Records<'a> {
     fn take(&mut self, event: Event<'_>) -> ControlFlow<()> {
         let (batcher, encoding) = (&mut *self.batcher, self.encoding);
         let count = &mut self.count;
-        match self
-            .input
-            .append(batcher, self.slot, encoding, event.bytes, self.now_ms)
-        {
+        match self.input.append(batcher, self.slot, encoding, &event, self.now_ms) {
             Ok(Sent::Well) => {}
             Ok(Sent::WithProblem) => count.problems += 1,
             Ok(Sent::Not(Dropped::Drop)) => count.dropped += 1,

@@ -5,6 +5,9 @@ use std::borrow::Cow;
 
 use super::parse::json;
 
+/// What comes before the name of what the agent knows itself where the event has a field of that name.
+pub const AGENTS_OWN: &str = "agent_";
+
 /// One value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Field<'a> {
@@ -75,6 +78,15 @@ impl<'a> Fields<'a> {
             Some((_, place)) => *place = field,
             None => self.0.push((name, field)),
         }
+    }
+
+    /// Adds what the agent knows itself. If the event has a field of that name, it keeps it.
+    pub(super) fn put_unless_taken(&mut self, name: &'static str, text: &'static str) {
+        let name = match self.has(name) {
+            true => Cow::Owned(format!("{AGENTS_OWN}{name}")),
+            false => Cow::Borrowed(name),
+        };
+        self.put(name, Field::Text(Cow::Borrowed(text)));
     }
 
     /// Whether there is one with exactly this name.

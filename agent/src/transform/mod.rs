@@ -15,15 +15,20 @@ mod time;
 use std::borrow::Cow;
 
 pub use condition::{Condition, Test};
-pub use fields::{Field, Fields};
+pub use fields::{AGENTS_OWN, Field, Fields};
 pub(crate) use parse::json::write_string;
 pub use parse::{Parser, Preset};
 pub use redact::{Known, Redaction};
 pub use sample::Sample;
 pub use time::{TimeField, TimeFormat};
 
+use crate::frame::{Event, Stream};
+
 /// The header, or the member of a JSON object, that says why an event could not be parsed.
 pub const PROBLEM: &str = "parse_error";
+
+/// The header, or the member of a JSON object, that says where a container wrote an event.
+pub const STREAM: &str = "stream";
 
 /// What is to be done with the events of an input.
 #[derive(Debug, Default)]
@@ -57,8 +62,12 @@ pub struct Outcome<'a> {
     pub timestamp_ms: i64,
     /// The event, redacted.
     pub line: &'a [u8],
-    /// What was found in it; nothing if it was not parsed.
+    /// What was found in it, and where a container wrote it.
     pub fields: Fields<'a>,
+    /// Whether the fields say all that the event does.
+    pub is_parsed: bool,
+    /// Where a container wrote it.
+    pub stream: Option<Stream>,
     /// Which of these become headers.
     pub headers: &'a [String],
     /// Why it could not be parsed, or its time not be told.
@@ -93,20 +102,27 @@ impl Dropped {
 
 impl Transform {
     /// Gives `send` what is to be sent of an event that was read at `now_ms`.
-    pub fn apply<R>(&self, event: &[u8], now_ms: i64, send: impl FnOnce(Outcome<'_>) -> R) -> Result<R, Dropped> {
-        let mut line = Cow::Borrowed(event);
+    pub fn apply<R>(&self, event: &Event<'_>, now_ms: i64, send: impl FnOnce(Outcome<'_>) -> R) -> Result<R, Dropped> {
+        let mut line = Cow::Borrowed(event.bytes);
         for redaction in &self.redact {
             if let Some(redacted) = redaction.apply(&line) {
                 line = Cow::Owned(redacted);
             }
         }
-        let (mut fields, mut problem) = (Fields::default(), None);
+        let (mut fields, mut problem) = (Fields::default(), event.problem.map(str::to_owned));
         match self.parse.as_ref().map(|parser| parser.parse(&line)) {
             Some(Ok(found)) => fields = found,
-            Some(Err(reason)) => problem = Some(reason),
+            Some(Err(reason)) => problem = problem.or(Some(reason)),
             None => {}
         }
-        let mut timestamp_ms = now_ms;
+        let is_parsed = !fields.is_empty();
+        let stream = event.runtime.map(|runtime| runtime.stream);
+        if let Some(stream) = stream {
+            fields.put_unless_taken(STREAM, stream.name());
+        }
+        let mut timestamp_ms = event
+            .runtime
+            .map_or(now_ms, |runtime| time::not_ahead(runtime.time_ms, now_ms));
         if let Some(time) = self.time.as_ref().filter(|_| problem.is_none()) {
             match time.read(&fields, now_ms) {
                 Ok(time) => timestamp_ms = time,
@@ -136,6 +152,8 @@ impl Transform {
             timestamp_ms,
             line: &line,
             fields,
+            is_parsed,
+            stream,
             headers: &self.headers,
             problem,
         }))

@@ -1,6 +1,7 @@
 //! All of a transform together.
 
 use super::*;
+use crate::frame::{Cut, Runtime};
 use crate::line_regex::LineRegex;
 
 const NOW: i64 = 1_795_780_801_000;
@@ -19,9 +20,13 @@ fn json() -> Transform {
     }
 }
 
+fn event(line: &str) -> Event<'_> {
+    Event::plain(line.as_bytes(), 1, Cut::Terminated)
+}
+
 /// Line, fields and problem of what is sent.
 fn apply(transform: &Transform, line: &str) -> Result<(String, Vec<String>, Option<String>), Dropped> {
-    transform.apply(line.as_bytes(), NOW, |outcome| {
+    transform.apply(&event(line), NOW, |outcome| {
         let field = |(name, field): (&str, &Field<'_>)| format!("{name}={}", field.text());
         (
             String::from_utf8_lossy(outcome.line).into_owned(),
@@ -83,7 +88,7 @@ fn the_time_is_that_of_the_event_or_of_now_with_the_reason() {
         ..json()
     };
     let time = |line: &str| {
-        let sent = transform.apply(line.as_bytes(), NOW, |outcome| (outcome.timestamp_ms, outcome.problem));
+        let sent = transform.apply(&event(line), NOW, |outcome| (outcome.timestamp_ms, outcome.problem));
         sent.unwrap()
     };
     assert_eq!(time(r#"{"ts":"2026-11-27T12:00:00Z"}"#), (NOW - 1000, None));
@@ -126,7 +131,7 @@ fn fields_are_renamed_removed_and_made_numbers() {
         numbers: vec!["c".to_owned()],
         ..Transform::default()
     };
-    let json = transform.apply(b"1 2 3", NOW, |outcome| {
+    let json = transform.apply(&event("1 2 3"), NOW, |outcome| {
         let mut out = Vec::new();
         for (name, field) in outcome.fields.iter() {
             out.extend_from_slice(name.as_bytes());
@@ -135,4 +140,40 @@ fn fields_are_renamed_removed_and_made_numbers() {
         String::from_utf8(out).unwrap()
     });
     assert_eq!(json.unwrap(), "first\"1\"c3");
+}
+
+#[test]
+fn what_the_runtime_says_of_a_container_is_a_field_and_the_time() {
+    let of_runtime = |line, time_ms| Event {
+        runtime: Some(Runtime {
+            time_ms,
+            stream: Stream::Stderr,
+        }),
+        ..event(line)
+    };
+    let transform = Transform {
+        keep: vec![is("stream", "stderr")],
+        ..Transform::default()
+    };
+    let sent = |event: &Event<'_>| {
+        transform.apply(event, NOW, |outcome| {
+            (outcome.timestamp_ms, outcome.is_parsed, outcome.stream)
+        })
+    };
+    assert_eq!(
+        sent(&of_runtime("a", NOW - 7)),
+        Ok((NOW - 7, false, Some(Stream::Stderr)))
+    );
+    assert_eq!(
+        sent(&of_runtime("a", NOW + 3_600_001)).unwrap().0,
+        NOW,
+        "brokers refuse that"
+    );
+    assert_eq!(sent(&event("a")), Err(Dropped::Keep));
+
+    let names = json().apply(&of_runtime(r#"{"stream":"of the app"}"#, NOW), NOW, |outcome| {
+        let field = |(name, field): (&str, &Field<'_>)| format!("{name}={}", field.text());
+        outcome.fields.iter().map(field).collect::<Vec<_>>()
+    });
+    assert_eq!(names.unwrap(), ["stream=of the app", "agent_stream=stderr"]);
 }

@@ -77,7 +77,7 @@ impl TimeField {
                 shortened(text)
             ));
         }
-        if time_ms > now_ms.saturating_add(AHEAD_MAX_MS) {
+        if not_ahead(time_ms, now_ms) != time_ms {
             return Err(format!(
                 "time: \"{}\" is more than an hour in the future",
                 shortened(text)
@@ -134,6 +134,14 @@ impl TimeField {
     fn here(&self, time: DateTime) -> Option<i64> {
         let zoned = self.zone.to_zoned(time).ok()?;
         Some(zoned.timestamp().as_millisecond())
+    }
+}
+
+/// That time, or now if a broker would refuse it.
+pub(super) fn not_ahead(time_ms: i64, now_ms: i64) -> i64 {
+    match time_ms > now_ms.saturating_add(AHEAD_MAX_MS) {
+        true => now_ms,
+        false => time_ms,
     }
 }
 

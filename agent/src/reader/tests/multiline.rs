@@ -220,3 +220,27 @@ fn an_event_that_is_written_anew_where_it_stands_does_not_bring_back_what_was_be
     rig.run(SECOND * 2);
     assert_eq!(rig.take(), ["one", "other\n  at b\n  at c"]);
 }
+
+#[test]
+fn the_pieces_of_a_containers_line_are_joined_across_rotation_and_restart() {
+    let container_input = || {
+        let mut input = input("/log/*.log");
+        input.framing.container = true;
+        input.transform = Some(Arc::default());
+        vec![input]
+    };
+    let piece = |tag: &str, text: &str| format!("2026-11-27T12:00:01Z stdout {tag} {text}\n");
+    let (disk, programs) = machine();
+    write(&programs, LOG, &[piece("F", "one"), piece("P", "tw")].concat());
+    let mut rig = Rig::with(Arc::new(disk), container_input(), settings(), Vec::new());
+    rig.run(moment());
+    assert_eq!(rig.take(), ["one"]);
+    rename(&programs, LOG, ROTATED);
+    write(&programs, LOG, &piece("P", "o a"));
+    rig.run(moment());
+    rig = rig.restart_with(Arc::new(programs.restart()), container_input(), settings());
+    rig.run(moment());
+    write(&programs, LOG, &[piece("F", "nd two"), piece("F", "three")].concat());
+    rig.run(moment());
+    assert_eq!(rig.take(), ["two and two", "three"]);
+}
