@@ -1,5 +1,5 @@
-"""Programs that write logs: each appends numbered lines to its own file and rotates it by rename every now and then. Some
-write events of several lines, some are containers whose runtime wraps each line."""
+"""Programs that write logs: each appends numbered lines to its own file and rotates it by rename every now and then.
+Some write events of several lines, some are containers whose runtime wraps each line."""
 
 import pathlib
 import random
@@ -93,8 +93,8 @@ class Writer(threading.Thread):
 
 
 class EventWriter(Writer):
-    """Writes events of several lines, with noise between them that nobody wants. Each rotation cuts one in two, which must
-    show before its time is up."""
+    """Writes events of several lines, with noise between them that nobody wants. Each rotation cuts one in two, which
+    must show before its time is up."""
 
     CONFIG = """
 multiline = { mode = "indent", timeout = "10s" }
@@ -111,8 +111,8 @@ transform = { drop = [{ matches = '^noise ' }] }
 
 
 class ContainerWriter(Writer):
-    """A container on both of its streams. Its runtime cuts lines into pieces, and noise of the other stream comes between
-    them. A rotation comes between two pieces."""
+    """A container on both of its streams. Its runtime cuts lines into pieces, and noise of the other stream comes
+    between them. A rotation comes between two pieces."""
 
     CONFIG = """
 container = true
