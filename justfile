@@ -38,3 +38,7 @@ bench:
 # Two hours under a steady load: does anything grow, is a line lost? Writes bench/SOAK.md and a plot.
 soak:
     bench/soak
+
+# A static binary, a .deb and an .rpm of the agent, in target/packages.
+package *FORMATS:
+    deploy/package {{FORMATS}}
