@@ -1,11 +1,10 @@
 """Agents that hand the same file on to the same collector, one after the other."""
 
-import os
-import shutil
 import subprocess
 import time
 
 from machine import KAFKA, MIB, Missing, Running, until
+from peers import PEERS
 from report import Section, mebi, seconds
 
 
@@ -16,9 +15,9 @@ def agents(machine):
         "Agents hand a file on",
         f"{size // MIB} MiB of generated log lines, in the page cache, to the same collector on the same cores, zstd on the wire. CPU "
         "is the agent's, from its start until the last line is there. Tailrace writes each batch to its spool and syncs it "
-        "before it is sent, and sends it again under its sequence after a crash: no line is lost or doubled. rsyslog (imfile, "
-        "omkafka, idempotent producer) and Fluent Bit (tail with a database, kafka) keep what they have read in memory, and their "
-        "positions apart from what was acknowledged. Fluent Bit is taken from `PATH` or `PEER_FLUENT_BIT`.",
+        "before it is sent, and sends it again under its sequence after a crash: no line is lost or doubled. "
+        + "; ".join(f"{peer.name}: {peer.guarantee}" for peer in PEERS)
+        + ". Peers are taken from `PATH`, or from a variable such as `PEER_VECTOR`.",
     )
     try:
         file, lines = machine.lines(size)
@@ -27,7 +26,7 @@ def agents(machine):
         for _ in range(machine.sizes.rounds):
             rounds.append({peer: handed_on(machine, start, file, lines) for peer, start in chosen(section).items()})
             section.skipped = sorted(set(section.skipped))
-        for peer in rounds[0].keys() - {"Tailrace"}:
+        for peer in [peer for peer in rounds[0] if peer != "Tailrace"]:
             pairs = [(one["Tailrace"], one[peer]) for one in rounds]
             section.ratio("CPU for 1 GiB", peer, pairs, "cpu", seconds)
             section.ratio("rate", peer, pairs, "rate", lambda rate: mebi(rate) + "/s")
@@ -41,15 +40,11 @@ def agents(machine):
 def chosen(section):
     """Those that are here."""
     found = {"Tailrace": lambda machine, file: machine.agent(machine.fresh("agent"), file, "handed-on")[0]}
-    for name, variable, command, start in (
-        ("rsyslog", "PEER_RSYSLOG", "rsyslogd", rsyslog),
-        ("Fluent Bit", "PEER_FLUENT_BIT", "fluent-bit", fluent_bit),
-    ):
-        binary = os.environ.get(variable) or shutil.which(command)
-        if binary:
-            found[name] = lambda machine, file, start=start, binary=binary: start(machine, file, binary)
+    for peer in PEERS:
+        if peer.binary():
+            found[peer.name] = lambda machine, file, peer=peer: started(machine, peer, file)
         else:
-            section.skip(f"{name}: there is no {command} in PATH, and no {variable}")
+            section.skip(f"{peer.name}: there is no {peer.program} in PATH, and no {peer.variable}")
     return found
 
 
@@ -69,50 +64,7 @@ def handed_on(machine, start, file, lines):
             return {"rate": size / took, "cpu": agent.cpu() / (size / (1 << 30)), "rss": agent.peak_rss()}
 
 
-def rsyslog(machine, file, binary):
-    work = machine.fresh("rsyslog")
-    config = work / "rsyslog.conf"
-    config.write_text(
-        f"""
-        global(workDirectory="{work}" maxMessageSize="64k")
-        module(load="imfile")
-        module(load="omkafka")
-        template(name="line" type="string" string="%msg%")
-        ruleset(name="forward" queue.type="linkedList" queue.size="100000" queue.dequeueBatchSize="4096") {{
-          action(type="omkafka" broker=["{KAFKA}"] topic="handed-on" template="line" partitions.auto="on"
-                 resubmitOnFailure="on" confParam=["enable.idempotence=true", "compression.codec=zstd", "linger.ms=20"])
-        }}
-        input(type="imfile" file="{file}" tag="bench" ruleset="forward")
-        """
-    )
-    return started(machine, "rsyslog", [binary, "-n", "-f", config, "-i", work / "rsyslog.pid"])
-
-
-def fluent_bit(machine, file, binary):
-    work = machine.fresh("fluent-bit")
-    config = work / "fluent-bit.conf"
-    config.write_text(
-        f"""
-[SERVICE]
-    flush 1
-[INPUT]
-    name tail
-    path {file}
-    read_from_head on
-    db {work}/positions.db
-    mem_buf_limit 64MB
-[OUTPUT]
-    name kafka
-    match *
-    brokers {KAFKA}
-    topics handed-on
-    rdkafka.enable.idempotence true
-    rdkafka.compression.codec zstd
-"""
-    )
-    return started(machine, "fluent-bit", [binary, "-c", config])
-
-
-def started(machine, name, command):
-    with open(machine.work / f"{name}.log", "wb") as log:
+def started(machine, peer, file):
+    command = peer.prepare(machine.fresh(peer.program), file, KAFKA, "handed-on")
+    with open(machine.work / f"{peer.program}.log", "wb") as log:
         return Running(subprocess.Popen(command, stdout=log, stderr=log))
