@@ -11,6 +11,7 @@ pub mod config;
 pub mod deliver;
 pub mod discover;
 pub mod frame;
+pub mod import;
 pub mod inspect;
 pub mod line_regex;
 pub mod pipeline;

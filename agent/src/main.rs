@@ -10,6 +10,7 @@ use anyhow::{Context, bail};
 use clap::{Args, Parser, Subcommand};
 use mimalloc::MiMalloc;
 use tailrace_agent::config::AgentConfig;
+use tailrace_agent::import::{self, Tool};
 use tailrace_agent::inspect::{self, Rates, Running};
 use tailrace_agent::pipeline::{self, Agent, Reloaded, Seams};
 use tailrace_shared::clock::{Clock, SystemClock};
@@ -25,6 +26,7 @@ Examples:
   tailrace-agent test < app.log               # the records that it would send
   tailrace-agent explain /var/log/app.log     # what becomes of that file, and why
   tailrace-agent status                       # each file, and how far it was read
+  tailrace-agent import filebeat filebeat.yml # a configuration like Filebeat's, or Promtail's
 
 The smallest configuration:
   [collector]
@@ -38,7 +40,9 @@ tailrace-agent [--config <FILE>] [--watch-config]
        tailrace-agent check [--config <FILE>]
        tailrace-agent test [--config <FILE>] [--as <PATH>] < SAMPLE
        tailrace-agent explain [--config <FILE>] <PATH>
-       tailrace-agent status [--config <FILE>] [--watch]";
+       tailrace-agent status [--config <FILE>] [--watch]
+       tailrace-agent import <TOOL> <FILE>
+       tailrace-agent import-positions [--config <FILE>] <TOOL> <PATH>";
 
 /// Follows files and delivers each line exactly once to Kafka topics.
 #[derive(Debug, Parser)]
@@ -69,9 +73,41 @@ enum Command {
     Test(TestArgs),
     /// Say which [[files]] takes a file, or why none does, and how far the running agent is with it.
     Explain(ExplainArgs),
+    /// Make a configuration of another tool's; print it, and say line by line what did not come over.
+    #[command(after_help = IMPORT_EXAMPLES)]
+    Import(ImportArgs),
+    /// Go on where another agent has stopped: take over how far it has read, before this one runs for the first time.
+    #[command(after_help = IMPORT_EXAMPLES)]
+    ImportPositions(ImportPositionsArgs),
     /// Show how far the running agent is with every file, those that are furthest behind first.
     #[command(after_help = STATUS_EXAMPLES)]
     Status(StatusArgs),
+}
+
+const IMPORT_EXAMPLES: &str = "\
+Examples:
+  tailrace-agent import filebeat /etc/filebeat/filebeat.yml > /etc/tailrace/agent.toml
+  systemctl stop filebeat
+  tailrace-agent import-positions filebeat /var/lib/filebeat/registry/filebeat
+  systemctl enable --now tailrace-agent
+
+  tailrace-agent import promtail /etc/promtail/config.yml
+  tailrace-agent import-positions promtail /var/lib/promtail/positions.yaml";
+
+#[derive(Debug, Args)]
+struct ImportArgs {
+    /// Whose configuration it is.
+    tool: Tool,
+    /// Its configuration file.
+    file: PathBuf,
+}
+
+#[derive(Debug, Args)]
+struct ImportPositionsArgs {
+    /// Whose positions they are. It should have stopped.
+    tool: Tool,
+    /// Filebeat's directory registry/filebeat, or Promtail's file of positions.
+    path: PathBuf,
 }
 
 const STATUS_EXAMPLES: &str = "\
@@ -121,6 +157,8 @@ fn main() -> ExitCode {
         Some(Command::Check) => check(file),
         Some(Command::Test(args)) => test(file, &args),
         Some(Command::Explain(args)) => explain_file(file, &args),
+        Some(Command::Import(args)) => import(&args),
+        Some(Command::ImportPositions(args)) => import_positions(file, &args),
         Some(Command::Status(args)) => status(file, &args),
         None => run(file, cli.watch_config),
     };
@@ -212,6 +250,41 @@ fn status(file: &Path, args: &StatusArgs) -> anyhow::Result<()> {
         }
         std::thread::sleep(INTERVAL);
     }
+}
+
+fn import(args: &ImportArgs) -> anyhow::Result<()> {
+    let name = args.file.display();
+    let text = std::fs::read_to_string(&args.file).with_context(|| format!("cannot read {name}"))?;
+    let imported = import::import(args.tool, &text).with_context(|| name.to_string())?;
+    for note in &imported.notes {
+        match note.line {
+            0 => eprintln!("{name}: {}", note.text),
+            line => eprintln!("{name}:{line}: {}", note.text),
+        }
+    }
+    write!(io::stdout(), "{}", imported.toml)?;
+    Ok(())
+}
+
+fn import_positions(file: &Path, args: &ImportPositionsArgs) -> anyhow::Result<()> {
+    let config = AgentConfig::load(file)?;
+    let inputs: Vec<_> = pipeline::inputs(&config)?
+        .into_iter()
+        .map(|input| (input.topic, input.selection))
+        .collect();
+    let progress = import::read(args.tool, &args.path)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().build()?;
+    let taken = runtime.block_on(import::take_over(&config, &inputs, progress))?;
+    for (path, why) in &taken.left {
+        eprintln!("{}: not taken over: {why}", path.display());
+    }
+    Ok(writeln!(
+        io::stdout(),
+        "{}: {} files go on where they were, {} do not",
+        config.data_dir.display(),
+        taken.files,
+        taken.left.len()
+    )?)
 }
 
 fn run(file: &Path, watch_config: bool) -> anyhow::Result<()> {

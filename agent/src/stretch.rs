@@ -5,15 +5,25 @@
 //! spool that cannot take more simply does not receive, and reading stops, while files are still looked for. A stretch
 //! that is never received is not lost, because the positions it would have moved are not moved either.
 
+use std::path::Path;
+
 use bytes::Bytes;
 use tailrace_shared::disk::FileId;
 
-use crate::position::FilePosition;
+use crate::position::{FilePosition, checksum};
 
 /// How many lanes a topic has on one agent. Every file belongs to one lane for life, and a lane is bound to one
 /// partition the first time the topic's partitions are known: so a file's lines keep their order even when partitions
 /// are added later. A file that takes over the path of a rotated one takes over its lane too.
 pub const LANES: u16 = 32;
+
+/// The lane of a new file: the same for all that follow each other under one name, and different from host to host.
+#[must_use]
+pub fn lane_of(host: &str, path: &Path) -> u16 {
+    let mut bytes = host.as_bytes().to_vec();
+    bytes.extend_from_slice(path.as_os_str().as_encoded_bytes());
+    u16::try_from(checksum(&bytes) % u32::from(LANES)).unwrap_or(0)
+}
 
 /// How many finished stretches may wait for the spool.
 pub const QUEUE_DEPTH: usize = 2;

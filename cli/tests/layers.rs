@@ -43,6 +43,20 @@ const AGENT: Layers = &[
         "config",
         &["batch", "discover", "frame", "line_regex", "spool", "tail", "transform"],
     ),
+    (
+        "import",
+        &[
+            "batch",
+            "config",
+            "discover",
+            "frame",
+            "line_regex",
+            "position",
+            "spool",
+            "stretch",
+            "tail",
+        ],
+    ),
     ("status", &["deliver", "spool", "watch"]),
     (
         "reader",

@@ -10,9 +10,9 @@ use tailrace_shared::disk::{Disk, DiskFile, FileId, FileKind, OpenMode};
 
 use super::unseen::Gap;
 use crate::discover::{Event, FileNo, Found, Known, Scan, Walker, Whereabouts, locate};
-use crate::position::{FilePosition, checksum};
+use crate::position::FilePosition;
 use crate::status::ReadMetrics;
-use crate::stretch::LANES;
+use crate::stretch::lane_of;
 use crate::tail::{Arrival, Continues, Followed, Opening, Original, StartAt, Tail, begin};
 use crate::watch::{Outcome, Rounds, Signal, Watch};
 
@@ -411,11 +411,4 @@ impl Finder {
         let opening = begin(&*handle, &metadata, self.restored.get(&id), start_at)?;
         Ok(Some((handle, opening)))
     }
-}
-
-/// The same for all files that follow each other under one name, and different from host to host.
-fn lane_of(host: &str, path: &Path) -> u16 {
-    let mut bytes = host.as_bytes().to_vec();
-    bytes.extend_from_slice(path.as_os_str().as_encoded_bytes());
-    u16::try_from(checksum(&bytes) % u32::from(LANES)).unwrap_or(0)
 }

@@ -1,0 +1,120 @@
+//! A configuration of ours that is being put together, and what is to be said of it.
+
+use std::fmt::{self, Display};
+
+use toml::Value;
+
+use crate::config::TopicName;
+use crate::line_regex::LineRegex;
+
+/// What did not come over as it was, and the line that it was in.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Note {
+    /// In the other tool's file.
+    pub line: usize,
+    /// Its name there, and what became of it.
+    pub text: String,
+}
+
+/// `[collector]` and all `[[files]]`.
+#[derive(Debug, Default)]
+pub(super) struct Draft {
+    pub(super) bootstrap: Vec<String>,
+    pub(super) tls: Option<Vec<(&'static str, Value)>>,
+    pub(super) sasl: Option<Vec<(&'static str, Value)>>,
+    pub(super) inputs: Vec<Input>,
+    pub(super) notes: Vec<Note>,
+}
+
+/// One `[[files]]`: keys and values in their order, and those of its transform.
+#[derive(Debug, Default)]
+pub(super) struct Input {
+    pub(super) keys: Vec<(&'static str, Value)>,
+    pub(super) transform: Vec<(&'static str, Value)>,
+}
+
+impl Input {
+    /// One more condition of `drop` or `keep`.
+    pub(super) fn condition(&mut self, key: &'static str, pattern: Value) {
+        let condition = table([("matches".to_owned(), pattern)]);
+        match self.transform.iter_mut().find(|(other, _)| *other == key) {
+            Some((_, Value::Array(conditions))) => conditions.push(condition),
+            _ => self.transform.push((key, Value::Array(vec![condition]))),
+        }
+    }
+
+    pub(super) fn has(&self, key: &str) -> bool {
+        self.keys.iter().chain(&self.transform).any(|(other, _)| *other == key)
+    }
+}
+
+impl Draft {
+    pub(super) fn note(&mut self, line: usize, text: impl Display) {
+        self.notes.push(Note {
+            line,
+            text: text.to_string(),
+        });
+    }
+
+    /// A pattern, if ours understands it too.
+    pub(super) fn pattern(&mut self, line: usize, name: &str, pattern: &str) -> Option<Value> {
+        match LineRegex::new(pattern) {
+            Ok(_) => Some(Value::String(pattern.to_owned())),
+            Err(error) => {
+                self.note(
+                    line,
+                    format_args!("{name}: left out, its pattern is not understood here: {error}"),
+                );
+                None
+            }
+        }
+    }
+}
+
+/// A name that Kafka allows, made of any.
+pub(super) fn topic(name: &str) -> Value {
+    let legal = |letter: char| match letter {
+        'a'..='z' | 'A'..='Z' | '0'..='9' | '.' | '_' | '-' => letter,
+        _ => '-',
+    };
+    let name: String = name.chars().map(legal).collect();
+    let name = name.trim_matches('-');
+    match TopicName::try_from(name.to_owned()) {
+        Ok(name) => Value::String(name.as_str().to_owned()),
+        Err(_) => Value::String("logs".to_owned()),
+    }
+}
+
+pub(super) fn strings<I: IntoIterator<Item = String>>(texts: I) -> Value {
+    Value::Array(texts.into_iter().map(Value::String).collect())
+}
+
+pub(super) fn table<I: IntoIterator<Item = (String, Value)>>(pairs: I) -> Value {
+    Value::Table(pairs.into_iter().collect())
+}
+
+impl Display for Draft {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "[collector]")?;
+        writeln!(f, "bootstrap = {}", strings(self.bootstrap.iter().cloned()))?;
+        for (name, keys) in [("tls", &self.tls), ("sasl", &self.sasl)] {
+            if let Some(keys) = keys {
+                writeln!(f, "\n[collector.{name}]")?;
+                write_keys(f, keys)?;
+            }
+        }
+        for input in &self.inputs {
+            writeln!(f, "\n[[files]]")?;
+            write_keys(f, &input.keys)?;
+            if !input.transform.is_empty() {
+                writeln!(f, "\n[files.transform]")?;
+                write_keys(f, &input.transform)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn write_keys(f: &mut fmt::Formatter<'_>, keys: &[(&'static str, Value)]) -> fmt::Result {
+    keys.iter().try_for_each(|(key, value)| writeln!(f, "{key} = {value}"))
+}

@@ -1,0 +1,346 @@
+//! filebeat.yml: inputs of the types `log`, `filestream` and `container`, and `output.kafka`.
+
+use std::path::Path;
+
+use toml::Value;
+
+use super::draft::{Draft, Input, strings, table, topic};
+use super::settings::{Settings, Text};
+use crate::frame::Charset;
+
+/// What is not needed here: how often Filebeat looks, how it keeps its state, what it does once at a start.
+const NOT_NEEDED: [&str; 14] = [
+    "id",
+    "name",
+    "scan_frequency",
+    "backoff",
+    "max_backoff",
+    "backoff_factor",
+    "harvester_limit",
+    "harvester_buffer_size",
+    "clean_inactive",
+    "clean_removed",
+    "close_inactive",
+    "close_removed",
+    "close_renamed",
+    "file_identity",
+];
+const NOT_NEEDED_BELOW: [&str; 6] = [
+    "prospector.scanner.",
+    "close.",
+    "logging.",
+    "setup.",
+    "filebeat.registry.",
+    "queue.",
+];
+
+pub(super) fn draft(settings: &Settings, draft: &mut Draft) {
+    output(settings, draft);
+    let default_topic = settings.text("output.kafka.topic");
+    for input in ["filebeat.inputs", "filebeat.prospectors"]
+        .into_iter()
+        .flat_map(|name| settings.list(name))
+    {
+        let kind = input.text("type").map_or_else(|| "log".to_owned(), |kind| kind.text);
+        if input.text("enabled").is_some_and(|enabled| enabled.text == "false") {
+            draft.note(
+                input.line(),
+                format_args!("an input of type {kind}: left out, it is not enabled"),
+            );
+        } else if ["log", "filestream", "container", "docker"].contains(&&*kind) {
+            files(input, &kind, default_topic.as_ref(), settings, draft);
+        } else {
+            draft.note(
+                input.line(),
+                format_args!("an input of type {kind}: not carried over, it is none of files"),
+            );
+        }
+    }
+    for prefix in NOT_NEEDED_BELOW {
+        settings.below(prefix);
+    }
+}
+
+fn output(settings: &Settings, draft: &mut Draft) {
+    draft.bootstrap = settings
+        .texts("output.kafka.hosts")
+        .into_iter()
+        .map(|host| with_port(&host.text))
+        .collect();
+    if draft.bootstrap.is_empty() {
+        draft.bootstrap = vec!["collector:9092".to_owned()];
+        draft.note(0, "there is no output.kafka: collector.bootstrap is to be set by hand");
+    }
+    let mut tls = Vec::new();
+    let authorities = settings.texts("output.kafka.ssl.certificate_authorities");
+    if let Some(first) = authorities.first() {
+        tls.push(("ca", Value::String(first.text.clone())));
+        if authorities.len() > 1 {
+            draft.note(
+                first.line,
+                "output.kafka.ssl.certificate_authorities: only the first; ca may hold several certificates",
+            );
+        }
+    }
+    for (theirs, ours) in [("certificate", "cert"), ("key", "key")] {
+        if let Some(path) = settings.text(&format!("output.kafka.ssl.{theirs}")) {
+            tls.push((ours, Value::String(path.text)));
+        }
+    }
+    if !tls.is_empty() || settings.is_set("output.kafka.ssl.enabled") {
+        draft.tls = Some(tls);
+    }
+    if let Some(user) = settings.text("output.kafka.username") {
+        let mechanism = settings.text("output.kafka.sasl.mechanism");
+        let mechanism = mechanism.map_or_else(|| "PLAIN".to_owned(), |mechanism| mechanism.text);
+        let password = settings.text("output.kafka.password");
+        draft.sasl = Some(vec![
+            ("mechanism", Value::String(mechanism)),
+            ("user", Value::String(user.text)),
+            (
+                "password",
+                Value::String(password.map_or_else(String::new, |password| environment(&password.text))),
+            ),
+        ]);
+    }
+    for (name, what) in [
+        ("output.kafka.required_acks", "acknowledged by all replicas, always"),
+        ("output.kafka.compression", "zstd, always"),
+        ("output.kafka.version", "found out by itself"),
+    ] {
+        if let Some(text) = settings.text(name) {
+            draft.note(text.line, format_args!("{name}: {what}"));
+        }
+    }
+}
+
+fn with_port(host: &str) -> String {
+    let host = environment(host);
+    match host.contains(':') {
+        true => host,
+        false => format!("{host}:9092"),
+    }
+}
+
+/// `${NAME:default}` is `${NAME:-default}` here.
+fn environment(text: &str) -> String {
+    match (text.split_once("${"), text.contains(":-")) {
+        (Some((before, variable)), false) if variable.contains(':') && variable.contains('}') => {
+            format!("{before}${{{}", variable.replacen(':', ":-", 1))
+        }
+        _ => text.to_owned(),
+    }
+}
+
+fn files(input: &Settings, kind: &str, default_topic: Option<&Text>, all: &Settings, draft: &mut Draft) {
+    let paths: Vec<_> = input
+        .texts("paths")
+        .into_iter()
+        .map(|path| environment(&path.text))
+        .collect();
+    if paths.is_empty() {
+        draft.note(
+            input.line(),
+            format_args!("an input of type {kind}: left out, it has no paths"),
+        );
+        return;
+    }
+    let mut ours = Input::default();
+    ours.keys.push(("topic", topic_of(default_topic, &paths, draft)));
+    ours.keys.push(("include", strings(paths)));
+    exclude(input, &mut ours, draft);
+    labels(input, &mut ours);
+    // What Filebeat sends is a JSON document, unless it was told to send the line.
+    let plain = all.text("output.kafka.codec.format.string");
+    if plain.is_none_or(|format| !format.text.contains("message")) {
+        ours.keys.push(("format", Value::String("json".to_owned())));
+    }
+    if let Some(bytes) = input.text("max_bytes").or_else(|| input.text("message_max_bytes")) {
+        match bytes.text.parse::<u64>() {
+            Ok(bytes) => ours.keys.push((
+                "max_line_bytes",
+                Value::String(format!("{}B", bytes.clamp(64, 16 << 20))),
+            )),
+            Err(_) => draft.note(
+                bytes.line,
+                format_args!("max_bytes: \"{}\" is no number of bytes", bytes.text),
+            ),
+        }
+    }
+    encoding(input, &mut ours, draft);
+    if let Some(older) = input.text("ignore_older").filter(|older| older.text != "0") {
+        ours.keys.push(("ignore_older", Value::String(older.text)));
+    }
+    if input.is_set("tail_files") {
+        ours.keys.push(("start_at", Value::String("end".to_owned())));
+    }
+    let mut is_container = matches!(kind, "container" | "docker");
+    let mut parses_json = input.has("json");
+    multiline(input, "multiline.", &mut ours, draft);
+    for parser in input.list("parsers") {
+        is_container |= parser.has("container");
+        parses_json |= parser.has("ndjson");
+        multiline(parser, "multiline.", &mut ours, draft);
+        for prefix in ["container", "ndjson"] {
+            parser.text(prefix);
+            parser.below(&format!("{prefix}."));
+        }
+        left(parser, "parsers.", draft);
+    }
+    if is_container {
+        ours.keys.push(("container", Value::Boolean(true)));
+        ours.keys.retain(|(key, _)| *key != "encoding");
+        input.text("stream");
+    }
+    if parses_json {
+        ours.transform.push(("parse", Value::String("json".to_owned())));
+        input.below("json.");
+    }
+    lines(input, &mut ours, draft);
+    draft.inputs.push(ours);
+    for name in NOT_NEEDED {
+        input.text(name);
+    }
+    for prefix in NOT_NEEDED_BELOW {
+        input.below(prefix);
+    }
+    left(input, "", draft);
+}
+
+fn left(settings: &Settings, prefix: &str, draft: &mut Draft) {
+    for (line, name) in settings.left() {
+        draft.note(line, format_args!("{prefix}{name}: not carried over"));
+    }
+}
+
+/// The output's, unless it depends on the event; or else what the first file is called.
+fn topic_of(default: Option<&Text>, paths: &[String], draft: &mut Draft) -> Value {
+    if let Some(default) = default {
+        if !default.text.contains("%{") {
+            return topic(&default.text);
+        }
+        draft.note(
+            default.line,
+            format_args!(
+                "output.kafka.topic: \"{}\" depends on the event; each [[files]] has a topic of its own here",
+                default.text
+            ),
+        );
+    }
+    let directory = paths
+        .first()
+        .and_then(|path| Path::new(path).parent()?.file_name()?.to_str());
+    topic(directory.unwrap_or("logs"))
+}
+
+/// `\.gz$` is `*.gz`.
+fn exclude(input: &Settings, ours: &mut Input, draft: &mut Draft) {
+    let mut globs = Vec::new();
+    for name in ["exclude_files", "prospector.scanner.exclude_files"] {
+        for pattern in input.texts(name) {
+            let suffix = pattern.text.strip_prefix("\\.").and_then(|rest| rest.strip_suffix('$'));
+            match suffix.filter(|suffix| suffix.chars().all(|letter| letter.is_ascii_alphanumeric())) {
+                Some(suffix) => globs.push(format!("*.{suffix}")),
+                None => draft.note(
+                    pattern.line,
+                    format_args!(
+                        "{name}: \"{}\" is a regular expression; write it as a glob in exclude",
+                        pattern.text
+                    ),
+                ),
+            }
+        }
+    }
+    if !globs.is_empty() {
+        ours.keys.push(("exclude", strings(globs)));
+    }
+}
+
+fn labels(input: &Settings, ours: &mut Input) {
+    let mut labels: Vec<_> = input
+        .below("fields.")
+        .into_iter()
+        .filter(|(name, _)| !crate::batch::RESERVED_LABELS.contains(&&**name))
+        .map(|(name, text)| (name, Value::String(environment(&text.text))))
+        .collect();
+    input.text("fields_under_root");
+    let tags: Vec<_> = input.texts("tags").into_iter().map(|tag| tag.text).collect();
+    if !tags.is_empty() {
+        labels.push(("tags".to_owned(), Value::String(tags.join(","))));
+    }
+    if !labels.is_empty() {
+        ours.keys.push(("labels", table(labels)));
+    }
+}
+
+fn encoding(input: &Settings, ours: &mut Input, draft: &mut Draft) {
+    let Some(encoding) = input.text("encoding") else {
+        return;
+    };
+    let name = match &*encoding.text {
+        "plain" | "utf-8" => return,
+        "utf-16-bom" => "auto",
+        "utf-16le-bom" => "utf-16le",
+        "utf-16be-bom" => "utf-16be",
+        name => name,
+    };
+    match Charset::named(name) {
+        Ok(_) => ours.keys.push(("encoding", Value::String(name.to_owned()))),
+        Err(error) => draft.note(encoding.line, format_args!("encoding: {error}")),
+    }
+}
+
+fn multiline(settings: &Settings, prefix: &str, ours: &mut Input, draft: &mut Draft) {
+    let get = |name: &str| settings.text(&format!("{prefix}{name}"));
+    let kind = get("type").map_or_else(|| "pattern".to_owned(), |kind| kind.text);
+    let Some(pattern) = get("pattern").filter(|_| !ours.has("multiline")) else {
+        return;
+    };
+    let negate = get("negate").is_some_and(|negate| negate.text == "true");
+    let is_after = get("match").is_none_or(|side| side.text != "before");
+    if kind != "pattern" {
+        draft.note(pattern.line, format_args!("{prefix}type: \"{kind}\" is not known here"));
+        return;
+    }
+    let Some(value) = draft.pattern(pattern.line, &format!("{prefix}pattern"), &pattern.text) else {
+        return;
+    };
+    let key = match (negate, is_after) {
+        (false, true) => "continuation",
+        (false, false) => "continued",
+        (true, true) => "start",
+        (true, false) => "end",
+    };
+    let mut pairs = vec![(key.to_owned(), value)];
+    if let Some(flush) = get("flush_pattern") {
+        let end = draft.pattern(flush.line, &format!("{prefix}flush_pattern"), &flush.text);
+        match end {
+            Some(end) if key == "start" => pairs.push(("end".to_owned(), end)),
+            _ => draft.note(
+                flush.line,
+                format_args!("{prefix}flush_pattern: only together with a first line"),
+            ),
+        }
+    }
+    let max_lines = get("max_lines")
+        .and_then(|lines| lines.text.parse().ok())
+        .unwrap_or(500);
+    pairs.push((
+        "max_lines".to_owned(),
+        Value::Integer(i64::clamp(max_lines, 2, 1_000_000)),
+    ));
+    let timeout = get("timeout").map_or_else(|| "5s".to_owned(), |timeout| timeout.text);
+    pairs.push(("timeout".to_owned(), Value::String(timeout)));
+    ours.keys.push(("multiline", table(pairs)));
+}
+
+/// `include_lines` and `exclude_lines`, which see whole events as `keep` and `drop` do.
+fn lines(input: &Settings, ours: &mut Input, draft: &mut Draft) {
+    for (theirs, key) in [("exclude_lines", "drop"), ("include_lines", "keep")] {
+        for pattern in input.texts(theirs) {
+            if let Some(pattern) = draft.pattern(pattern.line, theirs, &pattern.text) {
+                ours.condition(key, pattern);
+            }
+        }
+    }
+}

@@ -1,0 +1,83 @@
+//! `tailrace-agent import`: the configuration of another agent, as far as it is about files, as ours; and how far that agent
+//! has read, so that a switch neither repeats nor skips a line.
+
+mod draft;
+mod filebeat;
+mod positions;
+mod promtail;
+mod settings;
+
+use std::path::Path;
+
+use draft::Draft;
+pub use draft::Note;
+pub use positions::{PositionsError, Progress, TakenOver, read, take_over};
+use settings::Settings;
+
+use crate::config::AgentConfig;
+
+/// Whose configuration it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Tool {
+    /// filebeat.yml, and the registry below its data directory.
+    Filebeat,
+    /// The configuration of Promtail, and its positions.yaml.
+    Promtail,
+}
+
+/// A configuration that came from another tool.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Imported {
+    /// Ours.
+    pub toml: String,
+    /// What did not come over, by its line.
+    pub notes: Vec<Note>,
+}
+
+/// Why nothing could be made of it.
+#[derive(Debug, thiserror::Error)]
+pub enum ImportError {
+    /// It is not what it should be.
+    #[error("this is no YAML: {0}")]
+    NotYaml(String),
+    /// There is nothing in it for us.
+    #[error("it follows no files: {0}")]
+    NoFiles(&'static str),
+    /// A defect: what was made of it is refused.
+    #[error("what was made of it is not understood, which is a defect: {0}")]
+    Refused(String),
+}
+
+/// Makes ours of another tool's.
+pub fn import(tool: Tool, text: &str) -> Result<Imported, ImportError> {
+    let settings = Settings::parse(text).map_err(ImportError::NotYaml)?;
+    let mut draft = Draft::default();
+    match tool {
+        Tool::Filebeat => filebeat::draft(&settings, &mut draft),
+        Tool::Promtail => promtail::draft(&settings, &mut draft),
+    }
+    for (line, name) in settings.left() {
+        draft.note(line, format_args!("{name}: not carried over"));
+    }
+    if draft.inputs.is_empty() {
+        return Err(ImportError::NoFiles(match tool {
+            Tool::Filebeat => "there is no input of type log, filestream or container in filebeat.inputs",
+            Tool::Promtail => "no scrape_configs has a static_configs with __path__",
+        }));
+    }
+    let toml = draft.to_string();
+    tailrace_shared::config::parse::<AgentConfig>(Path::new("agent.toml"), toml.as_bytes(), &any_value)
+        .map_err(|error| ImportError::Refused(error.to_string()))?;
+    let mut notes = draft.notes;
+    notes.sort();
+    notes.dedup();
+    Ok(Imported { toml, notes })
+}
+
+/// Whether ours can be used is asked without knowing what the environment will hold.
+fn any_value(_name: &str) -> Option<String> {
+    Some("collector:9092".to_owned())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,183 @@
+//! Promtail's configuration: `scrape_configs` with `static_configs`, and the stages of their pipelines that we have as well.
+
+use toml::Value;
+
+use super::draft::{Draft, Input, strings, table, topic};
+use super::settings::{Settings, Text};
+
+pub(super) fn draft(settings: &Settings, draft: &mut Draft) {
+    draft.bootstrap = vec!["collector:9092".to_owned()];
+    for client in settings.list("clients") {
+        draft.note(
+            client.line(),
+            "clients: Promtail sends to Loki; set collector.bootstrap by hand",
+        );
+        client.below("");
+    }
+    for scrape in settings.list("scrape_configs") {
+        let job = scrape
+            .text("job_name")
+            .map_or_else(|| "logs".to_owned(), |job| job.text);
+        let stages: Vec<_> = scrape.list("pipeline_stages");
+        for group in scrape.list("static_configs") {
+            files(group, &job, &stages, draft);
+        }
+        for stage in stages {
+            left(stage, &format!("{job}: pipeline_stages."), draft);
+        }
+        left(scrape, &format!("{job}: "), draft);
+    }
+    for prefix in ["server.", "positions."] {
+        settings.below(prefix);
+    }
+}
+
+fn left(settings: &Settings, prefix: &str, draft: &mut Draft) {
+    for (line, name) in settings.left() {
+        draft.note(line, format_args!("{prefix}{name}: not carried over"));
+    }
+}
+
+fn files(group: &Settings, job: &str, stages: &[&Settings], draft: &mut Draft) {
+    group.texts("targets");
+    let Some(path) = group.text("labels.__path__") else {
+        return;
+    };
+    let labels = group.below("labels.");
+    let exclude = labels.iter().find(|(name, _)| name == "__path_exclude__");
+    let name = labels
+        .iter()
+        .find(|(name, _)| name == "job")
+        .map_or(job, |(_, text)| &*text.text);
+    let mut ours = Input::default();
+    ours.keys.push(("topic", topic(name)));
+    ours.keys.push(("include", strings([path.text])));
+    if let Some((_, exclude)) = exclude {
+        ours.keys.push(("exclude", strings([exclude.text.clone()])));
+    }
+    let kept: Vec<_> = labels
+        .iter()
+        .filter(|(name, _)| !name.starts_with("__") && !crate::batch::RESERVED_LABELS.contains(&&**name))
+        .map(|(name, text)| (name.clone(), Value::String(text.text.clone())))
+        .collect();
+    if !kept.is_empty() {
+        ours.keys.push(("labels", table(kept)));
+    }
+    for stage in stages {
+        apply(stage, &mut ours, draft);
+    }
+    draft.inputs.push(ours);
+}
+
+/// One stage. What is not taken of it is left, and said.
+fn apply(stage: &Settings, ours: &mut Input, draft: &mut Draft) {
+    if !ours.has("container") && ["cri", "docker"].into_iter().any(|name| stage.has(name)) {
+        for name in ["cri", "docker"] {
+            stage.text(name);
+            stage.below(&format!("{name}."));
+        }
+        ours.keys.push(("container", Value::Boolean(true)));
+    }
+    multiline(stage, ours, draft);
+    if let Some(expression) = stage.text("drop.expression")
+        && !stage.has("drop.source")
+        && let Some(pattern) = draft.pattern(expression.line, "drop.expression", &expression.text)
+    {
+        stage.text("drop.drop_counter_reason");
+        ours.condition("drop", pattern);
+    }
+    let parsed_already = ours.has("parse");
+    if let Some(expression) = stage.text("regex.expression").filter(|_| !parsed_already)
+        && let Some(pattern) = draft.pattern(expression.line, "regex.expression", &expression.text)
+    {
+        ours.transform.push(("parse", table([("regex".to_owned(), pattern)])));
+    }
+    if stage.has("json") && !parsed_already {
+        json(stage, ours, draft);
+    }
+    if !ours.has("time")
+        && let Some(source) = stage.text("timestamp.source")
+    {
+        time(stage, &source, ours, draft);
+    }
+}
+
+fn multiline(stage: &Settings, ours: &mut Input, draft: &mut Draft) {
+    let Some(first) = stage.text("multiline.firstline").filter(|_| !ours.has("multiline")) else {
+        return;
+    };
+    let Some(start) = draft.pattern(first.line, "multiline.firstline", &first.text) else {
+        return;
+    };
+    let mut pairs = vec![("start".to_owned(), start)];
+    let lines = stage.text("multiline.max_lines");
+    if let Some(lines) = lines.and_then(|lines| lines.text.parse::<i64>().ok()) {
+        pairs.push(("max_lines".to_owned(), Value::Integer(lines.clamp(2, 1_000_000))));
+    }
+    let wait = stage.text("multiline.max_wait_time");
+    let wait = wait.map_or_else(|| "3s".to_owned(), |wait| wait.text);
+    pairs.push(("timeout".to_owned(), Value::String(wait)));
+    ours.keys.push(("multiline", table(pairs)));
+}
+
+/// All members of the object become fields here, and some get another name.
+fn json(stage: &Settings, ours: &mut Input, draft: &mut Draft) {
+    ours.transform.push(("parse", Value::String("json".to_owned())));
+    let mut renamed = Vec::new();
+    for (name, path) in stage.below("json.expressions.") {
+        let is_member = path
+            .text
+            .chars()
+            .all(|letter| letter.is_alphanumeric() || letter == '_');
+        if !is_member {
+            draft.note(
+                path.line,
+                format_args!(
+                    "json.expressions.{name}: \"{}\" is more than the name of a member",
+                    path.text
+                ),
+            );
+        } else if !path.text.is_empty() && path.text != name {
+            renamed.push((path.text, Value::String(name)));
+        }
+    }
+    if !renamed.is_empty() {
+        ours.transform.push(("rename", table(renamed)));
+    }
+}
+
+/// What a field is called before it is renamed, which is after its time is read.
+fn original(ours: &Input, name: &str) -> String {
+    let renamed = ours.transform.iter().find_map(|(key, value)| match value {
+        Value::Table(renamed) if *key == "rename" => Some(renamed),
+        _ => None,
+    });
+    let mut renamed = renamed.into_iter().flatten();
+    let original = renamed.find(|(_, theirs)| theirs.as_str() == Some(name));
+    original.map_or_else(|| name.to_owned(), |(original, _)| original.clone())
+}
+
+fn time(stage: &Settings, source: &Text, ours: &mut Input, draft: &mut Draft) {
+    let format = stage
+        .text("timestamp.format")
+        .map_or_else(String::new, |format| format.text);
+    let ours_format = match &*format {
+        "RFC3339" | "RFC3339Nano" => None,
+        "Unix" => Some("unix"),
+        "UnixMs" => Some("unix_ms"),
+        "UnixUs" => Some("unix_us"),
+        "UnixNs" => Some("unix_ns"),
+        other => {
+            draft.note(
+                source.line,
+                format_args!(
+                    "timestamp: the format \"{other}\" is Go's; write it as strftime does in files.transform.time"
+                ),
+            );
+            return;
+        }
+    };
+    let field = ("field".to_owned(), Value::String(original(ours, &source.text)));
+    let format = ours_format.map(|format| ("format".to_owned(), Value::String(format.to_owned())));
+    ours.transform.push(("time", table([field].into_iter().chain(format))));
+}

@@ -1,0 +1,158 @@
+//! Configurations of other tools, as people write them.
+
+use super::*;
+
+fn imported(tool: Tool, text: &str) -> (String, Vec<String>) {
+    let Imported { toml, notes } = import(tool, text).unwrap();
+    let notes = notes.iter().map(|note| format!("{}: {}", note.line, note.text));
+    (toml, notes.collect())
+}
+
+#[test]
+fn what_filebeat_follows() {
+    let (toml, notes) = imported(
+        Tool::Filebeat,
+        r#"
+filebeat.inputs:
+- type: filestream
+  id: shop
+  paths:
+    - /var/log/shop/*.log
+  prospector.scanner.exclude_files: ['\.gz$', '^/var/log/shop/debug']
+  fields: {env: prod}
+  tags: [web, eu]
+  parsers:
+    - multiline:
+        type: pattern
+        pattern: '^\d{4}-'
+        negate: true
+        match: after
+  exclude_lines: ['^DBG']
+- type: log
+  enabled: false
+  paths: [/var/log/old.log]
+- type: tcp
+  host: "localhost:9000"
+processors:
+- add_host_metadata: ~
+output.kafka:
+  hosts: ["kafka-1:9092", "kafka-2"]
+  topic: "logs"
+  required_acks: 1
+  username: agent
+  password: "${KAFKA_PASSWORD:none}"
+  sasl.mechanism: SCRAM-SHA-512
+  ssl.certificate_authorities: ["/etc/ca.pem"]
+logging.level: info
+"#,
+    );
+    let expected = r#"[collector]
+bootstrap = ["kafka-1:9092", "kafka-2:9092"]
+
+[collector.tls]
+ca = "/etc/ca.pem"
+
+[collector.sasl]
+mechanism = "SCRAM-SHA-512"
+user = "agent"
+password = "${KAFKA_PASSWORD:-none}"
+
+[[files]]
+topic = "logs"
+include = ["/var/log/shop/*.log"]
+exclude = ["*.gz"]
+labels = { env = "prod", tags = "web,eu" }
+format = "json"
+multiline = { max_lines = 500, start = '^\d{4}-', timeout = "5s" }
+
+[files.transform]
+drop = [{ matches = "^DBG" }]
+"#;
+    assert_eq!(toml, expected);
+    assert_eq!(
+        notes,
+        [
+            "7: prospector.scanner.exclude_files: \"^/var/log/shop/debug\" is a regular expression; write it as a glob in exclude",
+            "17: an input of type log: left out, it is not enabled",
+            "20: an input of type tcp: not carried over, it is none of files",
+            "22: processors: not carried over",
+            "27: output.kafka.required_acks: acknowledged by all replicas, always",
+        ]
+    );
+}
+
+#[test]
+fn what_promtail_follows() {
+    let (toml, notes) = imported(
+        Tool::Promtail,
+        r#"
+server: {http_listen_port: 9080}
+positions: {filename: /tmp/positions.yaml}
+clients:
+  - url: http://loki:3100/loki/api/v1/push
+scrape_configs:
+- job_name: system
+  static_configs:
+  - targets: [localhost]
+    labels:
+      job: var logs
+      env: prod
+      __path__: /var/log/*.log
+  pipeline_stages:
+  - multiline:
+      firstline: '^\['
+  - drop:
+      expression: 'debug'
+  - json:
+      expressions: {level: level, ts: time}
+  - timestamp: {source: ts, format: RFC3339}
+  - labels: {level: }
+- job_name: journal
+  journal: {max_age: 12h}
+"#,
+    );
+    let expected = r#"[collector]
+bootstrap = ["collector:9092"]
+
+[[files]]
+topic = "var-logs"
+include = ["/var/log/*.log"]
+labels = { env = "prod", job = "var logs" }
+multiline = { start = '^\[', timeout = "3s" }
+
+[files.transform]
+drop = [{ matches = "debug" }]
+parse = "json"
+rename = { time = "ts" }
+time = { field = "time" }
+"#;
+    assert_eq!(toml, expected);
+    assert_eq!(
+        notes,
+        [
+            "5: clients: Promtail sends to Loki; set collector.bootstrap by hand",
+            "22: system: pipeline_stages.labels.level: not carried over",
+            "24: journal: journal.max_age: not carried over",
+        ]
+    );
+}
+
+#[test]
+fn what_is_no_configuration_is_refused() {
+    let refused = |tool, text| import(tool, text).unwrap_err().to_string();
+    assert!(refused(Tool::Filebeat, "a: [").contains("no YAML"));
+    assert!(refused(Tool::Filebeat, "filebeat.inputs: []").contains("filebeat.inputs"));
+    assert!(refused(Tool::Promtail, "scrape_configs: []").contains("__path__"));
+}
+
+#[test]
+fn names_of_topics_are_those_that_kafka_allows() {
+    for (name, expected) in [
+        ("a b/c", "a-b-c"),
+        ("ok.x_1", "ok.x_1"),
+        ("///", "logs"),
+        ("..", "logs"),
+    ] {
+        assert_eq!(draft::topic(name), toml::Value::String(expected.to_owned()));
+    }
+}

@@ -1,0 +1,167 @@
+//! `tailrace-agent import` and `import-positions`: the agent goes on where another one has stopped.
+
+#![allow(clippy::unwrap_used, reason = "a test may panic, its helpers too")]
+
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Arc;
+
+use tailrace_agent::spool::{Spool, SpoolOptions};
+use tailrace_shared::disk::RealDisk;
+use tempfile::TempDir;
+
+/// A directory with logs, of which the other agent has read the first line.
+struct Switch {
+    dir: TempDir,
+}
+
+const FIRST: &str = "one\n";
+
+impl Switch {
+    fn new() -> Self {
+        let dir = TempDir::new().unwrap();
+        for name in ["a.log", "b.log"] {
+            fs::write(dir.path().join(name), format!("{FIRST}two\n")).unwrap();
+        }
+        Self { dir }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    fn write(&self, name: &str, text: &str) -> PathBuf {
+        let path = self.path(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, text).unwrap();
+        path
+    }
+
+    fn run(&self, arguments: &[&str]) -> (bool, String, String) {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_tailrace-agent"));
+        let output = command.args(arguments).output().unwrap();
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        (output.status.success(), text(output.stdout), text(output.stderr))
+    }
+
+    fn take_over(&self, tool: &str, positions: &Path) -> (bool, String, String) {
+        let dir = self.dir.path().display();
+        let config = self.write(
+            "agent.toml",
+            &format!(
+                "data_dir = \"{dir}/data\"\n[collector]\nbootstrap = [\"a:1\"]\n[[files]]\ntopic = \"t\"\ninclude = [\"{dir}/*.log\"]\n"
+            ),
+        );
+        let positions = positions.to_str().unwrap();
+        self.run(&[
+            "import-positions",
+            "--config",
+            config.to_str().unwrap(),
+            tool,
+            positions,
+        ])
+    }
+
+    /// Names and offsets in the spool.
+    fn positions(&self) -> Vec<(String, u64)> {
+        let data = self.path("data");
+        let (_, recovered) = Spool::open(Arc::new(RealDisk), &data, &SpoolOptions::default()).unwrap();
+        let name = |path: &Path| path.file_name().unwrap().to_str().unwrap().to_owned();
+        let position = |position: &tailrace_agent::position::FilePosition| (name(&position.path), position.offset);
+        let mut positions: Vec<_> = recovered.positions.iter().map(position).collect();
+        positions.sort();
+        positions
+    }
+}
+
+fn at(name: &str, offset: u64) -> (String, u64) {
+    (name.to_owned(), offset)
+}
+
+#[test]
+fn filebeats_registry_is_taken_over_and_rotated_files_are_found_by_their_inode() {
+    let switch = Switch::new();
+    let inode = |name: &str| fs::metadata(switch.path(name)).unwrap().ino();
+    let (a, b) = (switch.path("a.log"), switch.path("b.log"));
+    let (inode_a, inode_b) = (inode("a.log"), inode("b.log"));
+    fs::rename(&a, switch.path("a.log.1")).unwrap();
+    fs::write(&a, "three\n").unwrap();
+    switch.write(
+        "registry/7.json",
+        &format!(
+            r#"[{{"_key":"filebeat::logs::native::{inode_a}-1","source":"{}","offset":2,"FileStateOS":{{"inode":{inode_a},"device":1}}}}]"#,
+            a.display()
+        ),
+    );
+    switch.write("registry/active.dat", "/elsewhere/registry/7.json");
+    let set = |key: &str, value: &str| format!("{{\"op\":\"set\",\"id\":1}}\n{{\"k\":\"{key}\",\"v\":{value}}}\n");
+    let log = [
+        set(
+            &format!("filebeat::logs::native::{inode_a}-1"),
+            &format!(
+                r#"{{"source":"{}","offset":4,"FileStateOS":{{"inode":{inode_a},"device":1}}}}"#,
+                a.display()
+            ),
+        ),
+        set(
+            &format!("filestream::shop::native::{inode_b}-1"),
+            &format!(r#"{{"cursor":{{"offset":8}},"meta":{{"source":"{}"}}}}"#, b.display()),
+        ),
+        set("gone", r#"{"source":"/nowhere/x.log","offset":1}"#),
+        set("removed", &format!(r#"{{"source":"{}","offset":1}}"#, a.display())),
+        "{\"op\":\"remove\",\"id\":9}\n{\"k\":\"removed\"}\n".to_owned(),
+        "{\"op\":\"set\",\"id\":10}\n{\"k\":\"torn".to_owned(),
+    ];
+    switch.write("registry/log.json", &log.concat());
+
+    let (ok, said, complaints) = switch.take_over("filebeat", &switch.path("registry"));
+    assert!(ok, "{complaints}");
+    assert!(said.contains("2 files go on where they were, 1 do not"), "{said}");
+    assert!(
+        complaints.contains("/nowhere/x.log: not taken over: no [[files]] selects it"),
+        "{complaints}"
+    );
+    assert_eq!(switch.positions(), [at("a.log", 4), at("b.log", 8)]);
+
+    let (ok, _, complaints) = switch.take_over("filebeat", &switch.path("registry"));
+    assert!(!ok && complaints.contains("has run already"), "{complaints}");
+}
+
+#[test]
+fn promtails_positions_are_taken_over_unless_the_file_was_cut() {
+    let switch = Switch::new();
+    let dir = switch.dir.path().display().to_string();
+    let positions = switch.write(
+        "positions.yaml",
+        &format!("positions:\n  cursor-journal: s=1\n  {dir}/a.log: \"4\"\n  {dir}/b.log: \"400\"\n"),
+    );
+    let (ok, said, complaints) = switch.take_over("promtail", &positions);
+    assert!(ok && said.contains("1 files go on"), "{said}{complaints}");
+    assert!(complaints.contains("it was cut since"), "{complaints}");
+    assert_eq!(switch.positions(), [at("a.log", 4)]);
+}
+
+#[test]
+fn what_is_no_positions_is_refused_by_name() {
+    let switch = Switch::new();
+    let (ok, _, complaints) = switch.take_over("filebeat", &switch.path("nowhere"));
+    assert!(!ok && complaints.contains("nowhere/log.json"), "{complaints}");
+    let positions = switch.write("positions.yaml", "a: 1\n");
+    let (ok, _, complaints) = switch.take_over("promtail", &positions);
+    assert!(!ok && complaints.contains("no `positions`"), "{complaints}");
+}
+
+#[test]
+fn a_configuration_is_printed_and_what_did_not_come_over_is_said_with_its_line() {
+    let switch = Switch::new();
+    let theirs = "filebeat.inputs:\n- paths: [/var/log/a.log]\n  close_eof: true\noutput.kafka.hosts: [k]\n";
+    let file = switch.write("filebeat.yml", theirs);
+    let (ok, said, complaints) = switch.run(&["import", "filebeat", file.to_str().unwrap()]);
+    assert!(ok && said.contains("include = [\"/var/log/a.log\"]"), "{said}");
+    assert!(
+        complaints.contains("filebeat.yml:3: close_eof: not carried over"),
+        "{complaints}"
+    );
+}
