@@ -26,7 +26,7 @@ Examples:
   tailrace-agent test < app.log               # the records that it would send
   tailrace-agent explain /var/log/app.log     # what becomes of that file, and why
   tailrace-agent status                       # each file, and how far it was read
-  tailrace-agent import filebeat filebeat.yml # a configuration like Filebeat's, or Promtail's
+  tailrace-agent import filebeat filebeat.yml # a configuration like Filebeat's, Promtail's or Vector's
 
 The smallest configuration:
   [collector]
@@ -92,7 +92,10 @@ Examples:
   systemctl enable --now tailrace-agent
 
   tailrace-agent import promtail /etc/promtail/config.yml
-  tailrace-agent import-positions promtail /var/lib/promtail/positions.yaml";
+  tailrace-agent import-positions promtail /var/lib/promtail/positions.yaml
+
+  tailrace-agent import vector /etc/vector/vector.yaml
+  tailrace-agent import-positions vector /var/lib/vector/NAME-OF-THE-SOURCE/checkpoints.json";
 
 #[derive(Debug, Args)]
 struct ImportArgs {
@@ -106,7 +109,7 @@ struct ImportArgs {
 struct ImportPositionsArgs {
     /// Whose positions they are. It should have stopped.
     tool: Tool,
-    /// Filebeat's directory registry/filebeat, or Promtail's file of positions.
+    /// Filebeat's directory registry/filebeat, Promtail's file of positions, or checkpoints.json of a source of Vector.
     path: PathBuf,
 }
 
@@ -274,9 +277,9 @@ fn import_positions(file: &Path, args: &ImportPositionsArgs) -> anyhow::Result<(
         .collect();
     let progress = import::read(args.tool, &args.path)?;
     let runtime = tokio::runtime::Builder::new_current_thread().build()?;
-    let taken = runtime.block_on(import::take_over(&config, &inputs, progress))?;
-    for (path, why) in &taken.left {
-        eprintln!("{}: not taken over: {why}", path.display());
+    let taken = runtime.block_on(import::take_over(&config, inputs, progress))?;
+    for (which, why) in &taken.left {
+        eprintln!("{which}: not taken over: {why}");
     }
     Ok(writeln!(
         io::stdout(),

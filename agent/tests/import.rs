@@ -143,6 +143,47 @@ fn promtails_positions_are_taken_over_unless_the_file_was_cut() {
     assert_eq!(switch.positions(), [at("a.log", 4)]);
 }
 
+/// The checksums are those that Vector 0.57 has written for these files.
+#[test]
+fn vectors_checkpoints_are_taken_over_by_the_first_line_or_the_inode() {
+    let switch = Switch::new();
+    fs::write(switch.path("b.log"), "start of b\n").unwrap();
+    fs::write(switch.path("c.log"), "c\nd\n").unwrap();
+    let c = fs::metadata(switch.path("c.log")).unwrap();
+    let entry = |fingerprint: &str, position: u64| {
+        format!(r#"{{"fingerprint":{{{fingerprint}}},"position":{position},"modified":"2026-11-28T01:45:27Z"}}"#)
+    };
+    let checkpoints = [
+        entry(r#""first_lines_checksum":1183175558019633866"#, 4),
+        entry(r#""first_lines_checksum":13582001387445932649"#, 11),
+        entry(&format!(r#""dev_inode":[{},{}]"#, c.dev(), c.ino()), 2),
+        entry(r#""first_lines_checksum":7"#, 9),
+    ];
+    let text = format!(r#"{{"version":"1","checkpoints":[{}]}}"#, checkpoints.join(","));
+    let file = switch.write("checkpoints.json", &text);
+    let (ok, said, complaints) = switch.take_over("vector", &file);
+    assert!(
+        ok && said.contains("3 files go on where they were, 1 do not"),
+        "{said}{complaints}"
+    );
+    assert!(
+        complaints.contains("the checksum 7: not taken over: it is none of the files"),
+        "{complaints}"
+    );
+    assert_eq!(switch.positions(), [at("a.log", 4), at("b.log", 11), at("c.log", 2)]);
+}
+
+#[test]
+fn files_that_look_the_same_to_vector_are_not_mistaken_for_each_other() {
+    let switch = Switch::new();
+    let text =
+        r#"{"version":"1","checkpoints":[{"fingerprint":{"first_lines_checksum":1183175558019633866},"position":8}]}"#;
+    let file = switch.write("checkpoints.json", text);
+    let (ok, _, complaints) = switch.take_over("vector", &file);
+    assert!(ok && complaints.contains("look the same to it"), "{complaints}");
+    assert_eq!(switch.positions(), []);
+}
+
 #[test]
 fn what_is_no_positions_is_refused_by_name() {
     let switch = Switch::new();

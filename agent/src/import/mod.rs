@@ -6,12 +6,14 @@ mod filebeat;
 mod positions;
 mod promtail;
 mod settings;
+mod tree;
+mod vector;
 
 use std::path::Path;
 
 use draft::Draft;
 pub use draft::Note;
-pub use positions::{PositionsError, Progress, TakenOver, read, take_over};
+pub use positions::{PositionsError, Progress, TakenOver, Which, read, take_over};
 use settings::Settings;
 
 use crate::config::AgentConfig;
@@ -23,6 +25,8 @@ pub enum Tool {
     Filebeat,
     /// The configuration of Promtail, and its positions.yaml.
     Promtail,
+    /// vector.yaml or vector.toml, and the checkpoints.json of a file source below its data_dir.
+    Vector,
 }
 
 /// A configuration that came from another tool.
@@ -38,8 +42,8 @@ pub struct Imported {
 #[derive(Debug, thiserror::Error)]
 pub enum ImportError {
     /// It is not what it should be.
-    #[error("this is no YAML: {0}")]
-    NotYaml(String),
+    #[error("this is no YAML, or no TOML: {0}")]
+    NotUnderstood(String),
     /// There is nothing in it for us.
     #[error("it follows no files: {0}")]
     NoFiles(&'static str),
@@ -50,11 +54,17 @@ pub enum ImportError {
 
 /// Makes ours of another tool's.
 pub fn import(tool: Tool, text: &str) -> Result<Imported, ImportError> {
-    let settings = Settings::parse(text).map_err(ImportError::NotYaml)?;
+    let settings = match tool {
+        Tool::Filebeat | Tool::Promtail => Settings::parse_yaml(text),
+        // Nothing that says anything is both.
+        Tool::Vector => Settings::parse_toml(text).or_else(|_| Settings::parse_yaml(text)),
+    };
+    let settings = settings.map_err(ImportError::NotUnderstood)?;
     let mut draft = Draft::default();
     match tool {
         Tool::Filebeat => filebeat::draft(&settings, &mut draft),
         Tool::Promtail => promtail::draft(&settings, &mut draft),
+        Tool::Vector => vector::draft(&settings, &mut draft),
     }
     for (line, name) in settings.left() {
         draft.note(line, format_args!("{name}: not carried over"));
@@ -63,6 +73,7 @@ pub fn import(tool: Tool, text: &str) -> Result<Imported, ImportError> {
         return Err(ImportError::NoFiles(match tool {
             Tool::Filebeat => "there is no input of type log, filestream or container in filebeat.inputs",
             Tool::Promtail => "no scrape_configs has a static_configs with __path__",
+            Tool::Vector => "there is no source of type file",
         }));
     }
     let toml = draft.to_string();

@@ -1,9 +1,9 @@
-//! A YAML file as settings with dotted names. Each says in which line it is, and whether anybody wanted it: what nobody
+//! A file as settings with dotted names. Each says in which line it is, and whether anybody wanted it: what nobody
 //! did is what cannot be carried over.
 
 use std::cell::Cell;
 
-use saphyr::{LoadableYamlNode, MarkedYaml, Scalar, YamlData};
+use super::tree::{Member, Node};
 
 /// Some settings of one level, those of deeper levels among them: `a: { b: 1 }` is the same as `a.b: 1`.
 #[derive(Debug, Default)]
@@ -37,37 +37,41 @@ pub(super) struct Text {
 }
 
 impl Settings {
-    /// Of the first document.
-    pub(super) fn parse(yaml: &str) -> Result<Self, String> {
-        let documents = MarkedYaml::load_from_str(yaml).map_err(|error| error.to_string())?;
-        let mut settings = Self::default();
-        if let Some(document) = documents.first() {
-            settings.add("", document);
-        }
-        Ok(settings)
+    pub(super) fn parse_yaml(text: &str) -> Result<Self, String> {
+        Node::from_yaml(text).map(Self::of)
     }
 
-    fn of(node: &MarkedYaml<'_>) -> Self {
+    pub(super) fn parse_toml(text: &str) -> Result<Self, String> {
+        Node::from_toml(text).map(Self::of)
+    }
+
+    fn of(node: Node) -> Self {
         let mut settings = Self::default();
-        settings.add("", node);
+        if let Node::Map(members) = node {
+            settings.add("", members);
+        }
         settings
     }
 
-    fn add(&mut self, prefix: &str, node: &MarkedYaml<'_>) {
-        let YamlData::Mapping(members) = &node.data else {
-            return;
-        };
-        for (key, value) in members {
-            let name = format!("{prefix}{}", scalar(key));
-            match &value.data {
-                YamlData::Mapping(inner) if !inner.is_empty() => self.add(&format!("{name}."), value),
-                _ => self.0.push(Setting {
-                    name,
-                    line: key.span.start.line(),
-                    value: Value::of(value),
-                    is_taken: Cell::new(false),
-                }),
-            }
+    fn add(&mut self, prefix: &str, members: Vec<Member>) {
+        for Member { name, line, value } in members {
+            let name = format!("{prefix}{name}");
+            let value = match value {
+                Node::Map(inner) if !inner.is_empty() => {
+                    self.add(&format!("{name}."), inner);
+                    continue;
+                }
+                Node::Map(_) => Value::Text(String::new()),
+                Node::Text(text) => Value::Text(text),
+                Node::List(items) => Value::List(items.into_iter().map(Item::of).collect()),
+            };
+            let is_taken = Cell::new(false);
+            self.0.push(Setting {
+                name,
+                line,
+                value,
+                is_taken,
+            });
         }
     }
 
@@ -139,6 +143,21 @@ impl Settings {
         settings.collect()
     }
 
+    /// The names that begin like this, up to their next dot, and the line of each.
+    pub(super) fn sections(&self, prefix: &str) -> Vec<(usize, String)> {
+        let mut sections: Vec<(usize, String)> = Vec::new();
+        for setting in &self.0 {
+            let rest = setting.name.strip_prefix(prefix);
+            let Some((section, _)) = rest.and_then(|rest| rest.split_once('.')) else {
+                continue;
+            };
+            if !sections.iter().any(|(_, other)| other == section) {
+                sections.push((setting.line, section.to_owned()));
+            }
+        }
+        sections
+    }
+
     /// All texts whose names begin like this, with the rest of their names.
     pub(super) fn below(&self, prefix: &str) -> Vec<(String, Text)> {
         let below = self.0.iter().filter_map(|setting| {
@@ -165,28 +184,14 @@ impl Settings {
     }
 }
 
-impl Value {
-    fn of(node: &MarkedYaml<'_>) -> Self {
-        let YamlData::Sequence(items) = &node.data else {
-            return Self::Text(scalar(node));
-        };
-        let item = |item: &MarkedYaml<'_>| match &item.data {
-            YamlData::Mapping(_) => Item::Settings(Settings::of(item)),
-            _ => Item::Text(scalar(item)),
-        };
-        Self::List(items.iter().map(item).collect())
-    }
-}
-
-fn scalar(node: &MarkedYaml<'_>) -> String {
-    match &node.data {
-        YamlData::Value(Scalar::String(text)) => text.to_string(),
-        YamlData::Value(Scalar::Integer(number)) => number.to_string(),
-        YamlData::Value(Scalar::FloatingPoint(number)) => number.to_string(),
-        YamlData::Value(Scalar::Boolean(yes)) => yes.to_string(),
-        YamlData::Representation(text, ..) => text.to_string(),
-        YamlData::Tagged(_, inner) => scalar(inner),
-        _ => String::new(),
+impl Item {
+    fn of(node: Node) -> Self {
+        match node {
+            Node::Text(text) => Self::Text(text),
+            Node::Map(_) => Self::Settings(Settings::of(node)),
+            // Nobody has lists of lists.
+            Node::List(_) => Self::Text(String::new()),
+        }
     }
 }
 
@@ -197,7 +202,7 @@ mod tests {
     #[test]
     fn dotted_and_nested_names_are_the_same_and_what_nobody_took_is_left() {
         let yaml = "a:\n  b: 1\n  c.d: [x, yes]\ne.f:\n- g: true\n  h: {}\n- text\ni:\n";
-        let settings = Settings::parse(yaml).unwrap();
+        let settings = Settings::parse_yaml(yaml).unwrap();
         assert_eq!(
             settings.text("a.b").unwrap(),
             Text {
@@ -215,8 +220,24 @@ mod tests {
     }
 
     #[test]
+    fn toml_has_lines_as_well() {
+        let settings = Settings::parse_toml("x = 1\n\n[a.b]\nc = [\"d\"]\nd.e = true\n[a.f]\ng = 2.5\n").unwrap();
+        assert_eq!(
+            settings.text("a.f.g").unwrap(),
+            Text {
+                line: 7,
+                text: "2.5".to_owned()
+            }
+        );
+        assert_eq!(settings.sections("a."), [(4, "b".to_owned()), (7, "f".to_owned())]);
+        assert!(settings.is_set("a.b.d.e"));
+        assert_eq!(settings.left(), [(1, "x"), (4, "a.b.c")]);
+        assert!(Settings::parse_toml("a = [").is_err());
+    }
+
+    #[test]
     fn what_is_no_yaml_is_refused() {
-        assert!(Settings::parse("a: [").is_err());
-        assert_eq!(Settings::parse("").unwrap().left(), []);
+        assert!(Settings::parse_yaml("a: [").is_err());
+        assert_eq!(Settings::parse_yaml("").unwrap().left(), []);
     }
 }

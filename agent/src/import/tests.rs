@@ -156,3 +156,80 @@ fn names_of_topics_are_those_that_kafka_allows() {
         assert_eq!(draft::topic(name), toml::Value::String(expected.to_owned()));
     }
 }
+
+#[test]
+fn what_vector_follows_in_toml_and_in_yaml() {
+    let toml = r#"
+data_dir = "/var/lib/vector"
+
+[sources.shop]
+type = "file"
+include = ["/var/log/shop/*.log"]
+exclude = ["/var/log/shop/old-*.log"]
+read_from = "end"
+ignore_older_secs = 86400
+max_line_bytes = 102_400
+multiline.start_pattern = '^\['
+multiline.mode = "halt_before"
+multiline.condition_pattern = '^\['
+multiline.timeout_ms = 2000
+line_delimiter = "\n"
+
+[sources.metrics]
+type = "internal_metrics"
+
+[transforms.parse]
+type = "remap"
+inputs = ["shop"]
+source = ". = parse_json!(.message)"
+
+[sinks.out]
+type = "kafka"
+inputs = ["parse"]
+bootstrap_servers = "a:9092, b:9092"
+topic = "{{ app }}"
+encoding.codec = "json"
+compression = "zstd"
+tls.enabled = true
+tls.ca_file = "/etc/ca.pem"
+"#;
+    let (ours, notes) = imported(Tool::Vector, toml);
+    let expected = r#"[collector]
+bootstrap = ["a:9092", "b:9092"]
+
+[collector.tls]
+ca = "/etc/ca.pem"
+
+[[files]]
+topic = "shop"
+include = ["/var/log/shop/*.log"]
+exclude = ["/var/log/shop/old-*.log"]
+format = "json"
+max_line_bytes = "102400B"
+ignore_older = "86400s"
+start_at = "end"
+multiline = { start = '^\[', timeout = "2000ms" }
+"#;
+    assert_eq!(ours, expected);
+    assert_eq!(
+        notes,
+        [
+            "15: sources.shop.line_delimiter: not carried over",
+            "18: sources.metrics: not carried over, it is none of files",
+            "21: transforms.parse.type: not carried over",
+            "22: transforms.parse.inputs: not carried over",
+            "23: transforms.parse.source: not carried over",
+            "29: topic: \"{{ app }}\" depends on the event; each [[files]] has a topic of its own here",
+        ]
+    );
+
+    let (ours, notes) = imported(
+        Tool::Vector,
+        "sources:\n  a:\n    type: file\n    include: [/var/log/a.log]\n",
+    );
+    assert!(ours.contains("topic = \"a\"\ninclude = [\"/var/log/a.log\"]"), "{ours}");
+    assert_eq!(
+        notes,
+        ["0: there is no sink of type kafka: collector.bootstrap is to be set by hand"]
+    );
+}
