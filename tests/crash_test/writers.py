@@ -98,7 +98,7 @@ class EventWriter(Writer):
 
     CONFIG = """
 multiline = { mode = "indent", timeout = "10s" }
-transform = { drop = [{ matches = '^noise ' }] }
+transform = { drop = [{ matches = '^noise' }] }
 """
 
     def line(self, file: int) -> bytes:
