@@ -38,7 +38,7 @@ module(load="omkafka")
 template(name="line" type="string" string="%msg%")
 ruleset(name="forward" queue.type="linkedList" queue.size="100000" queue.dequeueBatchSize="4096") {{
   action(type="omkafka" broker=["{kafka}"] topic="{topic}" template="line" partitions.auto="on"
-         resubmitOnFailure="on" confParam=["enable.idempotence=true", "compression.codec=zstd", "linger.ms=20"])
+         action.resumeRetryCount="-1" action.resumeInterval="1" resubmitOnFailure="on" confParam=["enable.idempotence=true", "compression.codec=zstd", "linger.ms=20"])
 }}
 input(type="imfile" file="{include}" tag="bench" ruleset="forward" persistStateInterval="100")
 """
