@@ -39,6 +39,10 @@ bench:
 soak:
     bench/soak
 
+# Kill agents, ours and others, while programs write and rotate, and count what becomes of the lines. Writes bench/KILLS.md.
+kills *ARGS:
+    target/test-venv/bin/python bench/kills {{ARGS}}
+
 # A static binary, a .deb and an .rpm of the agent, in target/packages.
 package *FORMATS:
     deploy/package {{FORMATS}}

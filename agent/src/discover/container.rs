@@ -6,8 +6,7 @@ use std::path::Path;
 /// `/var/log/containers/POD_NAMESPACE_CONTAINER-ID.log`, or of `/var/lib/docker/containers/ID/ID-json.log`.
 #[must_use]
 pub fn container_of(path: &Path) -> Vec<(&'static str, &str)> {
-    let pod = || of_pod(path);
-    pod()
+    of_pod(path)
         .or_else(|| of_link(path))
         .or_else(|| of_docker(path))
         .unwrap_or_default()
