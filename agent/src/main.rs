@@ -26,7 +26,7 @@ Examples:
   tailrace-agent test < app.log               # the records that it would send
   tailrace-agent explain /var/log/app.log     # what becomes of that file, and why
   tailrace-agent status                       # each file, and how far it was read
-  tailrace-agent import filebeat filebeat.yml # a configuration like Filebeat's, Promtail's or Vector's
+  tailrace-agent import filebeat filebeat.yml # a configuration like that of Filebeat, Vector, ...
 
 The smallest configuration:
   [collector]
@@ -94,6 +94,9 @@ Examples:
   tailrace-agent import promtail /etc/promtail/config.yml
   tailrace-agent import-positions promtail /var/lib/promtail/positions.yaml
 
+  tailrace-agent import rsyslog /etc/rsyslog.d/files.conf
+  tailrace-agent import-positions rsyslog /var/spool/rsyslog
+
   tailrace-agent import vector /etc/vector/vector.yaml
   tailrace-agent import-positions vector /var/lib/vector/NAME-OF-THE-SOURCE/checkpoints.json";
 
@@ -109,7 +112,8 @@ struct ImportArgs {
 struct ImportPositionsArgs {
     /// Whose positions they are. It should have stopped.
     tool: Tool,
-    /// Filebeat's directory registry/filebeat, Promtail's file of positions, or checkpoints.json of a source of Vector.
+    /// Filebeat's directory registry/filebeat, Promtail's file of positions, rsyslog's work directory, or checkpoints.json of a
+    /// source of Vector.
     path: PathBuf,
 }
 

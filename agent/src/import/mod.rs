@@ -5,6 +5,8 @@ mod draft;
 mod filebeat;
 mod positions;
 mod promtail;
+mod rainer;
+mod rsyslog;
 mod settings;
 mod tree;
 mod vector;
@@ -25,6 +27,8 @@ pub enum Tool {
     Filebeat,
     /// The configuration of Promtail, and its positions.yaml.
     Promtail,
+    /// rsyslog.conf, as far as it is about imfile, and its work directory.
+    Rsyslog,
     /// vector.yaml or vector.toml, and the checkpoints.json of a file source below its data_dir.
     Vector,
 }
@@ -56,6 +60,7 @@ pub enum ImportError {
 pub fn import(tool: Tool, text: &str) -> Result<Imported, ImportError> {
     let settings = match tool {
         Tool::Filebeat | Tool::Promtail => Settings::parse_yaml(text),
+        Tool::Rsyslog => Ok(Settings::default()),
         // Nothing that says anything is both.
         Tool::Vector => Settings::parse_toml(text).or_else(|_| Settings::parse_yaml(text)),
     };
@@ -64,6 +69,7 @@ pub fn import(tool: Tool, text: &str) -> Result<Imported, ImportError> {
     match tool {
         Tool::Filebeat => filebeat::draft(&settings, &mut draft),
         Tool::Promtail => promtail::draft(&settings, &mut draft),
+        Tool::Rsyslog => rsyslog::draft(text, &mut draft),
         Tool::Vector => vector::draft(&settings, &mut draft),
     }
     for (line, name) in settings.left() {
@@ -73,6 +79,7 @@ pub fn import(tool: Tool, text: &str) -> Result<Imported, ImportError> {
         return Err(ImportError::NoFiles(match tool {
             Tool::Filebeat => "there is no input of type log, filestream or container in filebeat.inputs",
             Tool::Promtail => "no scrape_configs has a static_configs with __path__",
+            Tool::Rsyslog => "there is no input of type imfile; ask for each file of /etc/rsyslog.d by itself",
             Tool::Vector => "there is no source of type file",
         }));
     }

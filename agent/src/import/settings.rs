@@ -45,7 +45,7 @@ impl Settings {
         Node::from_toml(text).map(Self::of)
     }
 
-    fn of(node: Node) -> Self {
+    pub(super) fn of(node: Node) -> Self {
         let mut settings = Self::default();
         if let Node::Map(members) = node {
             settings.add("", members);

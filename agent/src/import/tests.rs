@@ -233,3 +233,49 @@ multiline = { start = '^\[', timeout = "2000ms" }
         ["0: there is no sink of type kafka: collector.bootstrap is to be set by hand"]
     );
 }
+
+#[test]
+fn what_rsyslog_follows_in_both_of_its_languages() {
+    let (ours, notes) = imported(
+        Tool::Rsyslog,
+        r#"
+module(load="imfile" mode="inotify")
+$ModLoad imuxsock
+$InputFileName /var/log/old.log
+$InputFileTag old:
+$InputRunFileMonitor
+input(type="imfile" File="/var/log/shop/*.log" Tag="shop" startmsg.regex="^[0-9]{4}-"
+      ruleset="kafka" addMetadata="on" freshStartTail="on")
+input(type="imudp" port="514")
+ruleset(name="kafka") {
+  action(type="omkafka" broker=["a:9092", "b"] topic="logs" confParam=["security.protocol=ssl"])
+}
+*.* /var/log/syslog
+"#,
+    );
+    let expected = r#"[collector]
+bootstrap = ["a:9092", "b:9092"]
+
+[[files]]
+topic = "logs"
+include = ["/var/log/old.log"]
+labels = { tag = "old" }
+
+[[files]]
+topic = "logs"
+include = ["/var/log/shop/*.log"]
+labels = { tag = "shop" }
+multiline = { start = "^[0-9]{4}-", timeout = "1h" }
+start_at = "end"
+"#;
+    assert_eq!(ours, expected);
+    assert_eq!(
+        notes,
+        [
+            "8: input: addmetadata: not carried over",
+            "9: input of type imudp: not carried over",
+            "11: confParam security.protocol=ssl: write it as [collector.tls] and [collector.sasl]",
+            "13: *.* /var/log/syslog: not carried over",
+        ]
+    );
+}

@@ -3,6 +3,7 @@
 mod filebeat;
 mod files;
 mod promtail;
+mod rsyslog;
 mod vector;
 
 use std::fmt;
@@ -110,12 +111,13 @@ pub enum PositionsError {
     Stopped(#[from] Stopped),
 }
 
-/// What another agent knows. `path` is Filebeat's registry directory, Promtail's file of positions, or the checkpoints.json of
-/// a source of Vector.
+/// What another agent knows. `path` is Filebeat's registry directory, Promtail's file of positions, rsyslog's work directory, or the
+/// checkpoints.json of a source of Vector.
 pub fn read(tool: Tool, path: &Path) -> Result<Vec<Progress>, PositionsError> {
     match tool {
         Tool::Filebeat => filebeat::read(path),
         Tool::Promtail => promtail::read(path),
+        Tool::Rsyslog => rsyslog::read(path),
         Tool::Vector => vector::read(path),
     }
 }

@@ -1,0 +1,51 @@
+//! The state files of imfile in rsyslog's work directory: one for each file, with its inode in its name.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+use super::super::Tool;
+use super::{PositionsError, Progress, Which, text_of, unknown};
+
+#[derive(Deserialize)]
+struct State {
+    filename: PathBuf,
+    curr_offs: u64,
+    /// Where what was read and not handed on yet begins.
+    strt_offs: Option<u64>,
+}
+
+pub(super) fn read(directory: &Path) -> Result<Vec<Progress>, PositionsError> {
+    let failed = |source| PositionsError::Read {
+        path: directory.to_owned(),
+        source,
+    };
+    let mut progress = Vec::new();
+    for entry in fs::read_dir(directory).map_err(failed)? {
+        let entry = entry.map_err(failed)?;
+        let name = entry.file_name();
+        let Some(id) = name.to_str().and_then(|name| name.strip_prefix("imfile-state:")) else {
+            continue;
+        };
+        let path = entry.path();
+        let state: State =
+            serde_json::from_str(&text_of(&path)?).map_err(|error| unknown(&path, Tool::Rsyslog, error.to_string()))?;
+        let inode = id.split(':').next().and_then(|inode| inode.parse().ok());
+        progress.push(Progress {
+            which: Which::Named {
+                path: state.filename,
+                inode,
+            },
+            offset: state.strt_offs.unwrap_or(state.curr_offs),
+        });
+    }
+    match progress.is_empty() {
+        true => Err(unknown(
+            directory,
+            Tool::Rsyslog,
+            "there is no imfile-state in it".to_owned(),
+        )),
+        false => Ok(progress),
+    }
+}
