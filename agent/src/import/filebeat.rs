@@ -190,13 +190,22 @@ fn files(input: &Settings, kind: &str, default_topic: Option<&Text>, all: &Setti
     if is_container {
         ours.keys.push(("container", Value::Boolean(true)));
         ours.keys.retain(|(key, _)| *key != "encoding");
-        input.text("stream");
     }
     if parses_json {
         ours.transform.push(("parse", Value::String("json".to_owned())));
         input.below("json.");
     }
     lines(input, &mut ours, draft);
+    if let Some(stream) = input.text("stream").filter(|stream| stream.text != "all") {
+        let condition = [("field", "stream"), ("is", &*stream.text)].map(|(key, text)| (key.to_owned(), text.into()));
+        match ours.has("keep") {
+            true => draft.note(
+                stream.line,
+                "stream: left out beside include_lines; write both into one condition of keep",
+            ),
+            false => ours.transform.push(("keep", Value::Array(vec![table(condition)]))),
+        }
+    }
     draft.inputs.push(ours);
     for name in NOT_NEEDED {
         input.text(name);

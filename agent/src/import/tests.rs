@@ -279,3 +279,14 @@ start_at = "end"
         ]
     );
 }
+
+#[test]
+fn a_container_of_filebeat_keeps_its_stream() {
+    let theirs = "filebeat.inputs:\n- type: container\n  stream: stderr\n  paths: [/var/log/containers/*.log]\n";
+    let (ours, _) = imported(Tool::Filebeat, theirs);
+    assert!(ours.contains("container = true\n"), "{ours}");
+    assert!(
+        ours.contains("keep = [{ field = \"stream\", is = \"stderr\" }]"),
+        "{ours}"
+    );
+}
