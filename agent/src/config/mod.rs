@@ -17,6 +17,7 @@ use self::values::{brokers, labels, some, within};
 use crate::batch::Format;
 use crate::spool::SpoolOptions;
 use crate::tail::StartAt;
+use crate::transform::STREAM;
 
 mod multiline;
 mod transform;
@@ -329,10 +330,21 @@ fn default_max_line_bytes() -> ByteSize {
 fn files<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<FilesConfig>, D::Error> {
     let files: Vec<FilesConfig> = some(deserializer)?;
     let in_vain = |files: &&FilesConfig| files.container && files.encoding != EncodingName::default();
-    match files.iter().find(in_vain) {
-        Some(files) => Err(D::Error::custom(format!(
+    if let Some(files) = files.iter().find(in_vain) {
+        return Err(D::Error::custom(format!(
             "files.container and files.encoding do not go together (topic \"{}\"): container runtimes write UTF-8; leave \
              out one of them",
+            files.topic.as_str()
+        )));
+    }
+    let has_no_stream = |files: &&FilesConfig| {
+        let transform = files.transform.as_ref().map(TransformConfig::compiled);
+        !files.container && transform.is_some_and(|transform| transform.parse.is_none() && transform.asks_for(STREAM))
+    };
+    match files.iter().find(has_no_stream) {
+        Some(files) => Err(D::Error::custom(format!(
+            "files.transform asks for the field `{STREAM}` (topic \"{}\"), which only lines of a container have: say \
+             container = true, or with `parse` how fields are found",
             files.topic.as_str()
         ))),
         None => Ok(files),
@@ -435,6 +447,11 @@ mod tests {
                 "include = [\"/a\"]\nencoding = \"utf-16le\"\ncontainer = true\n",
                 "agent.toml",
                 "leave out one of them",
+            ),
+            (
+                "include = [\"/a\"]\ntransform = { drop = [{ field = \"stream\", is = \"stderr\" }] }\n",
+                "agent.toml",
+                "container = true",
             ),
             (
                 "include = [\"/a\"]\nmultiline = 3\n",

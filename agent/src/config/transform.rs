@@ -9,7 +9,9 @@ use serde::de::{Deserializer, Error as _};
 
 use super::values::name_or_table;
 use crate::line_regex::LineRegex;
-use crate::transform::{Condition, Known, Parser, Preset, Redaction, Sample, Test, TimeField, TimeFormat, Transform};
+use crate::transform::{
+    Condition, Known, Parser, Preset, Redaction, STREAM, Sample, Test, TimeField, TimeFormat, Transform,
+};
 
 /// What is done with events, in the order of the keys.
 #[derive(Debug, Clone)]
@@ -76,7 +78,8 @@ impl Table {
         let by_field = conditions
             .filter_map(|condition| condition.field.as_ref())
             .chain(by)
-            .next();
+            // That is known of a container, whatever is in its lines.
+            .find(|field| *field != STREAM);
         let needs = needs_fields
             .iter()
             .find(|(_, needed)| *needed)

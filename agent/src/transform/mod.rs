@@ -101,6 +101,18 @@ impl Dropped {
 }
 
 impl Transform {
+    /// Whether a decision depends on this field.
+    #[must_use]
+    pub fn asks_for(&self, field: &str) -> bool {
+        let of = self.sample.iter().filter_map(|sample| sample.of.as_ref());
+        let by = self.sample.iter().filter_map(|sample| sample.by.as_ref());
+        let conditions = self.drop.iter().chain(&self.keep).chain(of);
+        conditions
+            .filter_map(|condition| condition.field.as_ref())
+            .chain(by)
+            .any(|asked| asked == field)
+    }
+
     /// Gives `send` what is to be sent of an event that was read at `now_ms`.
     pub fn apply<R>(&self, event: &Event<'_>, now_ms: i64, send: impl FnOnce(Outcome<'_>) -> R) -> Result<R, Dropped> {
         let mut line = Cow::Borrowed(event.bytes);
