@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 
-use tailrace_agent::spool::{Spool, SpoolOptions};
+use tailrace_agent::spool::{Recovered, Spool, SpoolOptions};
 use tailrace_shared::disk::RealDisk;
 use tempfile::TempDir;
 
@@ -64,16 +64,29 @@ impl Switch {
         ])
     }
 
-    /// Names and offsets in the spool.
-    fn positions(&self) -> Vec<(String, u64)> {
+    fn recovered(&self) -> Recovered {
         let data = self.path("data");
         let (_, recovered) = Spool::open(Arc::new(RealDisk), &data, &SpoolOptions::default()).unwrap();
+        recovered
+    }
+
+    fn inodes(&self) -> Vec<u64> {
+        sorted(self.recovered().positions.iter().map(|position| position.key.id.inode))
+    }
+
+    /// Names and offsets in the spool.
+    fn positions(&self) -> Vec<(String, u64)> {
+        let recovered = self.recovered();
         let name = |path: &Path| path.file_name().unwrap().to_str().unwrap().to_owned();
         let position = |position: &tailrace_agent::position::FilePosition| (name(&position.path), position.offset);
-        let mut positions: Vec<_> = recovered.positions.iter().map(position).collect();
-        positions.sort();
-        positions
+        sorted(recovered.positions.iter().map(position))
     }
+}
+
+fn sorted<T: Ord>(items: impl IntoIterator<Item = T>) -> Vec<T> {
+    let mut items: Vec<_> = items.into_iter().collect();
+    items.sort();
+    items
 }
 
 fn at(name: &str, offset: u64) -> (String, u64) {
@@ -88,6 +101,8 @@ fn filebeats_registry_is_taken_over_and_rotated_files_are_found_by_their_inode()
     let (inode_a, inode_b) = (inode("a.log"), inode("b.log"));
     fs::rename(&a, switch.path("a.log.1")).unwrap();
     fs::write(&a, "three\n").unwrap();
+    fs::rename(&b, switch.path("b.log.1")).unwrap();
+    fs::write(&b, "longer than what was there before\n").unwrap();
     switch.write(
         "registry/7.json",
         &format!(
@@ -124,6 +139,7 @@ fn filebeats_registry_is_taken_over_and_rotated_files_are_found_by_their_inode()
         "{complaints}"
     );
     assert_eq!(switch.positions(), [at("a.log", 4), at("b.log", 8)]);
+    assert_eq!(switch.inodes(), sorted([inode_a, inode_b]));
 
     let (ok, _, complaints) = switch.take_over("filebeat", &switch.path("registry"));
     assert!(!ok && complaints.contains("has run already"), "{complaints}");
@@ -135,11 +151,15 @@ fn promtails_positions_are_taken_over_unless_the_file_was_cut() {
     let dir = switch.dir.path().display().to_string();
     let positions = switch.write(
         "positions.yaml",
-        &format!("positions:\n  cursor-journal: s=1\n  {dir}/a.log: \"4\"\n  {dir}/b.log: \"400\"\n"),
+        &format!(
+            "positions:\n  cursor-journal: s=1\n  {dir}/a.log: \"4\"\n  {dir}/b.log: \"400\"\n  {dir}/c.log: \"6\"\n"
+        ),
     );
+    switch.write("c.log", "another file since\n");
     let (ok, said, complaints) = switch.take_over("promtail", &positions);
     assert!(ok && said.contains("1 files go on"), "{said}{complaints}");
     assert!(complaints.contains("it was cut since"), "{complaints}");
+    assert!(complaints.contains("another file has its name now"), "{complaints}");
     assert_eq!(switch.positions(), [at("a.log", 4)]);
 }
 

@@ -33,7 +33,7 @@ exec chroot "$@"
 
 
 @pytest.fixture(scope="session")
-def package(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
+def package() -> pathlib.Path:
     """Of the binary that the other tests run."""
     target = BIN.resolve().parent
     environment = os.environ | {"CARGO_TARGET_DIR": str(target), "PROFILE": BIN.name, "TARGET": "host"}

@@ -4,6 +4,7 @@ use std::fmt::{self, Display};
 
 use toml::Value;
 
+use super::settings::Settings;
 use crate::config::TopicName;
 use crate::line_regex::LineRegex;
 
@@ -54,6 +55,13 @@ impl Draft {
             line,
             text: text.to_string(),
         });
+    }
+
+    /// What nobody wanted of some settings.
+    pub(super) fn note_left(&mut self, settings: &Settings, prefix: &str) {
+        for (line, name) in settings.left() {
+            self.note(line, format_args!("{prefix}{name}: not carried over"));
+        }
     }
 
     /// A pattern, if ours understands it too.

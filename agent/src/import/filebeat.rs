@@ -185,7 +185,7 @@ fn files(input: &Settings, kind: &str, default_topic: Option<&Text>, all: &Setti
             parser.text(prefix);
             parser.below(&format!("{prefix}."));
         }
-        left(parser, "parsers.", draft);
+        draft.note_left(parser, "parsers.");
     }
     if is_container {
         ours.keys.push(("container", Value::Boolean(true)));
@@ -213,13 +213,7 @@ fn files(input: &Settings, kind: &str, default_topic: Option<&Text>, all: &Setti
     for prefix in NOT_NEEDED_BELOW {
         input.below(prefix);
     }
-    left(input, "", draft);
-}
-
-fn left(settings: &Settings, prefix: &str, draft: &mut Draft) {
-    for (line, name) in settings.left() {
-        draft.note(line, format_args!("{prefix}{name}: not carried over"));
-    }
+    draft.note_left(input, "");
 }
 
 /// The output's, unless it depends on the event; or else what the first file is called.

@@ -72,9 +72,7 @@ pub fn import(tool: Tool, text: &str) -> Result<Imported, ImportError> {
         Tool::Rsyslog => rsyslog::draft(text, &mut draft),
         Tool::Vector => vector::draft(&settings, &mut draft),
     }
-    for (line, name) in settings.left() {
-        draft.note(line, format_args!("{name}: not carried over"));
-    }
+    draft.note_left(&settings, "");
     if draft.inputs.is_empty() {
         return Err(ImportError::NoFiles(match tool {
             Tool::Filebeat => "there is no input of type log, filestream or container in filebeat.inputs",

@@ -23,18 +23,12 @@ pub(super) fn draft(settings: &Settings, draft: &mut Draft) {
             files(group, &job, &stages, draft);
         }
         for stage in stages {
-            left(stage, &format!("{job}: pipeline_stages."), draft);
+            draft.note_left(stage, &format!("{job}: pipeline_stages."));
         }
-        left(scrape, &format!("{job}: "), draft);
+        draft.note_left(scrape, &format!("{job}: "));
     }
     for prefix in ["server.", "positions."] {
         settings.below(prefix);
-    }
-}
-
-fn left(settings: &Settings, prefix: &str, draft: &mut Draft) {
-    for (line, name) in settings.left() {
-        draft.note(line, format_args!("{prefix}{name}: not carried over"));
     }
 }
 

@@ -112,9 +112,7 @@ fn files(settings: &Settings, topic_of_all: Option<&str>, draft: &mut Draft) {
     for name in NOT_NEEDED {
         settings.text(name);
     }
-    for (line, name) in settings.left() {
-        draft.note(line, format_args!("input: {name}: not carried over"));
-    }
+    draft.note_left(settings, "input: ");
     draft.inputs.push(ours);
 }
 

@@ -30,16 +30,23 @@ pub(super) fn read(directory: &Path) -> Result<Vec<Progress>, PositionsError> {
     let text = text_of(&log)?;
     let mut lines = text.lines();
     while let (Some(operation), Some(entry)) = (lines.next(), lines.next()) {
-        // The last entry may be torn: its file was not synced.
-        let (Ok(operation), Ok(entry)) = (parsed::<Operation>(&log, operation), parsed::<Entry>(&log, entry)) else {
-            break;
+        let (operation, entry) = match (parsed::<Operation>(&log, operation), parsed::<Entry>(&log, entry)) {
+            (Ok(operation), Ok(entry)) => (operation, entry),
+            (Err(error), _) | (_, Err(error)) => match lines.next() {
+                Some(_) => return Err(error),
+                // The last entry may be torn: its file was not synced.
+                None => break,
+            },
         };
         match &*operation.op {
             "remove" => states.remove(&entry.k),
             _ => states.insert(entry.k, entry.v),
         };
     }
-    Ok(states.values().filter_map(progress_of).collect())
+    Ok(states
+        .iter()
+        .filter_map(|(key, state)| progress_of(key, state))
+        .collect())
 }
 
 #[derive(Deserialize)]
@@ -59,7 +66,7 @@ fn parsed<T: for<'de> Deserialize<'de>>(path: &Path, text: &str) -> Result<T, Po
 }
 
 /// Of the input `log`, or of the input `filestream`.
-fn progress_of(state: &Value) -> Option<Progress> {
+fn progress_of(key: &str, state: &Value) -> Option<Progress> {
     let path = state
         .get("source")
         .or_else(|| state.pointer("/meta/source"))?
@@ -68,7 +75,12 @@ fn progress_of(state: &Value) -> Option<Progress> {
         .get("offset")
         .or_else(|| state.pointer("/cursor/offset"))?
         .as_u64()?;
-    let inode = state.pointer("/FileStateOS/inode").and_then(Value::as_u64);
+    // The input filestream has inode and device in the key, unless it knows files by their first bytes.
+    let in_key = || key.split_once("::native::")?.1.split('-').next()?.parse().ok();
+    let inode = state
+        .pointer("/FileStateOS/inode")
+        .and_then(Value::as_u64)
+        .or_else(in_key);
     let path = PathBuf::from(path);
     let which = Which::Named { path, inode };
     Some(Progress { which, offset })

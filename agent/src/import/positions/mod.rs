@@ -212,6 +212,12 @@ fn position(config: &AgentConfig, topics: &[Arc<str>], place: Place, offset: u64
         ));
     }
     let mark = Mark::place(&*handle, offset).map_err(say)?;
+    // Every one of these agents stops behind a line.
+    if mark.mid_line {
+        return Err(format!(
+            "no line ends at byte {offset}, to which it was read: another file has its name now, and is read from its start"
+        ));
+    }
     let head = read_head(&*handle).map_err(say)?;
     Ok(FilePosition {
         key: FileKey {
