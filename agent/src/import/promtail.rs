@@ -89,7 +89,8 @@ fn apply(stage: &Settings, ours: &mut Input, draft: &mut Draft) {
     if stage.has("json") && !parsed_already {
         json(stage, ours, draft);
     }
-    if !ours.has("time")
+    if ours.has("parse")
+        && !ours.has("time")
         && let Some(source) = stage.text("timestamp.source")
     {
         time(stage, &source, ours, draft);

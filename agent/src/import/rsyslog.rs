@@ -76,16 +76,15 @@ fn output(settings: &Settings, draft: &mut Draft) {
         });
     draft.bootstrap.extend(brokers);
     for parameter in settings.texts("confparam") {
+        // Its value may be a password.
+        let name = parameter.text.split('=').next().unwrap_or_default();
         if ["sasl", "ssl", "security"]
             .iter()
-            .any(|secret| parameter.text.starts_with(secret))
+            .any(|secret| name.starts_with(secret))
         {
             draft.note(
                 parameter.line,
-                format_args!(
-                    "confParam {}: write it as [collector.tls] and [collector.sasl]",
-                    parameter.text
-                ),
+                format_args!("confParam {name}: write it as [collector.tls] and [collector.sasl]"),
             );
         }
     }

@@ -274,7 +274,7 @@ start_at = "end"
         [
             "8: input: addmetadata: not carried over",
             "9: input of type imudp: not carried over",
-            "11: confParam security.protocol=ssl: write it as [collector.tls] and [collector.sasl]",
+            "11: confParam security.protocol: write it as [collector.tls] and [collector.sasl]",
             "13: *.* /var/log/syslog: not carried over",
         ]
     );
@@ -288,5 +288,28 @@ fn a_container_of_filebeat_keeps_its_stream() {
     assert!(
         ours.contains("keep = [{ field = \"stream\", is = \"stderr\" }]"),
         "{ours}"
+    );
+}
+
+#[test]
+fn a_time_whose_fields_are_not_found_does_not_come_over() {
+    let theirs = r"
+scrape_configs:
+- static_configs: [{labels: {__path__: /a.log}}]
+  pipeline_stages:
+  - regex: {expression: '(?P<ts>\d+)(?=x)'}
+  - timestamp: {source: ts, format: Unix}
+";
+    let (ours, notes) = imported(Tool::Promtail, theirs);
+    assert!(!ours.contains("[files.transform]"), "{ours}");
+    assert!(
+        notes.iter().any(|note| note.contains("regex.expression: left out")),
+        "{notes:?}"
+    );
+    assert!(
+        notes
+            .iter()
+            .any(|note| note.contains("timestamp.source: not carried over")),
+        "{notes:?}"
     );
 }
