@@ -12,7 +12,9 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use tailrace_shared::record::{BatchBuilder, BatchError, Batches, BuildError, Compression, HEADER_LEN, RecordHeaders};
+use tailrace_shared::record::{
+    BatchError, BatchWriter, Batches, BuildError, Compression, GatheredRecords, HEADER_LEN, RecordHeaders,
+};
 
 use crate::stretch::{Route, RoutedBatch, Routes};
 use crate::transform::{Fields, Outcome, PROBLEM, STREAM};
@@ -61,7 +63,23 @@ pub struct Slot(usize);
 struct OpenBatch {
     topic: Arc<str>,
     route: Route,
-    builder: BatchBuilder,
+    records: GatheredRecords,
+    ratio: Ratio,
+}
+
+/// What compression made of the last batch of a topic, to estimate the next one by.
+#[derive(Debug, Clone, Copy)]
+struct Ratio {
+    before: usize,
+    after: usize,
+}
+
+impl Ratio {
+    const NONE: Self = Self { before: 1, after: 1 };
+
+    fn estimate(self, records_len: usize) -> usize {
+        HEADER_LEN + records_len.saturating_mul(self.after) / self.before.max(1)
+    }
 }
 
 /// The batches of the stretch that is being gathered.
@@ -70,7 +88,11 @@ pub struct Batcher {
     routes: Arc<dyn Routes>,
     open: Vec<OpenBatch>,
     lanes: HashMap<(Arc<str>, u16), usize>,
-    spare: Vec<BatchBuilder>,
+    spare: Vec<GatheredRecords>,
+    /// Made when it is first needed.
+    writer: Option<BatchWriter>,
+    /// By topic.
+    ratios: HashMap<Arc<str>, Ratio>,
     gathered: usize,
     full: bool,
     value: Vec<u8>,
@@ -98,6 +120,8 @@ impl Batcher {
             open: Vec::new(),
             lanes: HashMap::new(),
             spare: Vec::new(),
+            writer: None,
+            ratios: HashMap::new(),
             gathered: 0,
             full: false,
             value: Vec::new(),
@@ -105,34 +129,34 @@ impl Batcher {
     }
 
     /// The batch for a topic and a lane. Where the lane goes is asked once per stretch.
-    pub fn slot(&mut self, topic: &Arc<str>, lane: u16) -> Result<Slot, StretchError> {
+    pub fn slot(&mut self, topic: &Arc<str>, lane: u16) -> Slot {
         let key = (Arc::clone(topic), lane);
         if let Some(index) = self.lanes.get(&key) {
-            return Ok(Slot(*index));
+            return Slot(*index);
         }
         let route = self.routes.route(topic, lane);
         let same = |batch: &OpenBatch| batch.route == route && batch.topic == *topic;
         let index = match self.open.iter().position(same) {
             Some(index) => index,
             None => {
-                let builder = match self.spare.pop() {
-                    Some(builder) => builder,
-                    None => BatchBuilder::new(Compression::Zstd, self.size.level)?,
-                };
-                let topic = Arc::clone(topic);
-                self.open.push(OpenBatch { topic, route, builder });
+                self.open.push(OpenBatch {
+                    topic: Arc::clone(topic),
+                    route,
+                    records: self.spare.pop().unwrap_or_default(),
+                    ratio: self.ratios.get(topic).copied().unwrap_or(Ratio::NONE),
+                });
                 self.open.len() - 1
             }
         };
         self.lanes.insert(key, index);
-        Ok(Slot(index))
+        Slot(index)
     }
 
     /// Appends an event as a record, as it is.
     #[inline]
     pub fn append(&mut self, slot: Slot, now_ms: i64, encoding: &Encoding, event: &[u8]) -> Result<(), StretchError> {
         if let Encoding::Raw(headers) = encoding {
-            return self.put(slot, |builder, _| builder.append(now_ms, None, Some(event), headers));
+            return self.put(slot, |records, _| records.append(now_ms, None, Some(event), headers));
         }
         let plain = Outcome {
             timestamp_ms: now_ms,
@@ -164,8 +188,8 @@ impl Batcher {
                 let stream = outcome.stream.map(|stream| (STREAM, stream.name().to_owned()));
                 let more: Vec<_> = fields.chain(stream).chain(problem).collect();
                 let headers = constants.with(more.iter().map(|(name, text)| (*name, text.as_bytes())));
-                self.put(slot, |builder, _| {
-                    builder.append(time, None, Some(outcome.line), &headers)
+                self.put(slot, |records, _| {
+                    records.append(time, None, Some(outcome.line), &headers)
                 })
             }
             Encoding::Json(constants) => {
@@ -174,9 +198,9 @@ impl Batcher {
                     true => RecordHeaders::empty(),
                     false => RecordHeaders::encode(more.iter().map(|(name, text)| (*name, Some(text.as_bytes())))),
                 };
-                self.put(slot, |builder, value| {
+                self.put(slot, |records, value| {
                     write_object(value, constants, outcome);
-                    builder.append(time, None, Some(value), &headers)
+                    records.append(time, None, Some(value), &headers)
                 })
             }
         }
@@ -186,16 +210,16 @@ impl Batcher {
     fn put(
         &mut self,
         slot: Slot,
-        append: impl FnOnce(&mut BatchBuilder, &mut Vec<u8>) -> Result<(), BuildError>,
+        append: impl FnOnce(&mut GatheredRecords, &mut Vec<u8>) -> Result<(), BuildError>,
     ) -> Result<(), StretchError> {
-        let Some(OpenBatch { builder, .. }) = self.open.get_mut(slot.0) else {
+        let Some(OpenBatch { records, ratio, .. }) = self.open.get_mut(slot.0) else {
             return Ok(());
         };
-        let before = builder.uncompressed_len();
-        append(builder, &mut self.value)?;
-        self.gathered += builder.uncompressed_len() - before;
+        let before = records.len();
+        append(records, &mut self.value)?;
+        self.gathered += records.len() - before;
         self.full |= self.gathered >= self.size.stretch_bytes
-            || builder.estimated_len() >= self.size.batch_bytes / 10 * Self::FILL_TENTHS;
+            || ratio.estimate(records.len()) >= self.size.batch_bytes / 10 * Self::FILL_TENTHS;
         Ok(())
     }
 
@@ -216,33 +240,31 @@ impl Batcher {
         let mut batches = Vec::with_capacity(self.open.len());
         self.lanes.clear();
         (self.gathered, self.full) = (0, false);
-        for OpenBatch {
-            topic,
-            route,
-            mut builder,
-        } in self.open.drain(..)
-        {
-            if builder.is_empty() {
-                // Nothing of what was read is sent.
-                keep(&mut self.spare, builder);
-                continue;
+        for mut open in self.open.drain(..) {
+            if !open.records.is_empty() {
+                let writer = match &mut self.writer {
+                    Some(writer) => writer,
+                    none => none.insert(BatchWriter::new(Compression::Zstd, self.size.level)?),
+                };
+                let (count, before) = (open.records.count(), open.records.len());
+                let batch = writer.finish(&mut open.records)?;
+                let after = batch.len() - HEADER_LEN;
+                self.ratios.insert(Arc::clone(&open.topic), Ratio { before, after });
+                let known = self.routes.batch_bytes_max(&open.topic);
+                let max = known.map_or(self.size.batch_bytes, |known| known.min(self.size.batch_bytes));
+                let pieces = if batch.len() > max && count > 1 {
+                    split(&batch, &mut open.records, writer, max)?
+                } else {
+                    vec![(batch, count)]
+                };
+                batches.extend(pieces.into_iter().map(|(bytes, records)| RoutedBatch {
+                    topic: open.topic.to_string(),
+                    route: open.route,
+                    bytes,
+                    records: u32::try_from(records).unwrap_or(0),
+                }));
             }
-            let records = builder.record_count();
-            let batch = builder.finish()?;
-            let known = self.routes.batch_bytes_max(&topic);
-            let max = known.map_or(self.size.batch_bytes, |known| known.min(self.size.batch_bytes));
-            let pieces = if batch.len() > max && records > 1 {
-                split(&batch, &mut builder, max)?
-            } else {
-                vec![(batch, records)]
-            };
-            batches.extend(pieces.into_iter().map(|(bytes, records)| RoutedBatch {
-                topic: topic.to_string(),
-                route,
-                bytes,
-                records: u32::try_from(records).unwrap_or(0),
-            }));
-            keep(&mut self.spare, builder);
+            keep(&mut self.spare, open.records);
         }
         Ok(batches)
     }
@@ -250,20 +272,27 @@ impl Batcher {
     /// Gives back the memory that is only needed under load.
     pub fn rest(&mut self) {
         self.spare.clear();
+        self.ratios.clear();
+        self.writer = None;
         self.value = Vec::new();
     }
 }
 
-/// Keeps a builder for the next stretch, unless there are enough.
-fn keep(spare: &mut Vec<BatchBuilder>, builder: BatchBuilder) {
+/// Keeps a buffer for the next stretch, unless there are enough.
+fn keep(spare: &mut Vec<GatheredRecords>, records: GatheredRecords) {
     const SPARE_MAX: usize = 8;
     if spare.len() < SPARE_MAX {
-        spare.push(builder);
+        spare.push(records);
     }
 }
 
 /// Builds a batch again in pieces that are no larger than `max` even if nothing in them can be compressed.
-fn split(batch: &Bytes, builder: &mut BatchBuilder, max: usize) -> Result<Vec<(Bytes, i32)>, StretchError> {
+fn split(
+    batch: &Bytes,
+    gathered: &mut GatheredRecords,
+    writer: &mut BatchWriter,
+    max: usize,
+) -> Result<Vec<(Bytes, i32)>, StretchError> {
     // Incompressible data grows by less than a hundredth.
     let max = max.saturating_sub(HEADER_LEN + max / 100);
     let mut pieces = Vec::new();
@@ -272,14 +301,14 @@ fn split(batch: &Bytes, builder: &mut BatchBuilder, max: usize) -> Result<Vec<(B
             let record = record?;
             let value = record.value.unwrap_or_default();
             let about = value.len() + record.headers.as_bytes().len() + 32;
-            if !builder.is_empty() && builder.uncompressed_len() + about > max {
-                pieces.push((builder.record_count(), builder.finish()?));
+            if !gathered.is_empty() && gathered.len() + about > max {
+                pieces.push((gathered.count(), writer.finish(gathered)?));
             }
-            builder.append(record.timestamp, None, Some(&value), &record.headers)?;
+            gathered.append(record.timestamp, None, Some(&value), &record.headers)?;
         }
     }
-    if !builder.is_empty() {
-        pieces.push((builder.record_count(), builder.finish()?));
+    if !gathered.is_empty() {
+        pieces.push((gathered.count(), writer.finish(gathered)?));
     }
-    Ok(pieces.into_iter().map(|(records, bytes)| (bytes, records)).collect())
+    Ok(pieces.into_iter().map(|(count, bytes)| (bytes, count)).collect())
 }

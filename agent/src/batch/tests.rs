@@ -43,7 +43,7 @@ fn lanes_of_one_partition_share_a_batch_and_unbound_lanes_have_their_own() {
     let (topic, other): (Arc<str>, Arc<str>) = ("a".into(), "b".into());
     let raw = encoding(Format::Raw);
     for (topic, lane) in [(&topic, 7), (&topic, 1), (&topic, 8), (&topic, 2), (&other, 7)] {
-        let slot = batcher.slot(topic, lane).unwrap();
+        let slot = batcher.slot(topic, lane);
         batcher
             .append(slot, 5, &raw, format!("{topic}{lane}").as_bytes())
             .unwrap();
@@ -68,7 +68,7 @@ fn lanes_of_one_partition_share_a_batch_and_unbound_lanes_have_their_own() {
 #[test]
 fn a_raw_record_is_the_line_with_headers() {
     let mut batcher = batcher(Size::default());
-    let slot = batcher.slot(&"t".into(), 0).unwrap();
+    let slot = batcher.slot(&"t".into(), 0);
     batcher.append(slot, 5, &encoding(Format::Raw), b"\xff\0line").unwrap();
     let record = records(&batcher.finish().unwrap()[0]).remove(0);
     assert_eq!(record.value.as_deref(), Some(&b"\xff\0line"[..]));
@@ -87,7 +87,7 @@ fn a_raw_record_is_the_line_with_headers() {
 #[test]
 fn a_json_record_wraps_the_line() {
     let mut batcher = batcher(Size::default());
-    let slot = batcher.slot(&"t".into(), 0).unwrap();
+    let slot = batcher.slot(&"t".into(), 0);
     batcher
         .append(slot, 5, &encoding(Format::Json), b"say \"hi\" \xff")
         .unwrap();
@@ -115,7 +115,7 @@ fn json_line(line: &'static str) -> Outcome<'static> {
 #[test]
 fn fields_stand_before_what_the_agent_knows_and_keep_their_names() {
     let mut batcher = batcher(Size::default());
-    let slot = batcher.slot(&"t".into(), 0).unwrap();
+    let slot = batcher.slot(&"t".into(), 0);
     let names = ["n".to_owned()];
     let outcome = Outcome {
         headers: &names,
@@ -132,7 +132,7 @@ fn fields_stand_before_what_the_agent_knows_and_keep_their_names() {
 #[test]
 fn fields_become_headers_and_a_problem_is_one_too() {
     let mut batcher = batcher(Size::default());
-    let slot = batcher.slot(&"t".into(), 0).unwrap();
+    let slot = batcher.slot(&"t".into(), 0);
     let names = ["level", "nothing"].map(str::to_owned);
     let outcome = Outcome {
         headers: &names,
@@ -171,13 +171,13 @@ fn lines_that_compress_worse_than_expected_come_out_in_several_batches_in_order(
     let mut batcher = batcher(size);
     let raw = encoding(Format::Raw);
     let topic: Arc<str> = "t".into();
-    let slot = batcher.slot(&topic, 0).unwrap();
+    let slot = batcher.slot(&topic, 0);
     for _ in 0..50 {
         batcher.append(slot, 0, &raw, &[b'a'; 100]).unwrap();
     }
     assert!(!batcher.is_full());
     batcher.finish().unwrap();
-    let slot = batcher.slot(&topic, 0).unwrap();
+    let slot = batcher.slot(&topic, 0);
     let lines: Vec<_> = (0..90).map(|seed| noise(1000, seed)).collect();
     for line in &lines {
         batcher.append(slot, 0, &raw, line).unwrap();
@@ -186,6 +186,36 @@ fn lines_that_compress_worse_than_expected_come_out_in_several_batches_in_order(
     assert!(batches.len() > 5 && batches.iter().all(|batch| batch.bytes.len() <= 10_000));
     assert_eq!(batches.iter().flat_map(values).collect::<Vec<_>>(), lines);
     assert_eq!(batches.iter().map(|batch| batch.records).sum::<u32>(), 90);
+}
+
+#[test]
+fn how_far_lines_will_compress_is_judged_by_the_last_batch_of_their_topic() {
+    let mut batcher = batcher(Size {
+        batch_bytes: 10_000,
+        ..Size::default()
+    });
+    let raw = encoding(Format::Raw);
+    let (plain, noisy): (Arc<str>, Arc<str>) = ("plain".into(), "noisy".into());
+    let gathered = |batcher: &mut Batcher, topic: &Arc<str>, line: &dyn Fn(u64) -> Vec<u8>| {
+        let slot = batcher.slot(topic, 0);
+        (0..80)
+            .take_while(|seed| {
+                batcher.append(slot, 0, &raw, &line(*seed)).unwrap();
+                !batcher.is_full()
+            })
+            .count()
+    };
+    let same = |_| vec![b'a'; 1000];
+    let other = |seed| noise(1000, seed);
+    for _ in 0..2 {
+        // Nothing is known yet, or that it cannot be compressed.
+        assert_eq!(gathered(&mut batcher, &noisy, &other), 8);
+        batcher.finish().unwrap();
+        gathered(&mut batcher, &plain, &same);
+        batcher.finish().unwrap();
+        assert_eq!(gathered(&mut batcher, &plain, &same), 80);
+        batcher.finish().unwrap();
+    }
 }
 
 /// A topic that takes no more than so many bytes.
@@ -207,7 +237,7 @@ fn a_topic_that_takes_less_gets_smaller_batches() {
     let raw = encoding(Format::Raw);
     let lines: Vec<_> = (0..20).map(|seed| noise(500, seed)).collect();
     for topic in ["narrow", "wide"] {
-        let slot = batcher.slot(&topic.into(), 0).unwrap();
+        let slot = batcher.slot(&topic.into(), 0);
         for line in &lines {
             batcher.append(slot, 0, &raw, line).unwrap();
         }
@@ -227,7 +257,7 @@ fn a_stretch_is_full_by_what_was_gathered_or_by_a_batch_that_nears_its_limit() {
             stretch_bytes,
             ..Size::default()
         });
-        let slot = batcher.slot(&"t".into(), 0).unwrap();
+        let slot = batcher.slot(&"t".into(), 0);
         let mut lines = 0;
         while !batcher.is_full() {
             batcher.append(slot, 0, &encoding(Format::Raw), &[b'a'; 50]).unwrap();

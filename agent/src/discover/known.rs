@@ -126,6 +126,11 @@ impl Known {
         self.by_id.get(&id).copied()
     }
 
+    /// The files that have a name in a directory.
+    pub fn in_dir(&self, dir: &Path) -> impl Iterator<Item = FileNo> {
+        self.by_dir.get(dir).into_iter().flat_map(HashMap::values).copied()
+    }
+
     /// Compares with what a scan met. `complete`: the scan was of everything.
     #[must_use]
     pub fn compare(&self, scan: &Scan, complete: bool) -> Vec<Event> {
@@ -170,13 +175,7 @@ impl Known {
                     .map(|(file, _)| *file),
             )
         } else {
-            Box::new(
-                scan.dirs
-                    .iter()
-                    .filter_map(|dir| self.by_dir.get(dir))
-                    .flat_map(HashMap::values)
-                    .copied(),
-            )
+            Box::new(scan.dirs.iter().flat_map(|dir| self.in_dir(dir)))
         }
     }
 

@@ -50,6 +50,8 @@ pub struct Scan {
     pub unreadable: Vec<(PathBuf, io::Error)>,
     /// Real directories of files that were met through links, with the directory that has the link.
     pub linked: Vec<(PathBuf, PathBuf)>,
+    /// Whether there was a name that leads nowhere, but may lead somewhere soon.
+    pub dangling: bool,
     /// How many names were examined: what the look has cost.
     pub names: usize,
     seen: HashSet<FileId>,
@@ -225,6 +227,7 @@ impl Walker {
         let metadata = match self.disk.metadata(path) {
             Ok(metadata) => metadata,
             Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+                scan.dangling |= kind == FileKind::Symlink;
                 return None;
             }
             Err(error) => {

@@ -88,7 +88,7 @@ fn show(
     now_ms: i64,
     out: &mut dyn Write,
 ) -> Result<(), DryRunError> {
-    let slot = batcher.slot(&input.topic, 0)?;
+    let slot = batcher.slot(&input.topic, 0);
     if let Sent::Not(dropped) = input.append(batcher, slot, encoding, event, now_ms)? {
         let not_sent = NotSent {
             not_sent_because_of: dropped.name(),

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use tailrace_shared::disk::{Disk, DiskFile, FileId, FileKind, OpenMode};
 
+use super::glance::Glances;
 use super::unseen::Gap;
 use crate::discover::{Event, FileNo, Found, Known, Scan, Walker, Whereabouts, locate};
 use crate::position::FilePosition;
@@ -47,6 +48,7 @@ pub(super) struct Finder {
     pub(super) originals: HashMap<PathBuf, Vec<Original>>,
     /// What was said to be a copy.
     pub(super) copies: HashSet<FileId>,
+    pub(super) glances: Glances,
 }
 
 /// How an input takes files.
@@ -100,6 +102,7 @@ impl Finder {
             gaps: BTreeMap::new(),
             originals: HashMap::new(),
             copies: HashSet::new(),
+            glances: Glances::default(),
         }
     }
 
@@ -164,6 +167,7 @@ impl Finder {
             scan = self.walker.scan_all();
         }
         self.metrics.scans.with([]).inc();
+        self.glances.forget_all();
         watch.disarm(&self.rounds.meet(&scan, true, now));
         self.complain(&scan);
         self.apply(scan, true, tail, now);
@@ -179,6 +183,10 @@ impl Finder {
     /// Looks at one directory; if nothing is new there, has it watched, and looks once more, since something may have
     /// happened just before the watch began.
     fn scan_dir(&mut self, dir: &Path, tail: &mut Tail, watch: &mut Watch, now: Duration) {
+        if let Some(names) = self.glance(dir, tail) {
+            self.rounds.looked(dir, names, Outcome::Changed, now);
+            return;
+        }
         let (mut changed, mut names) = self.scan_dir_once(dir, tail, watch, now);
         let mut outcome = Outcome::Changed;
         if !changed {
@@ -196,10 +204,13 @@ impl Finder {
     }
 
     fn scan_dir_once(&mut self, dir: &Path, tail: &mut Tail, watch: &mut Watch, now: Duration) -> (bool, usize) {
+        let before = self.disk.metadata(dir).ok();
         let scan = self.walker.scan_dir(dir);
         let names = scan.names;
         watch.disarm(&self.rounds.meet(&scan, false, now));
         self.complain(&scan);
+        let all_known = self.knows_all(&scan);
+        self.glances.note(dir, before, all_known, self.now_ms);
         (self.apply(scan, false, tail, now), names)
     }
 

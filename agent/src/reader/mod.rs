@@ -5,6 +5,7 @@
 //! fail the other.
 
 mod find;
+mod glance;
 mod records;
 mod reload;
 mod report;
@@ -317,7 +318,7 @@ impl Reader {
             return Ok(());
         };
         let (metrics, now_ms) = (&self.seams.metrics, self.seams.clock.now_ms());
-        let mut records = Records::new(&mut self.batcher, input, metrics, &source, now_ms)?;
+        let mut records = Records::new(&mut self.batcher, input, metrics, &source, now_ms);
         let window = self.tail.window();
         let consumed = records.cut(window.bytes(), window.charset(), window.mid_line(), window.end());
         let stopped = records.finish()?;
@@ -345,7 +346,7 @@ impl Reader {
         let (mut rest, mut mid_line) = (&*unread.event, unread.mid_line);
         let (metrics, now_ms) = (&self.seams.metrics, self.seams.clock.now_ms());
         while !rest.is_empty() {
-            let mut records = Records::new(&mut self.batcher, input, metrics, &source, now_ms)?;
+            let mut records = Records::new(&mut self.batcher, input, metrics, &source, now_ms);
             let consumed = records.cut(rest, unread.charset, mid_line, End::Final);
             records.finish()?;
             (rest, mid_line) = (rest.get(consumed.len..).unwrap_or_default(), consumed.mid_line);

@@ -49,9 +49,9 @@ impl<'a> Records<'a> {
         metrics: &'a ReadMetrics,
         source: &'a Source,
         now_ms: i64,
-    ) -> Result<Self, StretchError> {
-        Ok(Self {
-            slot: batcher.slot(&input.topic, source.lane)?,
+    ) -> Self {
+        Self {
+            slot: batcher.slot(&input.topic, source.lane),
             batcher,
             input,
             metrics,
@@ -59,7 +59,7 @@ impl<'a> Records<'a> {
             now_ms,
             count: Count::default(),
             failed: None,
-        })
+        }
     }
 
     /// Takes the events at the front of some bytes, at least one.

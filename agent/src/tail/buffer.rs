@@ -62,7 +62,7 @@ impl Mark {
 pub enum Fill {
     /// [`Buffer::fresh`] holds what follows the mark, perhaps nothing.
     Fresh {
-        /// Whether the file ended there at that moment.
+        /// Whether the file ended there at that moment, as far as one read tells.
         at_end: bool,
     },
     /// The bytes before the mark are not those that were there: the file was cut, or written over.
@@ -132,18 +132,14 @@ impl Buffer {
         *self = Self::new(self.chunk_len);
     }
 
-    /// True if the file ended before `target` bytes.
+    /// True if the file ended before `target` bytes: a read that gives less says so, and costs no second one.
     fn read_up_to(&mut self, file: &dyn DiskFile, start: u64, target: usize) -> io::Result<bool> {
         if self.bytes.len() < target {
             self.bytes.resize(target, 0);
         }
-        while let Some(room) = self.bytes.get_mut(self.filled..target).filter(|room| !room.is_empty()) {
-            match file.read_at(room, start + self.filled as u64)? {
-                0 => return Ok(true),
-                read => self.filled += read,
-            }
-        }
-        Ok(false)
+        let room = self.bytes.get_mut(..target).unwrap_or_default();
+        self.filled = file.read_at(room, start)?;
+        Ok(self.filled < target)
     }
 }
 

@@ -65,8 +65,8 @@ impl Default for Limits {
     }
 }
 
-/// Polling a file costs about five microseconds: this keeps it to a fiftieth of the time.
-const POLL_SHARE: Duration = Duration::from_micros(250);
+/// Polling a file costs about ten microseconds: this keeps it to a fiftieth of the time.
+const POLL_SHARE: Duration = Duration::from_micros(500);
 /// To ask for the file that has its name costs half of that, and is a two-hundredth of the time.
 const NAME_SHARE: Duration = Duration::from_micros(500);
 
@@ -195,6 +195,14 @@ impl Tail {
     /// All files, in no particular order.
     pub fn iter(&self) -> impl Iterator<Item = (FileNo, &Followed)> {
         self.files.iter().map(|(file, followed)| (*file, followed))
+    }
+
+    /// Whether a file is not read before something wakes it.
+    #[must_use]
+    pub fn is_asleep(&self, file: FileNo) -> bool {
+        self.files
+            .get(&file)
+            .is_none_or(|followed| followed.turn == Turn::Asleep)
     }
 
     /// Whether a file waits for its turn.

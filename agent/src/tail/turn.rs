@@ -139,9 +139,13 @@ impl Tail {
         {
             fill = Fill::Differs;
         }
-        let Fill::Fresh { at_end } = fill else {
+        let Fill::Fresh { mut at_end } = fill else {
             return self.differs(file, &*handle).map(Some);
         };
+        if at_end && followed.nameless_since.is_some() {
+            // It may be given up at its end: that has to be certain.
+            at_end = handle.read_at(&mut [0], mark.offset + buffer.fresh().len() as u64)? == 0;
+        }
         followed.reopened = false;
         if mark.offset == 0 {
             followed.charset = mark_of(buffer.fresh());

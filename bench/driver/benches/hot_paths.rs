@@ -79,7 +79,7 @@ fn batcher() -> (Batcher, Encoding, Vec<u8>) {
 #[library_benchmark]
 #[bench::one_mib(batcher())]
 fn build_batches((mut batcher, encoding, text): (Batcher, Encoding, Vec<u8>)) -> Vec<RoutedBatch> {
-    let slot = batcher.slot(&Arc::from("logs"), 0).unwrap();
+    let slot = batcher.slot(&Arc::from("logs"), 0);
     for line in text.split(|byte| *byte == b'\n') {
         batcher.append(slot, 1_000, &encoding, line).unwrap();
     }

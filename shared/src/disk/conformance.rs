@@ -14,6 +14,7 @@ fn conforms(disk: &dyn Disk, root: &Path) {
     links_are_names_of_the_same_file(disk, &root.join("links"));
     renames_replace_only_when_told(disk, &root.join("renames"));
     directories_are_made_and_listed(disk, &root.join("dirs"));
+    directories_are_modified_by_names(disk, &root.join("modified"));
     threads_may_make_the_same_names(disk, &root.join("threads"));
     locks_exclude(disk, &root.join("locks"));
     missing_files_are_not_found(disk, &root.join("missing"));
@@ -199,6 +200,36 @@ fn directories_are_made_and_listed(disk: &dyn Disk, dir: &Path) {
     assert!(disk.create_dir_all(&dir.join("file")).is_err());
     assert!(disk.create_dir_all(&dir.join("file/below")).is_err());
     assert!(disk.remove(&dir.join("x")).is_err());
+}
+
+/// And by nothing else: not by what is written to the files.
+fn directories_are_modified_by_names(disk: &dyn Disk, dir: &Path) {
+    let other = &dir.join("other");
+    disk.create_dir_all(other).unwrap();
+    let modified = || {
+        // File systems keep it in steps.
+        std::thread::sleep(std::time::Duration::from_millis(20));
+        [dir, other].map(|dir| disk.metadata(dir).unwrap().modified_ms)
+    };
+    let changed = |change: &dyn Fn()| {
+        let before = modified();
+        change();
+        let after = modified();
+        [before[0] != after[0], before[1] != after[1]]
+    };
+    let (a, b) = (dir.join("a"), other.join("b"));
+    assert_eq!(changed(&|| drop(write_new(disk, &a, b"x"))), [true, false]);
+    let write = || {
+        let file = disk.open(&a, OpenMode::ReadWrite).unwrap();
+        file.write_all_at(b"more", 1).unwrap();
+    };
+    assert_eq!(changed(&write), [false, false]);
+    assert_eq!(changed(&|| disk.link(&a, &b).unwrap()), [false, true]);
+    assert_eq!(
+        changed(&|| disk.rename(&a, &b.with_file_name("c")).unwrap()),
+        [true, true]
+    );
+    assert_eq!(changed(&|| disk.remove(&b).unwrap()), [false, true]);
 }
 
 fn threads_may_make_the_same_names(disk: &dyn Disk, dir: &Path) {

@@ -1,5 +1,5 @@
-//! Builds batches, and is the agent's hot path: records go straight into one buffer that is kept from batch to batch,
-//! with no allocation per record, and the codec's tables are kept as well.
+//! Builds batches, and is the agent's hot path: records go straight into one buffer ([`GatheredRecords`]) that is kept from
+//! batch to batch, with no allocation per record, and the codec's tables are kept as well ([`BatchWriter`]).
 
 use bytes::Bytes;
 
@@ -38,36 +38,27 @@ pub enum BuildError {
     Header(#[from] BatchError),
 }
 
-/// Gathers records and turns them into batches, one after the other.
+/// The records of a batch that is being gathered, encoded.
 #[derive(Debug)]
-pub struct BatchBuilder {
-    compressor: Compressor,
-    /// The encoded records so far.
-    records: Vec<u8>,
-    record_count: i32,
+pub struct GatheredRecords {
+    bytes: Vec<u8>,
+    count: i32,
     base_timestamp: i64,
     max_timestamp: i64,
-    /// Where a batch is put together before its exact size is known.
-    scratch: Vec<u8>,
-    /// Record bytes before and after compression in the last batch, to estimate the next one by.
-    last_ratio: (usize, usize),
 }
 
-impl BatchBuilder {
-    /// A builder of batches in one codec. For the level see [`Compression::default_level`].
-    pub fn new(codec: Compression, level: i32) -> Result<Self, BuildError> {
-        let compressor = Compressor::new(codec, level).map_err(|source| BuildError::Compress { codec, source })?;
-        Ok(Self {
-            compressor,
-            records: Vec::new(),
-            record_count: 0,
+impl Default for GatheredRecords {
+    fn default() -> Self {
+        Self {
+            bytes: Vec::new(),
+            count: 0,
             base_timestamp: 0,
             max_timestamp: i64::MIN,
-            scratch: Vec::new(),
-            last_ratio: (1, 1),
-        })
+        }
     }
+}
 
+impl GatheredRecords {
     /// Appends a record. An error leaves the batch as it was.
     #[inline]
     pub fn append(
@@ -77,37 +68,156 @@ impl BatchBuilder {
         value: Option<&[u8]>,
         headers: &RecordHeaders,
     ) -> Result<(), BuildError> {
-        let base_timestamp = if self.record_count == 0 {
+        let base_timestamp = if self.count == 0 {
             timestamp_ms
         } else {
             self.base_timestamp
         };
         let record = EncodedRecord {
             timestamp_delta: timestamp_ms.wrapping_sub(base_timestamp),
-            offset_delta: self.record_count,
+            offset_delta: self.count,
             key,
             value,
             headers,
         };
-        record.append_to(&mut self.records)?;
+        record.append_to(&mut self.bytes)?;
 
         self.base_timestamp = base_timestamp;
         self.max_timestamp = self.max_timestamp.max(timestamp_ms);
         // At least seven bytes a record keep the count far below its limit.
-        self.record_count += 1;
+        self.count += 1;
         Ok(())
     }
 
     /// Whether there is nothing to finish.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.record_count == 0
+        self.count == 0
+    }
+
+    #[cfg(test)]
+    pub(super) fn capacity(&self) -> usize {
+        self.bytes.capacity()
+    }
+
+    /// How many.
+    #[must_use]
+    pub fn count(&self) -> i32 {
+        self.count
+    }
+
+    /// Their bytes, before compression.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// Forgets them.
+    pub fn clear(&mut self) {
+        self.bytes.clear();
+        self.count = 0;
+        self.max_timestamp = i64::MIN;
+    }
+
+    /// One large batch must not keep its memory for all the small ones after it.
+    fn trim(&mut self) {
+        const KEPT_MIN: usize = 64 << 10;
+        let used = self.bytes.len().max(KEPT_MIN);
+        if self.bytes.capacity() > used * 2 {
+            self.bytes = Vec::with_capacity(used);
+        }
+    }
+
+    fn header(&self, codec: Compression) -> BatchHeader {
+        BatchHeader {
+            base_offset: 0,
+            batch_length: 0,
+            partition_leader_epoch: -1,
+            magic: 2,
+            crc: 0,
+            attributes: Attributes(codec.code().into()),
+            last_offset_delta: self.count - 1,
+            base_timestamp: self.base_timestamp,
+            max_timestamp: self.max_timestamp,
+            producer_id: NO_PRODUCER_ID,
+            producer_epoch: NO_PRODUCER_EPOCH,
+            base_sequence: NO_SEQUENCE,
+            record_count: self.count,
+        }
+    }
+}
+
+/// Turns gathered records into batches, one after the other; whoever gathers several at a time needs one of these only.
+#[derive(Debug)]
+pub struct BatchWriter {
+    compressor: Compressor,
+    /// Where a batch is put together before its exact size is known.
+    scratch: Vec<u8>,
+}
+
+impl BatchWriter {
+    /// A writer of batches in one codec. For the level see [`Compression::default_level`].
+    pub fn new(codec: Compression, level: i32) -> Result<Self, BuildError> {
+        let compressor = Compressor::new(codec, level).map_err(|source| BuildError::Compress { codec, source })?;
+        Ok(Self {
+            compressor,
+            scratch: Vec::new(),
+        })
+    }
+
+    /// Completes the batch: base offset 0, no producer identity (see [`super::restamp`]), CRC set. `records` is empty
+    /// again, and stays as it was on an error.
+    pub fn finish(&mut self, records: &mut GatheredRecords) -> Result<Bytes, BuildError> {
+        if records.is_empty() {
+            return Err(BuildError::Empty);
+        }
+        let header = records.header(self.compressor.codec());
+        put_batch(header, &records.bytes, &mut self.compressor, &mut self.scratch)?;
+        records.trim();
+        records.clear();
+        // The scratch buffer has room for the worst case: a copy of the exact size is what may wait in queues.
+        Ok(Bytes::copy_from_slice(&self.scratch))
+    }
+}
+
+/// Gathers records and turns them into batches, one after the other.
+#[derive(Debug)]
+pub struct BatchBuilder {
+    records: GatheredRecords,
+    writer: BatchWriter,
+}
+
+impl BatchBuilder {
+    /// A builder of batches in one codec. For the level see [`Compression::default_level`].
+    pub fn new(codec: Compression, level: i32) -> Result<Self, BuildError> {
+        Ok(Self {
+            records: GatheredRecords::default(),
+            writer: BatchWriter::new(codec, level)?,
+        })
+    }
+
+    /// As [`GatheredRecords::append`].
+    #[inline]
+    pub fn append(
+        &mut self,
+        timestamp_ms: i64,
+        key: Option<&[u8]>,
+        value: Option<&[u8]>,
+        headers: &RecordHeaders,
+    ) -> Result<(), BuildError> {
+        self.records.append(timestamp_ms, key, value, headers)
+    }
+
+    /// Whether there is nothing to finish.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.records.is_empty()
     }
 
     /// Records so far.
     #[must_use]
     pub fn record_count(&self) -> i32 {
-        self.record_count
+        self.records.count()
     }
 
     /// Bytes of the records so far, before compression.
@@ -116,65 +226,14 @@ impl BatchBuilder {
         self.records.len()
     }
 
-    /// About what [`Self::finish`] would give now, if the records compress as those of the last batch did.
-    #[must_use]
-    pub fn estimated_len(&self) -> usize {
-        let (before, after) = self.last_ratio;
-        HEADER_LEN + self.records.len().saturating_mul(after) / before.max(1)
-    }
-
-    /// Completes the batch: base offset 0, no producer identity (see [`super::restamp`]), CRC set. The builder is
-    /// empty again, and stays as it was on an error.
+    /// As [`BatchWriter::finish`].
     pub fn finish(&mut self) -> Result<Bytes, BuildError> {
-        if self.is_empty() {
-            return Err(BuildError::Empty);
-        }
-        let header = self.header();
-        put_batch(header, &self.records, &mut self.compressor, &mut self.scratch)?;
-        self.last_ratio = (self.records.len(), self.scratch.len() - HEADER_LEN);
-        self.trim();
-        self.clear();
-        // The scratch buffer has room for the worst case: a copy of the exact size is what may wait in queues.
-        Ok(Bytes::copy_from_slice(&self.scratch))
-    }
-
-    /// One large batch must not keep its memory for all the small ones after it.
-    fn trim(&mut self) {
-        const KEPT_MIN: usize = 64 << 10;
-        let used = self.records.len().max(KEPT_MIN);
-        if self.records.capacity() > used * 2 {
-            self.records = Vec::with_capacity(used);
-        }
-    }
-
-    #[cfg(test)]
-    pub(super) fn capacity(&self) -> usize {
-        self.records.capacity()
+        self.writer.finish(&mut self.records)
     }
 
     /// Forgets the records so far.
     pub fn clear(&mut self) {
         self.records.clear();
-        self.record_count = 0;
-        self.max_timestamp = i64::MIN;
-    }
-
-    fn header(&self) -> BatchHeader {
-        BatchHeader {
-            base_offset: 0,
-            batch_length: 0,
-            partition_leader_epoch: -1,
-            magic: 2,
-            crc: 0,
-            attributes: Attributes(self.compressor.codec().code().into()),
-            last_offset_delta: self.record_count - 1,
-            base_timestamp: self.base_timestamp,
-            max_timestamp: self.max_timestamp,
-            producer_id: NO_PRODUCER_ID,
-            producer_epoch: NO_PRODUCER_EPOCH,
-            base_sequence: NO_SEQUENCE,
-            record_count: self.record_count,
-        }
     }
 }
 

@@ -4,7 +4,7 @@
 //! carries all that a broker needs: offsets, producer identity, sequence, and a CRC32C over everything behind it. So
 //! [`Batches`] cuts outside bytes into checked [`BatchView`]s without copying or decompressing; only consumers,
 //! compaction and tests open the section, through [`RecordIter`], which never allocates more than it was allowed to.
-//! [`BatchBuilder`] is the other direction and the agent's hot path; [`rewrite`] is what compaction leaves of a batch.
+//! [`BatchBuilder`] is the other direction, its two halves the agent's hot path; [`rewrite`] is what compaction leaves of a batch.
 //!
 //! Source of the format: the Kafka documentation, "Implementation: Message Format" (KIP-98), and KIP-82 for headers.
 
@@ -20,7 +20,7 @@ mod tests;
 pub mod varint;
 mod view;
 
-pub use builder::{BatchBuilder, BuildError};
+pub use builder::{BatchBuilder, BatchWriter, BuildError, GatheredRecords};
 pub use compression::Compression;
 pub use error::{BatchError, BatchErrorKind};
 pub use header::{

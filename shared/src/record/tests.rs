@@ -128,28 +128,6 @@ fn a_builder_starts_afresh_after_each_batch() {
 }
 
 #[test]
-fn the_estimate_learns_from_the_last_batch() {
-    let mut builder = BatchBuilder::new(Compression::Zstd, 1).unwrap();
-    let fill = |builder: &mut BatchBuilder| {
-        for _ in 0..1_000 {
-            builder
-                .append(
-                    0,
-                    None,
-                    Some(b"a line that compresses very well"),
-                    &RecordHeaders::empty(),
-                )
-                .unwrap();
-        }
-        builder.estimated_len()
-    };
-    let first = fill(&mut builder);
-    assert_eq!(first, HEADER_LEN + builder.uncompressed_len());
-    let actual = builder.finish().unwrap().len();
-    assert_eq!(fill(&mut builder), actual);
-}
-
-#[test]
 fn a_run_of_batches_is_cut_without_copying() {
     let first = build(Compression::Zstd, &[line("one"), line("two")]);
     let second = build(Compression::None, &[line("three")]);
@@ -455,16 +433,17 @@ fn open_everything(bytes: Bytes) -> usize {
 }
 
 #[test]
-fn a_builder_does_not_keep_the_memory_of_its_largest_batch() {
-    let mut builder = BatchBuilder::new(Compression::Zstd, 1).unwrap();
+fn the_memory_of_the_largest_batch_is_not_kept() {
+    let mut writer = BatchWriter::new(Compression::Zstd, 1).unwrap();
+    let mut gathered = GatheredRecords::default();
     let mut build = |records: usize| {
         for _ in 0..records {
-            builder
+            gathered
                 .append(0, None, Some(&[b'x'; 1000]), &RecordHeaders::empty())
                 .unwrap();
         }
-        builder.finish().unwrap();
-        builder.capacity()
+        writer.finish(&mut gathered).unwrap();
+        gathered.capacity()
     };
     assert!(build(8000) >= 8_000_000);
     assert!((1_000_000..=2_100_000).contains(&build(1000)));

@@ -17,6 +17,7 @@ use crate::status::{FileStatus, FilesQuery};
 use crate::stretch::{QUEUE_DEPTH, Route};
 
 mod generations;
+mod glances;
 mod multiline;
 mod races;
 mod random;

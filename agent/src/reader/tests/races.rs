@@ -3,18 +3,19 @@
 use std::io;
 use std::ops::Range;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 use tailrace_shared::disk::{DirEntry, DiskFile, DiskLock, Metadata, OpenMode, Space};
 
 use super::*;
 
 /// A disk where something else happens before the operations of the agent.
-struct Meddled {
+pub(super) struct Meddled {
     disk: SimDisk,
     /// Operations until the next step.
     left: AtomicI64,
     steps: Mutex<Vec<Box<dyn FnOnce() + Send>>>,
+    listings: AtomicU64,
 }
 
 impl std::fmt::Debug for Meddled {
@@ -24,6 +25,20 @@ impl std::fmt::Debug for Meddled {
 }
 
 impl Meddled {
+    pub(super) fn new(disk: SimDisk) -> Arc<Self> {
+        Arc::new(Self {
+            disk,
+            left: AtomicI64::new(i64::MAX),
+            steps: Mutex::default(),
+            listings: AtomicU64::new(0),
+        })
+    }
+
+    /// How often a directory was listed so far.
+    pub(super) fn listings(&self) -> u64 {
+        self.listings.load(Ordering::Relaxed)
+    }
+
     fn meddle(&self) {
         if self.left.fetch_sub(1, Ordering::Relaxed) <= 0
             && let Some(step) = self.steps.lock().unwrap().pop()
@@ -40,6 +55,7 @@ impl Disk for Meddled {
     }
 
     fn list(&self, dir: &Path) -> io::Result<Vec<DirEntry>> {
+        self.listings.fetch_add(1, Ordering::Relaxed);
         self.meddle();
         self.disk.list(dir)
     }
@@ -147,11 +163,7 @@ impl Case {
         write(&programs, LOG, &text(0, 0..1));
         let mut rig = Rig::with(Arc::new(disk.clone()), inputs(), settings(), Vec::new());
         rig.run(SECOND);
-        let meddled = Arc::new(Meddled {
-            disk: disk.restart(),
-            left: AtomicI64::new(i64::MAX),
-            steps: Mutex::default(),
-        });
+        let meddled = Meddled::new(disk.restart());
         let next = |rig: Rig| rig.restart_with(Arc::clone(&meddled) as Arc<dyn Disk>, inputs(), settings());
         if !self.down {
             rig = next(rig);

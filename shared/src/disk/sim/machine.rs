@@ -1,6 +1,7 @@
 //! The simulated machine: nodes, open handles, locks, processes, the power switch, and the faults that a test has set.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsString;
 use std::io;
 use std::path::PathBuf;
 
@@ -8,7 +9,7 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
 use super::content::Content;
-use super::names::Names;
+use super::names::{Names, Slot};
 use super::{Fate, PowerLoss};
 use crate::disk::{FileId, FileKind, Metadata, Space};
 
@@ -303,6 +304,24 @@ impl Machine {
         if let Some(node) = self.nodes.get_mut(&key) {
             node.modified_ms = now_ms;
         }
+    }
+
+    // Names; a directory is modified by each change of one.
+
+    pub(super) fn link(&mut self, dir: NodeKey, name: OsString, node: NodeKey) {
+        self.names.link(dir, name, node);
+        self.touch(dir);
+    }
+
+    pub(super) fn unlink(&mut self, dir: NodeKey, name: OsString) {
+        self.names.unlink(dir, name);
+        self.touch(dir);
+    }
+
+    pub(super) fn rename(&mut self, from: Slot, to: Slot, node: NodeKey) {
+        let dirs = [from.0, to.0];
+        self.names.rename(from, to, node);
+        dirs.into_iter().for_each(|dir| self.touch(dir));
     }
 
     /// Bytes by which files may still grow.

@@ -12,7 +12,7 @@ use super::Fate;
 use super::machine::NodeKey;
 
 /// A name in a directory.
-type Slot = (NodeKey, OsString);
+pub(super) type Slot = (NodeKey, OsString);
 
 #[derive(Debug, Clone, Default)]
 pub(super) struct Names {

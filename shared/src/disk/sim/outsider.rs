@@ -50,7 +50,7 @@ impl SimDisk {
             return Err(io::ErrorKind::AlreadyExists.into());
         }
         let node = machine.add(Body::Symlink(target.to_owned()));
-        machine.names.link(place.dir, place.name, node);
+        machine.link(place.dir, place.name, node);
         machine.names.sync_dir(place.dir);
         Ok(())
     }
@@ -63,7 +63,7 @@ impl SimDisk {
         if place.node.is_some() {
             return Err(io::ErrorKind::AlreadyExists.into());
         }
-        machine.names.link(place.dir, place.name, node);
+        machine.link(place.dir, place.name, node);
         machine.names.sync_dir(place.dir);
         Ok(())
     }

@@ -80,7 +80,7 @@ impl SimDisk {
                 }
                 _ => {}
             }
-            machine.names.rename((from.dir, from.name), (to.dir, to.name), node);
+            machine.rename((from.dir, from.name), (to.dir, to.name), node);
             Ok(())
         })
     }
@@ -114,7 +114,7 @@ impl Disk for SimDisk {
                 return Err(io::ErrorKind::AlreadyExists.into());
             }
             let node = machine.add(Body::File(Content::default()));
-            machine.names.link(place.dir, place.name, node);
+            machine.link(place.dir, place.name, node);
             Ok(machine.open(node, self.process))
         })?;
         Ok(Arc::new(SimFile {
@@ -137,7 +137,7 @@ impl Disk for SimDisk {
                     let place = machine.resolve(&prefix, true)?;
                     if place.node.is_none() {
                         let dir = machine.add(Body::Dir);
-                        machine.names.link(place.dir, place.name, dir);
+                        machine.link(place.dir, place.name, dir);
                     }
                     Ok(())
                 })?;
@@ -171,7 +171,7 @@ impl Disk for SimDisk {
             if place.node.is_some() {
                 return Err(io::ErrorKind::AlreadyExists.into());
             }
-            machine.names.link(place.dir, place.name, node);
+            machine.link(place.dir, place.name, node);
             Ok(())
         })
     }
@@ -182,7 +182,7 @@ impl Disk for SimDisk {
             if machine.kind(place.node.ok_or(io::ErrorKind::NotFound)?)? == FileKind::Dir {
                 return Err(io::ErrorKind::IsADirectory.into());
             }
-            machine.names.unlink(place.dir, place.name);
+            machine.unlink(place.dir, place.name);
             Ok(())
         })
     }
@@ -234,7 +234,7 @@ impl Disk for SimDisk {
                 let place = machine.resolve(path, true)?;
                 if place.node.is_none() {
                     let node = machine.add(Body::File(Content::default()));
-                    machine.names.link(place.dir, place.name, node);
+                    machine.link(place.dir, place.name, node);
                 }
                 Ok(())
             })?;
