@@ -118,6 +118,7 @@ impl Broker {
         for file in wal.closed_files() {
             let Some(store) = flusher.adopts.clone() else { break };
             let long = unflushed.long_in(&file, flusher.limits);
+            wal.expect_files_to_stay(!long.is_empty());
             if long.is_empty() {
                 continue;
             }
@@ -133,6 +134,7 @@ impl Broker {
                     let file = file.position;
                     tracing::warn!(%file, %error, "WAL files are copied into segments until the next start, as one did not become a segment");
                     flusher.adopts = None;
+                    wal.expect_files_to_stay(false);
                 }
             }
         }

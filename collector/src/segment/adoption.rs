@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use super::flush::{FlushLimits, Flushed, random_name};
 use super::format::{Footer, FooterRun};
-use super::index::IndexEntry;
+use super::index::{IndexEntry, add_up};
 use super::object_path;
 use super::pending::PendingObjects;
 use super::run::Run;
@@ -95,8 +95,11 @@ impl PartitionExtents {
             offset: extent.start,
             position: extent.position,
             bytes: extent.bytes,
+            before: 0,
             max_timestamp: extent.max_timestamp,
         });
+        let mut index: Vec<_> = index.collect();
+        add_up(&mut index);
         Ok(FooterRun {
             partition: self.partition,
             run: Run {
@@ -108,7 +111,7 @@ impl PartitionExtents {
                 max_timestamp: greatest(|extent| extent.max_timestamp),
                 appended_at: greatest(|extent| extent.appended_at),
             },
-            index: index.collect(),
+            index,
         })
     }
 

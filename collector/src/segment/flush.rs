@@ -81,7 +81,7 @@ impl Default for FlushLimits {
         Self {
             own_object_bytes: 8 << 20,
             object_bytes: 64 << 20,
-            adopted_piece_bytes: 64 << 10,
+            adopted_piece_bytes: 8 << 10,
             adopted_share_min: 0.75,
         }
     }

@@ -3,7 +3,7 @@
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use uuid::Uuid;
 
-use super::index::IndexEntry;
+use super::index::{IndexEntry, add_up};
 use super::run::Run;
 use crate::topic_partition::TopicPartition;
 
@@ -171,6 +171,7 @@ impl Footer {
             Some(lengths) => footer.take_lengths(lengths)?,
             None => footer.pack()?,
         }
+        footer.runs.iter_mut().for_each(|row| add_up(&mut row.index));
         footer.check()?;
         Ok(footer)
     }
@@ -385,6 +386,7 @@ fn take_entry(entries: &mut &[u8]) -> Result<IndexEntry, FormatError> {
         offset: take_i64(entries, INDEX)?,
         position: take_u64(entries, INDEX)?,
         bytes: 0,
+        before: 0,
         max_timestamp: take_i64(entries, INDEX)?,
     })
 }

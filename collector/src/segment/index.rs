@@ -4,8 +4,6 @@ use std::ops::Range;
 
 use tailrace_shared::clock::TimestampMs;
 
-use super::run::Run;
-
 /// A block takes batches until it has this many bytes.
 pub(super) const BLOCK_BYTES: u64 = 64 << 10;
 
@@ -18,8 +16,19 @@ pub struct IndexEntry {
     pub position: u64,
     /// Its length in bytes.
     pub bytes: u64,
+    /// Bytes of the run's blocks before it.
+    pub before: u64,
     /// The greatest record timestamp in it.
     pub max_timestamp: TimestampMs,
+}
+
+/// Says of each block of a run how much is before it.
+pub(super) fn add_up(index: &mut [IndexEntry]) {
+    let mut before = 0_u64;
+    for block in index {
+        block.before = before;
+        before = before.saturating_add(block.bytes);
+    }
 }
 
 /// The block in which the batch with this offset is; the first block for an offset before the run.
@@ -39,32 +48,27 @@ pub(super) fn block_reaching(index: &[IndexEntry], from: usize, timestamp: Times
 pub(super) struct ChunkRange {
     /// The numbers of the blocks.
     pub(super) blocks: Range<usize>,
-    /// Their bytes in the object.
-    pub(super) bytes: Range<u64>,
+    /// Their bytes in the object: where something else lies between two blocks there are several stretches.
+    pub(super) bytes: Vec<Range<u64>>,
 }
 
-/// The chunk that holds a block: the blocks around it that start in the same `chunk_bytes` of the run, as far as one
-/// follows directly on the other.
-pub(super) fn chunk_of(run: &Run, index: &[IndexEntry], block: usize, chunk_bytes: u64) -> Option<ChunkRange> {
-    let cell = |entry: &IndexEntry| entry.position.saturating_sub(run.position) / chunk_bytes.max(1);
-    let follows =
-        |before: &IndexEntry, after: &IndexEntry| before.end() == after.position && cell(before) == cell(after);
-    let wanted = index.get(block)?;
-    let (before, after) = (index.get(..=block)?, index.get(block..)?);
-    let back = before
-        .windows(2)
-        .rev()
-        .take_while(|pair| matches!(pair, [one, next] if follows(one, next)));
-    let on = after
-        .windows(2)
-        .take_while(|pair| matches!(pair, [one, next] if follows(one, next)));
-    let blocks = block - back.count()..block + on.count() + 1;
-    let first = index.get(blocks.start).unwrap_or(wanted);
-    let last = index.get(blocks.end - 1).unwrap_or(wanted);
-    Some(ChunkRange {
-        bytes: first.position..last.end(),
-        blocks,
-    })
+/// The chunk that holds a block: the blocks around it that start in the same `chunk_bytes` of the run.
+pub(super) fn chunk_of(index: &[IndexEntry], block: usize, chunk_bytes: u64) -> Option<ChunkRange> {
+    let cell = |entry: &IndexEntry| entry.before / chunk_bytes.max(1);
+    let wanted = cell(index.get(block)?);
+    let (before, after) = index.split_at(block);
+    let is_wanted = |entry: &&IndexEntry| cell(entry) == wanted;
+    let back = before.iter().rev().take_while(is_wanted).count();
+    let on = after.iter().take_while(is_wanted).count();
+    let blocks = block - back..block + on;
+    let mut bytes: Vec<Range<u64>> = Vec::new();
+    for entry in index.get(blocks.clone()).unwrap_or_default() {
+        match bytes.last_mut() {
+            Some(stretch) if stretch.end == entry.position => stretch.end = entry.end(),
+            _ => bytes.push(entry.position..entry.end()),
+        }
+    }
+    Some(ChunkRange { blocks, bytes })
 }
 
 impl IndexEntry {
@@ -76,33 +80,25 @@ impl IndexEntry {
 
 #[cfg(test)]
 mod tests {
-    use uuid::Uuid;
-
     use super::*;
 
-    fn index() -> (Run, Vec<IndexEntry>) {
+    fn index() -> Vec<IndexEntry> {
         let entry = |(offset, position, bytes, max_timestamp)| IndexEntry {
             offset,
             position,
             bytes,
+            before: 0,
             max_timestamp,
         };
-        let run = Run {
-            object: Uuid::nil(),
-            position: 100,
-            bytes: 500,
-            start: 10,
-            end: 60,
-            max_timestamp: 9,
-            appended_at: 0,
-        };
         let entries = [(10, 100, 80, 5), (20, 180, 130, 3), (30, 310, 210, 9), (40, 520, 80, 1)];
-        (run, entries.map(entry).to_vec())
+        let mut index = entries.map(entry).to_vec();
+        add_up(&mut index);
+        index
     }
 
     #[test]
     fn an_offset_is_in_the_last_block_that_starts_at_or_before_it() {
-        let (_, index) = index();
+        let index = index();
         let found: Vec<_> = [0, 10, 19, 20, 39, 40, 99]
             .map(|offset| block_of(&index, offset))
             .into();
@@ -111,7 +107,7 @@ mod tests {
 
     #[test]
     fn a_time_is_reached_by_the_first_block_with_a_record_that_late() {
-        let (_, index) = index();
+        let index = index();
         assert_eq!(block_reaching(&index, 0, 4), Some(0));
         assert_eq!(block_reaching(&index, 1, 4), Some(2));
         assert_eq!(block_reaching(&index, 0, 6), Some(2));
@@ -119,25 +115,34 @@ mod tests {
         assert_eq!(block_reaching(&index, 9, 2), None);
     }
 
+    fn told(chunk: ChunkRange) -> (Range<usize>, Vec<(u64, u64)>) {
+        let stretches = chunk.bytes.into_iter().map(|stretch| (stretch.start, stretch.end));
+        (chunk.blocks, stretches.collect())
+    }
+
     #[test]
     fn every_block_of_a_chunk_names_the_same_chunk() {
-        let (run, index) = index();
-        let chunk = |block| chunk_of(&run, &index, block, 200).map(|chunk| (chunk.blocks, chunk.bytes));
-        assert_eq!(chunk(0), Some((0..2, 100..310)));
+        let index = index();
+        let chunk = |block| chunk_of(&index, block, 200).map(told);
+        assert_eq!(chunk(0), Some((0..2, vec![(100, 310)])));
         assert_eq!(chunk(1), chunk(0));
-        assert_eq!(chunk(2), Some((2..3, 310..520)));
-        assert_eq!(chunk(3), Some((3..4, 520..600)));
+        assert_eq!(chunk(2), Some((2..3, vec![(310, 520)])));
+        assert_eq!(chunk(3), Some((3..4, vec![(520, 600)])));
         assert_eq!(chunk(4), None);
     }
+
     #[test]
-    fn a_chunk_ends_where_something_else_lies_between_two_blocks() {
-        let (run, mut index) = index();
+    fn what_lies_between_two_blocks_of_a_chunk_is_not_in_it() {
+        let mut index = index();
         index[0].bytes = 70;
-        index[2].bytes = 200;
-        let chunk = |block| chunk_of(&run, &index, block, 1000).map(|chunk| (chunk.blocks, chunk.bytes));
-        assert_eq!(chunk(0), Some((0..1, 100..170)));
-        assert_eq!(chunk(1), Some((1..3, 180..510)));
-        assert_eq!(chunk(2), chunk(1));
-        assert_eq!(chunk(3), Some((3..4, 520..600)));
+        index[2].position += 1000;
+        index[3].position += 1000;
+        add_up(&mut index);
+        let chunk = |block| chunk_of(&index, block, 1000).map(told);
+        assert_eq!(chunk(0), Some((0..4, vec![(100, 170), (180, 310), (1310, 1600)])));
+        assert_eq!(chunk(2), chunk(0));
+        let chunk = |block| chunk_of(&index, block, 200).map(told);
+        assert_eq!(chunk(1), Some((0..2, vec![(100, 170), (180, 310)])));
+        assert_eq!(chunk(2), Some((2..3, vec![(1310, 1520)])));
     }
 }

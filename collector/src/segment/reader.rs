@@ -50,10 +50,10 @@ pub struct ReaderOptions {
 impl Default for ReaderOptions {
     fn default() -> Self {
         Self {
-            chunk_bytes: 1 << 20,
+            chunk_bytes: 256 << 10,
             read_ahead_bytes: 4 << 20,
             read_ahead_tasks: 4,
-            chunk_cache_bytes: 64 << 20,
+            chunk_cache_bytes: 24 << 20,
             footer_cache_bytes: 32 << 20,
         }
     }
@@ -139,10 +139,8 @@ impl SegmentReader {
             let chunk = self.shared.chunk(row, &range).await?;
             self.read_ahead_of(row, &range);
             let taken = chunk.take(from_offset, left, min_one && read.pieces.is_empty());
-            left = left.saturating_sub(taken.bytes.len());
-            if !taken.bytes.is_empty() {
-                read.pieces.push(taken.bytes);
-            }
+            left = left.saturating_sub(taken.pieces.iter().map(Bytes::len).sum());
+            read.pieces.extend(taken.pieces);
             block = range.blocks.end;
             read.to_the_end = taken.to_the_end && block >= row.index.len();
             if !taken.to_the_end || left == 0 {
@@ -198,7 +196,7 @@ impl SegmentReader {
         let shared = &self.shared;
         let before = range.blocks.start.checked_sub(1);
         let before = before.and_then(|block| shared.chunk_range(row, block));
-        if !before.is_some_and(|before| shared.chunks.contains(&(row.run.object, before.bytes.start))) {
+        if !before.is_some_and(|before| shared.chunks.contains(&before.key(row))) {
             return;
         }
         let (mut block, mut ahead) = (range.blocks.end, 0);
@@ -207,8 +205,8 @@ impl SegmentReader {
                 return;
             };
             block = next.blocks.end;
-            ahead += next.bytes.end - next.bytes.start;
-            if shared.chunks.contains(&(row.run.object, next.bytes.start)) {
+            ahead += next.len();
+            if shared.chunks.contains(&next.key(row)) {
                 continue;
             }
             let Ok(permit) = Arc::clone(&shared.read_ahead).try_acquire_owned() else {
@@ -216,7 +214,7 @@ impl SegmentReader {
             };
             let (shared, wanted) = (Arc::clone(shared), next.wanted(row));
             // Claims the cell now, so that the next reader waits for this task instead of starting another.
-            let cell = shared.chunks.cell(wanted.key(), wanted.len());
+            let cell = shared.chunks.cell(next.key(row), next.len());
             tokio::spawn(async move {
                 let load = || async { shared.load_chunk(&wanted).await.map(Arc::new) };
                 let loaded = cell.get_or_try_init(load).await;
@@ -240,8 +238,7 @@ pub struct RunScan {
 impl RunScan {
     /// The next batches, each checked; `None` behind the last.
     pub async fn next(&mut self) -> Result<Option<Bytes>, SegmentError> {
-        let FooterRun { run, index, .. } = &self.row;
-        let Some(range) = index::chunk_of(run, index, self.block, SCANNED_BYTES) else {
+        let Some(range) = index::chunk_of(&self.row.index, self.block, SCANNED_BYTES) else {
             return Ok(None);
         };
         self.block = range.blocks.end;
@@ -254,18 +251,8 @@ impl RunScan {
 #[derive(Debug, Clone)]
 struct WantedChunk {
     object: Uuid,
-    bytes: Range<u64>,
+    bytes: Vec<Range<u64>>,
     offsets: Range<i64>,
-}
-
-impl WantedChunk {
-    fn key(&self) -> ChunkKey {
-        (self.object, self.bytes.start)
-    }
-
-    fn len(&self) -> u64 {
-        self.bytes.end.saturating_sub(self.bytes.start)
-    }
 }
 
 impl ChunkRange {
@@ -281,11 +268,23 @@ impl ChunkRange {
             offsets: start..end,
         }
     }
+
+    fn key(&self, row: &FooterRun) -> ChunkKey {
+        (row.run.object, self.bytes.first().map_or(0, |first| first.start))
+    }
+
+    fn len(&self) -> u64 {
+        self.bytes.iter().map(len).sum()
+    }
+}
+
+fn len(range: &Range<u64>) -> u64 {
+    range.end.saturating_sub(range.start)
 }
 
 impl Shared {
     fn chunk_range(&self, row: &FooterRun, block: usize) -> Option<ChunkRange> {
-        index::chunk_of(&row.run, &row.index, block, self.options.chunk_bytes)
+        index::chunk_of(&row.index, block, self.options.chunk_bytes)
     }
 
     async fn footer(&self, object: Uuid) -> Result<Arc<Footer>, SegmentError> {
@@ -300,16 +299,15 @@ impl Shared {
     }
 
     async fn chunk(&self, row: &FooterRun, range: &ChunkRange) -> Result<Arc<Chunk>, SegmentError> {
-        let wanted = range.wanted(row);
-        let cell = self.chunks.cell(wanted.key(), wanted.len());
-        let load = || async { self.load_chunk(&wanted).await.map(Arc::new) };
+        let cell = self.chunks.cell(range.key(row), range.len());
+        let load = || async { self.load_chunk(&range.wanted(row)).await.map(Arc::new) };
         let chunk = cell.get_or_try_init(load).await?;
         Ok(Arc::clone(chunk))
     }
 
     async fn load_chunk(&self, wanted: &WantedChunk) -> Result<Chunk, SegmentError> {
-        let bytes = read_range(&*self.store, wanted.object, wanted.bytes.clone()).await?;
-        let checked = Chunk::check(bytes, wanted.offsets.start, wanted.offsets.end);
+        let pieces = read_ranges(&*self.store, wanted.object, &wanted.bytes).await?;
+        let checked = Chunk::check(pieces, wanted.offsets.start, wanted.offsets.end);
         checked.map_err(|reason| SegmentError::damaged(wanted.object, "batches", reason))
     }
 }
@@ -344,11 +342,33 @@ pub async fn read_footer(store: &dyn ObjectStore, object: Uuid) -> Result<Footer
 }
 
 /// Reads exactly these bytes of a segment.
+async fn read_ranges(store: &dyn ObjectStore, object: Uuid, ranges: &[Range<u64>]) -> Result<Vec<Bytes>, SegmentError> {
+    if let [range] = ranges {
+        return Ok(vec![read_range(store, object, range.clone()).await?]);
+    }
+    let read = store.get_ranges(&object_path(object), ranges).await;
+    let pieces = read.map_err(|error| SegmentError::store(object, error))?;
+    if pieces.len() != ranges.len() {
+        let reason = format!("{} pieces were read of {}", pieces.len(), ranges.len());
+        return Err(SegmentError::damaged(object, "batches", reason));
+    }
+    for (range, bytes) in ranges.iter().zip(&pieces) {
+        check_len(object, range, bytes)?;
+    }
+    Ok(pieces)
+}
+
+/// Reads exactly these bytes of a segment.
 async fn read_range(store: &dyn ObjectStore, object: Uuid, range: Range<u64>) -> Result<Bytes, SegmentError> {
     let read = store.get_range(&object_path(object), range.clone()).await;
     let bytes = read.map_err(|error| SegmentError::store(object, error))?;
-    if bytes.len() as u64 == range.end.saturating_sub(range.start) {
-        return Ok(bytes);
+    check_len(object, &range, &bytes)?;
+    Ok(bytes)
+}
+
+fn check_len(object: Uuid, range: &Range<u64>, bytes: &Bytes) -> Result<(), SegmentError> {
+    if bytes.len() as u64 == len(range) {
+        return Ok(());
     }
     let reason = format!("{} bytes were read at {range:?}", bytes.len());
     Err(SegmentError::damaged(object, "batches", reason))

@@ -294,6 +294,7 @@ impl IndexBuilder {
                 offset: start,
                 position: self.position,
                 bytes,
+                before: self.position - self.start,
                 max_timestamp: header.max_timestamp,
             }),
         }

@@ -14,6 +14,7 @@ use std::io;
 use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 
 use bytes::Bytes;
@@ -77,6 +78,8 @@ struct Shared {
     recent: Mutex<RecentCommits>,
     full_blocks: FullBlocks,
     rolled: watch::Sender<WalPosition>,
+    /// Whether a file that is closed is likely to stay as it is.
+    files_stay: AtomicBool,
     counters: Counters,
 }
 
@@ -136,6 +139,7 @@ impl Wal {
             recent: Mutex::new(recent),
             full_blocks: FullBlocks::for_cache(options.cache_bytes),
             rolled: watch::Sender::new(current),
+            files_stay: AtomicBool::new(false),
             counters: Counters::default(),
             file_header: recovered.file_header,
             options,
@@ -261,6 +265,11 @@ impl Wal {
             });
         })?;
         Ok(path)
+    }
+
+    /// Whether files are likely to stay as they are once they are closed, so that nobody reads them a moment later.
+    pub fn expect_files_to_stay(&self, stay: bool) {
+        self.shared.files_stay.store(stay, Ordering::Relaxed);
     }
 
     /// Keeps no commit before `position` in memory any more: whoever wants one finds it in a segment.

@@ -1,6 +1,7 @@
 //! The writer thread: everything that has gathered becomes one write and one sync, while the next commit gathers.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 use tailrace_shared::disk::DiskFile;
@@ -18,8 +19,8 @@ use super::space::{Patience, Room};
 /// Where commits are at least so long on average, what it costs to write zeros beforehand is more than what they save.
 const LONG_COMMIT_BYTES: u64 = 256 << 10;
 
-/// Frames that are at least so long on average are likely to stay where they are, and go past the page cache. Others are
-/// read from it when they move into segments.
+/// Frames that are at least so long on average are likely to stay where they are, as are those of a log whose last file
+/// stayed: they go past the page cache. Others are read from it when they move into segments.
 const LONG_FRAME_BYTES: usize = 64 << 10;
 
 /// Writes commits, one after the other, at the end of the current file.
@@ -133,7 +134,8 @@ impl Writer {
             move |source| FatalError::Io { action, path, source }
         };
         let (bytes, offset) = (&encoded.bytes, self.place.offset);
-        let written = if bytes.len() >= frames.saturating_mul(LONG_FRAME_BYTES) {
+        let are_long = bytes.len() >= frames.saturating_mul(LONG_FRAME_BYTES);
+        let written = if are_long || shared.files_stay.load(Ordering::Relaxed) {
             self.file.write_direct_at(bytes, offset)
         } else {
             self.file.write_all_at(bytes, offset)

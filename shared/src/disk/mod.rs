@@ -5,6 +5,7 @@
 //! forgets or tears whatever was not synced. Every call blocks: call it from a thread that may.
 
 use std::io;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -123,6 +124,9 @@ pub trait Disk: Send + Sync + std::fmt::Debug + 'static {
 pub trait DiskFile: Send + Sync + std::fmt::Debug {
     /// Reads at most `buf.len()` bytes; 0 at the end of the file.
     fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize>;
+
+    /// Says that these bytes will be read in a moment, in whatever pieces. A hint.
+    fn will_read(&self, _range: Range<u64>) {}
 
     /// Reads the whole file as it is on stable storage, past the page cache where the platform can.
     fn read_stable(&self) -> io::Result<Vec<u8>>;

@@ -2,11 +2,13 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
+use std::num::NonZeroU64;
+use std::ops::Range;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
-use rustix::fs::{CWD, FallocateFlags, OFlags, RenameFlags, fallocate, renameat_with};
+use rustix::fs::{Advice, CWD, FallocateFlags, OFlags, RenameFlags, fadvise, fallocate, renameat_with};
 use rustix::io::Errno;
 
 use super::{ALIGN, direct, stable};
@@ -171,6 +173,16 @@ impl DiskFile for RealFile {
         }
     }
 
+    fn will_read(&self, range: Range<u64>) {
+        let mut start = range.start;
+        while start < range.end {
+            let len = NonZeroU64::new((range.end - start).min(HINT_BYTES));
+            // Whoever reads it finds out whether that is possible.
+            fadvise(&self.file, start, len, Advice::WillNeed).ok();
+            start += HINT_BYTES;
+        }
+    }
+
     fn read_stable(&self) -> io::Result<Vec<u8>> {
         stable::read(&self.file)
     }
@@ -200,7 +212,7 @@ impl DiskFile for RealFile {
     fn preallocate(&self, len: u64) -> io::Result<()> {
         self.or_cut_back(len, |file| {
             allocate(file, len)?;
-            fill(file, len)
+            fill(self, len)
         })
     }
 
@@ -229,16 +241,19 @@ fn allocate(file: &File, len: u64) -> io::Result<()> {
     }
 }
 
+/// Of a longer hint Linux takes the beginning.
+const HINT_BYTES: u64 = 512 << 10;
+
 /// Whoever syncs another file meanwhile has no more than this to wait for.
 const FILL_STEP: u64 = 1 << 20;
 
-/// Writes zeros, so that a later write need not convert unwritten extents.
-fn fill(file: &File, len: u64) -> io::Result<()> {
-    static ZEROS: [u8; 256 * 1024] = [0; 256 * 1024];
+/// Writes zeros past the page cache, where nobody would read them, so that a later write need not convert unwritten extents.
+fn fill(file: &RealFile, len: u64) -> io::Result<()> {
+    static ZEROS: Zeros = Zeros([0; 256 << 10]);
     let mut offset = 0;
     while offset < len {
-        let part = usize::try_from(len - offset).unwrap_or(usize::MAX).min(ZEROS.len());
-        file.write_all_at(ZEROS.get(..part).unwrap_or_default(), offset)?;
+        let part = usize::try_from(len - offset).unwrap_or(usize::MAX).min(ZEROS.0.len());
+        file.write_direct_at(ZEROS.0.get(..part).unwrap_or_default(), offset)?;
         offset += part as u64;
         if offset.is_multiple_of(FILL_STEP) {
             file.sync_data()?;
@@ -246,6 +261,10 @@ fn fill(file: &File, len: u64) -> io::Result<()> {
     }
     Ok(())
 }
+
+/// On a page of memory.
+#[repr(align(4096))]
+struct Zeros([u8; 256 << 10]);
 
 /// A used-up quota is a full disk to whoever must make room.
 fn quota_is_full(error: io::Error) -> io::Error {

@@ -18,6 +18,9 @@ use super::list::meta;
 /// What is read at once, and so what a reader that streams an object holds in memory.
 const CHUNK: u64 = 8 << 20;
 
+/// Of so many times what is wanted it costs less to read all than to seek.
+const SPREAD_MAX: u64 = 16;
+
 /// An object that is open for reading.
 pub(super) struct Object {
     pub(super) file: Arc<dyn DiskFile>,
@@ -50,10 +53,10 @@ pub(super) fn get(directory: &Directory, location: &Location, options: &GetOptio
 
 pub(super) fn get_ranges(directory: &Directory, location: &Location, ranges: &[Range<u64>]) -> Result<Vec<Bytes>> {
     let (object, meta) = open(directory, location)?;
-    ranges
+    let ranges = ranges
         .iter()
-        .map(|range| object.read(clip(&GetRange::Bounded(range.clone()), meta.size)?))
-        .collect()
+        .map(|range| clip(&GetRange::Bounded(range.clone()), meta.size));
+    object.read_all(&ranges.collect::<Result<Vec<_>>>()?)
 }
 
 pub(super) fn open(directory: &Directory, location: &Location) -> Result<(Object, ObjectMeta)> {
@@ -82,15 +85,43 @@ fn clip(range: &GetRange, len: u64) -> Result<Range<u64>> {
     })
 }
 
+fn len(range: &Range<u64>) -> u64 {
+    range.end.saturating_sub(range.start)
+}
+
 impl Object {
     fn read(&self, range: Range<u64>) -> Result<Bytes> {
+        Ok(self.read_all(std::slice::from_ref(&range))?.pop().unwrap_or_default())
+    }
+
+    /// All of them lie in the same memory, so that many short ones cost no more than one that is long.
+    fn read_all(&self, ranges: &[Range<u64>]) -> Result<Vec<Bytes>> {
         let read = || {
-            let len = range.end.saturating_sub(range.start);
-            let mut bytes = vec![0; usize::try_from(len).map_err(|_| io::ErrorKind::OutOfMemory)?];
-            read_exact_at(&*self.file, &mut bytes, range.start)?;
+            let wanted: u64 = ranges.iter().map(len).sum();
+            self.announce(ranges, wanted);
+            let mut bytes = vec![0; usize::try_from(wanted).map_err(|_| io::ErrorKind::OutOfMemory)?];
+            let mut rest = &mut *bytes;
+            for range in ranges {
+                let (piece, behind) = rest.split_at_mut(usize::try_from(len(range)).unwrap_or(usize::MAX));
+                read_exact_at(&*self.file, piece, range.start)?;
+                rest = behind;
+            }
             Ok(Bytes::from(bytes))
         };
-        read().map_err(|error| file_error(READ, &self.path, error))
+        let mut bytes = read().map_err(|error| file_error(READ, &self.path, error))?;
+        let pieces = ranges
+            .iter()
+            .map(|range| bytes.split_to(usize::try_from(len(range)).unwrap_or(usize::MAX)));
+        Ok(pieces.collect())
+    }
+
+    /// Has what lies close together read from the disk at once, and not a piece at a time.
+    fn announce(&self, ranges: &[Range<u64>], wanted: u64) {
+        let start = ranges.iter().map(|range| range.start).min().unwrap_or_default();
+        let end = ranges.iter().map(|range| range.end).max().unwrap_or_default();
+        if ranges.len() > 1 && end.saturating_sub(start) <= wanted.saturating_mul(SPREAD_MAX) {
+            self.file.will_read(start..end);
+        }
     }
 
     /// The first chunk is read at once, as most objects and ranges have no other.
