@@ -1,5 +1,6 @@
 """The measurements. Each part returns a section of the report; a yardstick that is missing is named in it."""
 
+import itertools
 import json
 import subprocess
 import threading
@@ -7,10 +8,16 @@ import time
 
 from agents import agents
 from brokers import brokers
+from clients import clients
 from growth import growth
 from machine import AGENT_HTTP, HTTP, KAFKA, MIB, Missing, metric, until
 from report import Section, mebi, milli, plain, rate, seconds
 from scale import history, scale
+
+FOLLOWED_RATE = 10 * 10**6
+"""Bytes a second of all followed files together."""
+FOLLOWED_BYTES = 256 * MIB
+"""Log lines to take from, and to compress for comparison."""
 
 
 def drain(machine):
@@ -95,7 +102,7 @@ def written(machine):
     size = machine.sizes.fetched_cold
     section = Section(
         "Bytes to the disk for each that was taken",
-        f"{2 * size // MIB} MiB in batches of one size, 32 in flight, to four partitions of an empty collector, which is then stopped. "
+        f"{4 * size // MIB} MiB in batches of one size, 32 in flight, to four partitions of an empty collector, which is then stopped. "
         "What the disk was given in all that time, by its own account: making WAL files, commits, segments, checkpoints and the "
         "file system's journal.",
     )
@@ -108,7 +115,7 @@ def written(machine):
                 collector, _ = machine.collector(data)
                 with collector:
                     load = ["--address", KAFKA, "--topic", "load", "--batch-bytes", batch, "--in-flight", 32]
-                    made = machine.driver("produce", *load, "--bytes", 2 * size)
+                    made = machine.driver("produce", *load, "--bytes", 4 * size)
                 ratios.append((machine.disk_written() - before) / made["bytes"])
             section.value(f"batches of {batch >> 10} KiB", ratios, "{:.2f}".format)
     except Missing as missing:
@@ -200,30 +207,60 @@ def memory(machine):
 
 
 def followed(machine, section):
+    """Files that are written to all the time, ten times a second each."""
+    line = "2026-11-22T12:00:00.000Z INFO http.server request completed user=4711 duration_ms=17\n"
     count = machine.sizes.followed
+    following(machine, section, count, [line.encode() * 10], f"{count} files with 100 lines a second each")
+    file, _ = machine.lines(FOLLOWED_BYTES)
+    count = machine.sizes.followed * 10
+    pieces = in_pieces(file.read_bytes(), FOLLOWED_RATE // 10 // count)
+    following(machine, section, count, pieces, f"{count} files with {FOLLOWED_RATE // 10**6} MB/s in all")
+    try:
+        zstd = machine.run([machine.tool("zstd"), "-1", "--single-thread", "-q", "-f", "-o", "/dev/null", str(file)])
+        share = zstd["cpu"] * FOLLOWED_RATE / FOLLOWED_BYTES
+        section.value(f"for comparison, zstd -1 of {FOLLOWED_RATE // 10**6} MB/s: CPU", [share * 100], plain("%"))
+    except Missing as missing:
+        section.skip(str(missing))
+
+
+def in_pieces(text, least):
+    """Whole lines, so many bytes of them at least."""
+    pieces, start = [], 0
+    while (end := text.find(b"\n", start + least) + 1) > 0:
+        pieces.append(text[start:end])
+        start = end
+    return pieces
+
+
+def following(machine, section, count, pieces, what):
+    """Each file gets one of the pieces ten times a second."""
     files = machine.fresh("followed")
     stop = threading.Event()
 
     def write():
-        handles = [open(files / f"{number}.log", "a", buffering=1) for number in range(count)]
-        line = "2026-11-22T12:00:00.000Z INFO http.server request completed user=4711 duration_ms=17\n"
-        while not stop.wait(0.1):
+        handles = [open(files / f"{number}.log", "ab", buffering=0) for number in range(count)]
+        endless = itertools.cycle(pieces)
+        due = time.monotonic()
+        while not stop.is_set():
             for handle in handles:
-                handle.write(line * 10)
+                handle.write(next(endless))
+            due += 0.1
+            time.sleep(max(0, due - time.monotonic()))
 
     writer = threading.Thread(target=write)
     try:
         agent, _ = machine.agent(machine.fresh("agent"), files / "*.log", "followed")
         writer.start()
         with agent:
-            time.sleep(2)
+            # Long enough for names to be older than what may change unseen.
+            time.sleep(5)
             before, started = agent.cpu(), time.monotonic()
             time.sleep(machine.sizes.idle_seconds / 2)
             busy = (agent.cpu() - before) / (time.monotonic() - started)
-            section.value(f"agent, {count} files with 100 lines a second each: memory", [agent.peak_rss()], mebi)
-            section.value(f"agent, {count} files with 100 lines a second each: CPU", [busy * 100], plain("%"))
+            section.value(f"agent, {what}: memory", [agent.peak_rss()], mebi)
+            section.value(f"agent, {what}: CPU", [busy * 100], plain("%"))
     except Missing as missing:
-        section.skip(f"agent, {count} files: {missing}")
+        section.skip(f"agent, {what}: {missing}")
     finally:
         stop.set()
         if writer.is_alive():
@@ -342,6 +379,7 @@ ALL = {
     "written": written,
     "fetch": fetch,
     "brokers": brokers,
+    "clients": clients,
     "latency": latency,
     "scale": scale,
     "history": history,

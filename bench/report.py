@@ -85,7 +85,7 @@ def page(machine, sections):
 def machine_lines(machine):
     cpu = next((line for line in read("/proc/cpuinfo").splitlines() if line.startswith("model name")), ": unknown")
     memory = int(read("/proc/meminfo").split()[1]) / 2**20
-    yield f"{os.cpu_count()} cores of {cpu.split(': ')[1]}, {memory:.0f} GiB, Linux {platform.release()}, {file_system(machine.work)}"
+    yield f"{len(os.sched_getaffinity(0))} cores of {cpu.split(': ')[1]}, {memory:.0f} GiB, Linux {platform.release()}, {file_system(machine.work)}"
     yield f"Tailrace {machine.revision}, {first_line('rustc', '--version')}, {machine.profile} profile"
     for tool in (("zstd", "--version"), ("fio", "--version")):
         yield first_line(*tool) or f"{tool[0]} is not installed"
