@@ -35,7 +35,7 @@ def brokers(machine):
         "it is shipped, and each message with `sync_interval: always`.",
     )
     try:
-        java = [machine.tool("java"), "-Xmx512m", "-cp", f"{fetched_libraries(machine)}/*"]
+        java = java_tools(machine)
         started = {
             "Tailrace": lambda: tailrace(machine),
             SHIPPED: lambda: apache_kafka(machine, ""),
@@ -78,10 +78,11 @@ def beside_jetstream(machine, section, ours):
         section.skip(str(missing))
 
 
-def fetched_libraries(machine):
+def java_tools(machine):
+    """The command that runs a tool of Apache Kafka, which is fetched on first use."""
     machine.tool("mvn")
     try:
-        return libraries().absolute()
+        return [machine.tool("java"), "-Xmx512m", "-cp", f"{libraries().absolute()}/*"]
     except subprocess.SubprocessError as error:
         raise Missing(f"Apache Kafka {VERSION} cannot be fetched: {error}") from error
 

@@ -8,7 +8,7 @@ import statistics
 import subprocess
 import time
 
-from brokers import PARTITIONS, RECORD_BYTES, SHIPPED, apache_kafka, fetched_libraries, tailrace, tool_says
+from brokers import PARTITIONS, RECORD_BYTES, SHIPPED, TOOLS, apache_kafka, java_tools, tailrace, tool_says
 from machine import MIB, Missing
 from report import Section, mebi, seconds
 
@@ -26,8 +26,7 @@ def clients(machine):
         "taken from `PATH` (`rdkafka_performance`, `franz-go-bench`), or from `DRIVER_RDKAFKA` and `DRIVER_FRANZ_GO`.",
     )
     try:
-        machine.tool("java")
-        fetched_libraries(machine)
+        java = java_tools(machine)
         for name, variable, program, load in (
             ("librdkafka", "DRIVER_RDKAFKA", "rdkafka_performance", Rdkafka),
             ("franz-go", "DRIVER_FRANZ_GO", "franz-go-bench", FranzGo),
@@ -37,7 +36,10 @@ def clients(machine):
                 section.skip(f"{name}: no {program} in PATH, nor {variable}")
                 continue
             tool = load(binary, machine.sizes.perf_records)
-            rounds = [(measured(tool, tailrace(machine)), measured(tool, apache_kafka(machine, ""))) for _ in range(machine.sizes.rounds)]
+            rounds = []
+            for _ in range(machine.sizes.rounds):
+                ours, theirs = (measured(java, tool, started) for started in (tailrace(machine), apache_kafka(machine, "")))
+                rounds.append((ours, theirs))
             section.ratio(f"{name}: records taken", SHIPPED, rounds, "taken", lambda rate: mebi(rate) + "/s")
             section.ratio(f"{name}: CPU for 1 GiB taken", SHIPPED, rounds, "cpu", seconds)
             section.ratio(f"{name}: peak memory", SHIPPED, rounds, "rss", mebi)
@@ -47,9 +49,11 @@ def clients(machine):
     return section
 
 
-def measured(tool, started):
+def measured(java, tool, started):
     with started as (bootstrap, broker):
-        # The first run makes the topic.
+        # Not every tool makes its topic.
+        command = [*java, f"{TOOLS}.TopicCommand", "--bootstrap-server", bootstrap, "--create", "--topic", "load"]
+        tool_says([*command, "--partitions", str(PARTITIONS)])
         tool.produce(bootstrap, warm_up=True)
         before = broker.cpu()
         taken, count = tool.produce(bootstrap)
