@@ -274,6 +274,12 @@ impl Followed {
         self.nameless_since.is_some()
     }
 
+    /// Whether it has another name than the one that it was met by, or none.
+    #[must_use]
+    pub fn has_left_its_name(&self) -> bool {
+        self.is_nameless() || self.path.as_os_str() != self.origin.as_os_str()
+    }
+
     /// For the spool.
     #[must_use]
     pub fn position(&self, topic: &str) -> FilePosition {

@@ -67,7 +67,7 @@ impl Default for Limits {
 
 /// Polling a file costs about ten microseconds: this keeps it to a fiftieth of the time.
 const POLL_SHARE: Duration = Duration::from_micros(500);
-/// To ask for the file that has its name costs half of that, and is a two-hundredth of the time.
+/// To ask for the file that has its name costs a quarter of that, and is a two-hundredth of the time.
 const NAME_SHARE: Duration = Duration::from_micros(500);
 
 /// All followed files, and whose turn it is.

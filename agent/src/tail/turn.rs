@@ -142,8 +142,8 @@ impl Tail {
         let Fill::Fresh { mut at_end } = fill else {
             return self.differs(file, &*handle).map(Some);
         };
-        if at_end && followed.nameless_since.is_some() {
-            // It may be given up at its end: that has to be certain.
+        if at_end && followed.has_left_its_name() {
+            // It is left at its end for its successor, or given up: that has to be certain.
             at_end = handle.read_at(&mut [0], mark.offset + buffer.fresh().len() as u64)? == 0;
         }
         followed.reopened = false;

@@ -112,8 +112,7 @@ impl GatheredRecords {
         self.bytes.len()
     }
 
-    /// Forgets them.
-    pub fn clear(&mut self) {
+    fn clear(&mut self) {
         self.bytes.clear();
         self.count = 0;
         self.max_timestamp = i64::MIN;
@@ -229,11 +228,6 @@ impl BatchBuilder {
     /// As [`BatchWriter::finish`].
     pub fn finish(&mut self) -> Result<Bytes, BuildError> {
         self.writer.finish(&mut self.records)
-    }
-
-    /// Forgets the records so far.
-    pub fn clear(&mut self) {
-        self.records.clear();
     }
 }
 
