@@ -1,8 +1,8 @@
 //! The agent: tails files and delivers each line exactly once.
 //!
 //! A line flows one way: [`discover`] finds files, [`watch`] says when to look, [`tail`] reads bytes, [`frame`] cuts
-//! events, [`transform`] finds fields in them and drops what is not wanted, [`batch`] builds record batches of them,
-//! [`reader`] closes stretches, [`spool`] makes a stretch durable together with the positions it advances to, [`deliver`]
+//! events, [`transform`] finds fields in them and drops what is not wanted, [`records`] and [`batch`] make record
+//! batches of them, [`reader`] closes stretches, [`spool`] makes a stretch durable together with the positions it advances to, [`deliver`]
 //! sends it and marks what was acknowledged. [`pipeline`] composes them; [`status`] shows them to the operator, whose
 //! questions [`inspect`] answers.
 
@@ -17,6 +17,7 @@ pub mod line_regex;
 pub mod pipeline;
 pub mod position;
 pub mod reader;
+pub mod records;
 pub mod reload;
 pub mod spool;
 pub mod status;

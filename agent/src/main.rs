@@ -277,7 +277,7 @@ fn import_positions(file: &Path, args: &ImportPositionsArgs) -> anyhow::Result<(
     let config = AgentConfig::load(file)?;
     let inputs: Vec<_> = pipeline::inputs(&config)?
         .into_iter()
-        .map(|input| (input.topic, input.selection))
+        .map(|input| (input.records.topic, input.selection))
         .collect();
     let progress = import::read(args.tool, &args.path)?;
     let runtime = tokio::runtime::Builder::new_current_thread().build()?;

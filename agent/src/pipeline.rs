@@ -33,6 +33,7 @@ use crate::discover::{Pattern, PatternError, Selection, exclusions};
 use crate::frame::{Framing, Multiline};
 use crate::position::checksum;
 use crate::reader::{self, Input, Reader, Reload, Settings};
+use crate::records::Template;
 use crate::reload::apart;
 use crate::spool::{OpenError, Opened, Recovered, Spool, SpoolStats};
 use crate::status::{self, DeliveryMetrics, FileStatus, FilesQuery, ReadMetrics, TOPIC_LABEL};
@@ -506,22 +507,24 @@ fn input(files: &FilesConfig, base: &Path) -> Result<Input, PatternError> {
     let parse = |glob: &crate::config::Glob| Pattern::parse(glob.as_str(), base);
     let exclude: Vec<_> = files.exclude.iter().map(|glob| glob.as_str().to_owned()).collect();
     Ok(Input {
-        topic: files.topic.as_str().into(),
+        records: Template {
+            topic: files.topic.as_str().into(),
+            labels: files.labels.clone(),
+            format: files.format,
+            transform: match &files.transform {
+                Some(transform) => Some(transform.compiled()),
+                None => files.container.then(Arc::default),
+            },
+        },
         selection: Selection {
             include: files.include.iter().map(parse).collect::<Result<_, _>>()?,
             exclude: exclusions(&exclude, base)?,
         },
-        labels: files.labels.clone(),
-        format: files.format,
         framing: Framing {
             max_len: files.max_line_bytes.as_usize(),
             multiline: files.multiline.clone().map(Multiline::from),
             charset: files.encoding.0,
             container: files.container,
-        },
-        transform: match &files.transform {
-            Some(transform) => Some(transform.compiled()),
-            None => files.container.then(Arc::default),
         },
         start_at: files.start_at,
         ignore_older: files.ignore_older.map(|older| older.0),

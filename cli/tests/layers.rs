@@ -58,6 +58,7 @@ const AGENT: Layers = &[
         ],
     ),
     ("status", &["deliver", "spool", "watch"]),
+    ("records", &["batch", "frame", "status", "transform"]),
     (
         "reader",
         &[
@@ -65,17 +66,17 @@ const AGENT: Layers = &[
             "discover",
             "frame",
             "position",
+            "records",
             "status",
             "stretch",
             "tail",
-            "transform",
             "watch",
         ],
     ),
     ("reload", &["config"]),
     (
         "inspect",
-        &["batch", "config", "discover", "frame", "reader", "status", "stretch"],
+        &["batch", "config", "discover", "frame", "reader", "records", "status", "stretch"],
     ),
 ];
 

@@ -1,7 +1,6 @@
 //! What a record is: the event with headers, or a JSON object.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
 use serde::Deserialize;
 use tailrace_shared::record::RecordHeaders;
@@ -26,7 +25,7 @@ pub const RESERVED_LABELS: [&str; 3] = ["message", "host", "path"];
 /// Constants by their names.
 pub type Labels = BTreeMap<String, String>;
 
-/// How the events of one file become records: all that is the same for each, encoded once.
+/// How the events of one origin become records: all that is the same for each, encoded once.
 #[derive(Debug)]
 pub enum Encoding {
     /// The event as it is, with these headers.
@@ -36,11 +35,9 @@ pub enum Encoding {
 }
 
 impl Encoding {
-    /// For the events of one file of a host, with what else is said of each.
+    /// For the events of one origin: what the agent knows of each, and what the configuration says.
     #[must_use]
-    pub fn new(format: Format, host: &str, path: &Path, labels: &Labels) -> Self {
-        let path = path.to_string_lossy();
-        let constants = [("host", host), ("path", &path)];
+    pub fn new(format: Format, constants: [(&str, &str); 2], labels: &Labels) -> Self {
         let labels = labels.iter().map(|(key, value)| (key.as_str(), value.as_str()));
         let pairs = constants.into_iter().chain(labels);
         match format {

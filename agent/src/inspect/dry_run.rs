@@ -10,7 +10,8 @@ use tailrace_shared::record::Batches;
 
 use crate::batch::{Batcher, Encoding, Size, StretchError};
 use crate::frame::{End, Event, mark_of};
-use crate::reader::{Input, Sent};
+use crate::reader::Input;
+use crate::records::Sent;
 use crate::stretch::{Route, Routes};
 
 /// Why that could not be shown.
@@ -88,8 +89,8 @@ fn show(
     now_ms: i64,
     out: &mut dyn Write,
 ) -> Result<(), DryRunError> {
-    let slot = batcher.slot(&input.topic, 0);
-    if let Sent::Not(dropped) = input.append(batcher, slot, encoding, event, now_ms)? {
+    let slot = batcher.slot(&input.records.topic, 0);
+    if let Sent::Not(dropped) = input.records.append(batcher, slot, encoding, event, now_ms)? {
         let not_sent = NotSent {
             not_sent_because_of: dropped.name(),
             event: &String::from_utf8_lossy(event.bytes),

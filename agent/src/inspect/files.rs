@@ -28,7 +28,7 @@ pub struct Matched {
 /// What every input matches, and what this user cannot look at.
 #[must_use]
 pub fn matched(config: &AgentConfig, inputs: Vec<Input>) -> (Vec<Matched>, Vec<(PathBuf, io::Error)>) {
-    let topics = inputs.iter().map(|input| input.topic.to_string());
+    let topics = inputs.iter().map(|input| input.records.topic.to_string());
     let mut matched: Vec<_> = topics
         .map(|topic| Matched {
             topic,

@@ -6,7 +6,6 @@
 
 mod find;
 mod glance;
-mod records;
 mod reload;
 mod report;
 mod resume;
@@ -23,88 +22,60 @@ use tailrace_shared::disk::{Disk, FileId};
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::mpsc::{Receiver, Sender};
 
-use crate::batch::{Batcher, Encoding, Format, Labels, Size, Slot, StretchError};
+use crate::batch::{Batcher, Encoding, Size, StretchError};
 use crate::discover::{FileNo, Selection, Walker, container_of};
 use crate::frame::{End, Event, Framing};
 use crate::position::FilePosition;
+use crate::records::{Records, Template};
 use crate::status::{FilesRequest, ReadMetrics};
 use crate::stretch::{Routes, Stretch};
 use crate::tail::{After, Limits, StartAt, Tail, Turned, Unread};
-use crate::transform::{Dropped, Transform};
 use crate::watch::{Signal, Watch};
 
 use find::Finder;
-use records::{Records, Source};
 pub use reload::Reload;
 use reload::selections;
 
 /// One `[[files]]` of the configuration.
 #[derive(Debug)]
 pub struct Input {
-    /// Where its lines go.
-    pub topic: Arc<str>,
+    /// What its events become.
+    pub records: Template,
     /// Which files.
     pub selection: Selection,
-    /// What is said of each line.
-    pub labels: Labels,
-    /// What a record is.
-    pub format: Format,
     /// What is an event.
     pub framing: Framing,
-    /// What becomes of it, if it is not sent as it is; always something where a container runtime says more than the file.
-    pub transform: Option<Arc<Transform>>,
     /// Where the first run begins.
     pub start_at: StartAt,
     /// A file that was not written to for so long is not begun with.
     pub ignore_older: Option<Duration>,
 }
 
-/// What became of an event.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Sent {
-    /// It is a record.
-    Well,
-    /// It is a record that says why it could not be parsed.
-    WithProblem,
-    /// It is none.
-    Not(Dropped),
-}
-
 impl Input {
     /// How the events of a file become records.
     #[must_use]
     pub fn encoding(&self, host: &str, path: &Path) -> Encoding {
-        let mut labels = self.labels.clone();
+        let mut labels = self.records.labels.clone();
         if self.framing.container {
             for (name, value) in container_of(path) {
                 labels.entry(name.to_owned()).or_insert_with(|| value.to_owned());
             }
         }
-        Encoding::new(self.format, host, path, &labels)
+        let constants = [("host", host), ("path", &path.to_string_lossy())];
+        Encoding::new(self.records.format, constants, &labels)
     }
+}
 
-    /// Appends an event as a record, if it is to be sent.
-    #[inline]
-    pub fn append(
-        &self,
-        batcher: &mut Batcher,
-        slot: Slot,
-        encoding: &Encoding,
-        event: &Event<'_>,
-        now_ms: i64,
-    ) -> Result<Sent, StretchError> {
-        let Some(transform) = &self.transform else {
-            batcher.append(slot, now_ms, encoding, event.bytes)?;
-            return Ok(Sent::Well);
-        };
-        let appended = transform.apply(event, now_ms, |outcome| {
-            batcher.append_outcome(slot, encoding, &outcome)?;
-            Ok(match outcome.problem {
-                Some(_) => Sent::WithProblem,
-                None => Sent::Well,
-            })
-        });
-        appended.unwrap_or_else(|dropped| Ok(Sent::Not(dropped)))
+/// What the records of a file have in common.
+struct Source {
+    input: usize,
+    lane: u16,
+    encoding: Arc<Encoding>,
+}
+
+impl Source {
+    fn origin(&self) -> (u16, &Encoding) {
+        (self.lane, &self.encoding)
     }
 }
 
@@ -318,9 +289,15 @@ impl Reader {
             return Ok(());
         };
         let (metrics, now_ms) = (&self.seams.metrics, self.seams.clock.now_ms());
-        let mut records = Records::new(&mut self.batcher, input, metrics, &source, now_ms);
+        let mut records = Records::new(&mut self.batcher, &input.records, metrics, source.origin(), now_ms);
         let window = self.tail.window();
-        let consumed = records.cut(window.bytes(), window.charset(), window.mid_line(), window.end());
+        let (bytes, mark) = (window.bytes(), window.charset());
+        let consumed = input
+            .framing
+            .cut(bytes, mark, window.mid_line(), window.end(), |event| {
+                records.take(event)
+            });
+        records.count_bytes(consumed.len);
         let stopped = records.finish()?;
         if consumed.len > 0 {
             self.gathered(now);
@@ -346,8 +323,10 @@ impl Reader {
         let (mut rest, mut mid_line) = (&*unread.event, unread.mid_line);
         let (metrics, now_ms) = (&self.seams.metrics, self.seams.clock.now_ms());
         while !rest.is_empty() {
-            let mut records = Records::new(&mut self.batcher, input, metrics, &source, now_ms);
-            let consumed = records.cut(rest, unread.charset, mid_line, End::Final);
+            let mut records = Records::new(&mut self.batcher, &input.records, metrics, source.origin(), now_ms);
+            let take = |event: Event<'_>| records.take(event);
+            let consumed = input.framing.cut(rest, unread.charset, mid_line, End::Final, take);
+            records.count_bytes(consumed.len);
             records.finish()?;
             (rest, mid_line) = (rest.get(consumed.len..).unwrap_or_default(), consumed.mid_line);
         }
@@ -408,7 +387,7 @@ impl Reader {
         let touched = self.tail.take_touched();
         let position = |file: &FileNo| {
             let followed = self.tail.get(*file)?;
-            Some(followed.position(&self.inputs.get(followed.input)?.topic))
+            Some(followed.position(&self.inputs.get(followed.input)?.records.topic))
         };
         Ok(Some(Stretch {
             batches,

@@ -34,7 +34,7 @@ pub(super) fn selections(inputs: &mut [Input]) -> (Vec<Selection>, Vec<Taking>) 
         .map(|input| {
             let selection = std::mem::replace(&mut input.selection, nothing());
             let taking = Taking {
-                topic: Arc::clone(&input.topic),
+                topic: Arc::clone(&input.records.topic),
                 start_at: input.start_at,
                 ignore_older: input.ignore_older,
             };
@@ -77,11 +77,11 @@ impl Reader {
                 None => self.let_go(file),
             }
         }
-        let topics_now: BTreeSet<_> = inputs.iter().map(|input| Arc::clone(&input.topic)).collect();
+        let topics_now: BTreeSet<_> = inputs.iter().map(|input| Arc::clone(&input.records.topic)).collect();
         for input in &self.inputs {
-            if !topics_now.contains(&input.topic) {
-                self.seams.metrics.files_followed.with([&*input.topic]).set(0);
-                self.seams.metrics.unread_bytes.with([&*input.topic]).set(0);
+            if !topics_now.contains(&input.records.topic) {
+                self.seams.metrics.files_followed.with([&*input.records.topic]).set(0);
+                self.seams.metrics.unread_bytes.with([&*input.records.topic]).set(0);
             }
         }
         self.finder.select_anew(walker, taking, &settings);
@@ -94,7 +94,7 @@ impl Reader {
     fn let_go(&mut self, file: FileNo) {
         let position = self.tail.get(file).and_then(|followed| {
             let input = self.inputs.get(followed.input)?;
-            Some(followed.position(&input.topic))
+            Some(followed.position(&input.records.topic))
         });
         self.tail.forget(file);
         self.finder.let_go(file);

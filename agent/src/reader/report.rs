@@ -18,7 +18,7 @@ const GAUGE_INTERVAL: Duration = Duration::from_secs(1);
 impl Reader {
     pub(super) fn count(&self, file: FileNo, count: impl FnOnce(&ReadMetrics, &str)) {
         if let Some(input) = self.tail.get(file).and_then(|followed| self.inputs.get(followed.input)) {
-            count(&self.seams.metrics, &input.topic);
+            count(&self.seams.metrics, &input.records.topic);
         }
     }
 
@@ -42,13 +42,13 @@ impl Reader {
         self.gauges_at = now + GAUGE_INTERVAL;
         let mut sums: BTreeMap<&str, (i64, i64)> = BTreeMap::new();
         for input in &self.inputs {
-            sums.entry(&input.topic).or_default();
+            sums.entry(&input.records.topic).or_default();
         }
         for (_, followed) in self.tail.iter() {
             if let Some((files, unread)) = self
                 .inputs
                 .get(followed.input)
-                .and_then(|input| sums.get_mut(&*input.topic))
+                .and_then(|input| sums.get_mut(&*input.records.topic))
             {
                 *files += 1;
                 *unread = unread.saturating_add_unsigned(followed.unread());
@@ -76,7 +76,7 @@ impl Reader {
             topic: self
                 .inputs
                 .get(followed.input)
-                .map_or_else(String::new, |input| input.topic.to_string()),
+                .map_or_else(String::new, |input| input.records.topic.to_string()),
             lane: followed.lane,
             position: followed.mark.offset,
             size: followed.high,

@@ -5,7 +5,6 @@
 
 use std::collections::BTreeMap;
 use std::hint::black_box;
-use std::path::Path;
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
@@ -72,7 +71,11 @@ impl Routes for OneBatch {
 }
 
 fn batcher() -> (Batcher, Encoding, Vec<u8>) {
-    let encoding = Encoding::new(Format::Raw, "web1", Path::new("/var/log/app.log"), &BTreeMap::new());
+    let encoding = Encoding::new(
+        Format::Raw,
+        [("host", "web1"), ("path", "/var/log/app.log")],
+        &BTreeMap::new(),
+    );
     (Batcher::new(Arc::new(OneBatch), Size::default()), encoding, text())
 }
 

@@ -326,10 +326,8 @@ fn excluded_generations_and_those_of_another_input_are_left_alone() {
     let inputs = || {
         let mut first = input(GLOB);
         first.selection.exclude = exclusions(&["*.2".to_owned()], Path::new("/")).unwrap();
-        let second = Input {
-            topic: "other".into(),
-            ..input("/log/*.3")
-        };
+        let mut second = input("/log/*.3");
+        second.records.topic = "other".into();
         vec![first, second]
     };
     let (disk, programs) = machine();

@@ -11,6 +11,7 @@ use tailrace_shared::record::Batches;
 use tokio::sync::mpsc;
 
 use super::*;
+use crate::batch::{Format, Labels};
 use crate::discover::{Pattern, exclusions};
 use crate::frame::{Charset, Languages, Multiline, Rule};
 use crate::status::{FileStatus, FilesQuery};
@@ -37,20 +38,22 @@ impl Routes for Unbound {
 
 fn input(include: &str) -> Input {
     Input {
-        topic: "t".into(),
+        records: Template {
+            topic: "t".into(),
+            labels: Labels::new(),
+            format: Format::Raw,
+            transform: None,
+        },
         selection: Selection {
             include: vec![Pattern::parse(include, Path::new("/")).unwrap()],
             exclude: GlobSet::empty(),
         },
-        labels: Labels::new(),
-        format: Format::Raw,
         framing: Framing {
             max_len: 1_000_000,
             multiline: None,
             charset: Charset::Bytes,
             container: false,
         },
-        transform: None,
         start_at: StartAt::Beginning,
         ignore_older: None,
     }

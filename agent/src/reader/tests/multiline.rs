@@ -226,7 +226,7 @@ fn the_pieces_of_a_containers_line_are_joined_across_rotation_and_restart() {
     let container_input = || {
         let mut input = input("/log/*.log");
         input.framing.container = true;
-        input.transform = Some(Arc::default());
+        input.records.transform = Some(Arc::default());
         vec![input]
     };
     let piece = |tag: &str, text: &str| format!("2026-11-27T12:00:01Z stdout {tag} {text}\n");

@@ -5,10 +5,9 @@ use tokio::sync::oneshot;
 use super::*;
 
 fn of(topic: &str, include: &str) -> Input {
-    Input {
-        topic: topic.into(),
-        ..input(include)
-    }
+    let mut input = input(include);
+    input.records.topic = topic.into();
+    input
 }
 
 impl Rig {

@@ -2,11 +2,11 @@
 
 use super::*;
 use crate::line_regex::LineRegex;
-use crate::transform::{Condition, Parser, Test};
+use crate::transform::{Condition, Parser, Test, Transform};
 
 fn input_without(pattern: &str) -> Vec<Input> {
     let mut input = input("/log/*.log");
-    input.transform = Some(Arc::new(Transform {
+    input.records.transform = Some(Arc::new(Transform {
         parse: Some(Parser::Logfmt),
         drop: vec![Condition {
             field: None,

@@ -1,26 +1,68 @@
-//! Makes records of the events of one file, as far as the stretch has room.
+//! Makes records of events, and counts what becomes of them: the same wherever the events come from.
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use super::{Input, Sent};
-use crate::batch::{Batcher, Encoding, Slot, StretchError};
-use crate::frame::{Consumed, Cut, End, Event, Mark};
+use crate::batch::{Batcher, Encoding, Format, Labels, Slot, StretchError};
+use crate::frame::{Cut, Event};
 use crate::status::ReadMetrics;
-use crate::transform::Dropped;
+use crate::transform::{Dropped, Transform};
 
-/// What the records of a file have in common.
+/// What the events of an input become.
 #[derive(Debug, Clone)]
-pub(super) struct Source {
-    pub(super) input: usize,
-    pub(super) lane: u16,
-    pub(super) encoding: Arc<Encoding>,
+pub struct Template {
+    /// Where they go.
+    pub topic: Arc<str>,
+    /// What is said of each.
+    pub labels: Labels,
+    /// What a record is.
+    pub format: Format,
+    /// What is done before, if they are not sent as they are; always something where a container runtime says more than the
+    /// file.
+    pub transform: Option<Arc<Transform>>,
 }
 
-/// Takes events; counts them when it is finished.
-pub(super) struct Records<'a> {
+/// What became of an event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sent {
+    /// It is a record.
+    Well,
+    /// It is a record that says why it could not be parsed.
+    WithProblem,
+    /// It is none.
+    Not(Dropped),
+}
+
+impl Template {
+    /// Appends an event as a record, if it is to be sent.
+    #[inline]
+    pub fn append(
+        &self,
+        batcher: &mut Batcher,
+        slot: Slot,
+        encoding: &Encoding,
+        event: &Event<'_>,
+        now_ms: i64,
+    ) -> Result<Sent, StretchError> {
+        let Some(transform) = &self.transform else {
+            batcher.append(slot, now_ms, encoding, event.bytes)?;
+            return Ok(Sent::Well);
+        };
+        let appended = transform.apply(event, now_ms, |outcome| {
+            batcher.append_outcome(slot, encoding, &outcome)?;
+            Ok(match outcome.problem {
+                Some(_) => Sent::WithProblem,
+                None => Sent::Well,
+            })
+        });
+        appended.unwrap_or_else(|dropped| Ok(Sent::Not(dropped)))
+    }
+}
+
+/// Takes the events of one origin, as far as the stretch has room; counts them when it is finished.
+pub struct Records<'a> {
     batcher: &'a mut Batcher,
-    input: &'a Input,
+    template: &'a Template,
     metrics: &'a ReadMetrics,
     encoding: &'a Encoding,
     slot: Slot,
@@ -43,38 +85,37 @@ struct Count {
 }
 
 impl<'a> Records<'a> {
-    pub(super) fn new(
+    /// Of what comes through `lane`, read at `now_ms`.
+    pub fn new(
         batcher: &'a mut Batcher,
-        input: &'a Input,
+        template: &'a Template,
         metrics: &'a ReadMetrics,
-        source: &'a Source,
+        (lane, encoding): (u16, &'a Encoding),
         now_ms: i64,
     ) -> Self {
         Self {
-            slot: batcher.slot(&input.topic, source.lane),
+            slot: batcher.slot(&template.topic, lane),
             batcher,
-            input,
+            template,
             metrics,
-            encoding: &source.encoding,
+            encoding,
             now_ms,
             count: Count::default(),
             failed: None,
         }
     }
 
-    /// Takes the events at the front of some bytes, at least one.
-    pub(super) fn cut(&mut self, bytes: &[u8], mark: Mark, mid_line: bool, end: End) -> Consumed {
-        let framing = &self.input.framing;
-        let consumed = framing.cut(bytes, mark, mid_line, end, |event| self.take(event));
-        self.count.bytes += consumed.len as u64;
-        consumed
+    /// So many bytes were read, events and what is between them.
+    pub fn count_bytes(&mut self, len: usize) {
+        self.count.bytes += len as u64;
     }
 
+    /// Makes a record of an event; wants no more once the stretch is full.
     #[inline]
-    fn take(&mut self, event: Event<'_>) -> ControlFlow<()> {
+    pub fn take(&mut self, event: Event<'_>) -> ControlFlow<()> {
         let (batcher, encoding) = (&mut *self.batcher, self.encoding);
         let count = &mut self.count;
-        match self.input.append(batcher, self.slot, encoding, &event, self.now_ms) {
+        match self.template.append(batcher, self.slot, encoding, &event, self.now_ms) {
             Ok(Sent::Well) => {}
             Ok(Sent::WithProblem) => count.problems += 1,
             Ok(Sent::Not(Dropped::Drop)) => count.dropped += 1,
@@ -99,12 +140,12 @@ impl<'a> Records<'a> {
     }
 
     /// Whether there may be more events, for which the stretch has no room.
-    pub(super) fn finish(self) -> Result<bool, StretchError> {
+    pub fn finish(self) -> Result<bool, StretchError> {
         if let Some(error) = self.failed {
             return Err(error);
         }
         if self.count.bytes > 0 {
-            let (metrics, topic, count) = (self.metrics, [&*self.input.topic], &self.count);
+            let (metrics, topic, count) = (self.metrics, [&*self.template.topic], &self.count);
             metrics.read_bytes.with(topic).inc_by(count.bytes);
             metrics.read_lines.with(topic).inc_by(count.lines);
             metrics.lines_split.with(topic).inc_by(count.split);
@@ -119,7 +160,7 @@ impl<'a> Records<'a> {
             for (why, events) in dropped.into_iter().filter(|(_, events)| *events > 0) {
                 metrics
                     .events_dropped
-                    .with([&*self.input.topic, why.name()])
+                    .with([&*self.template.topic, why.name()])
                     .inc_by(events);
             }
         }
