@@ -22,7 +22,7 @@ const SHARED: Layers = &[
     ("config", &[]),
     ("telemetry", &["config"]),
     ("reloading", &[]),
-    ("tls", &["reloading"]),
+    ("tls", &["clock", "reloading"]),
     ("service", &[]),
     ("terminal", &[]),
 ];
@@ -62,21 +62,15 @@ const AGENT: Layers = &[
     (
         "reader",
         &[
-            "batch",
-            "discover",
-            "frame",
-            "position",
-            "records",
-            "status",
-            "stretch",
-            "tail",
-            "watch",
+            "batch", "discover", "frame", "position", "records", "status", "stretch", "tail", "watch",
         ],
     ),
     ("reload", &["config"]),
     (
         "inspect",
-        &["batch", "config", "discover", "frame", "reader", "records", "status", "stretch"],
+        &[
+            "batch", "config", "discover", "frame", "reader", "records", "status", "stretch",
+        ],
     ),
 ];
 

@@ -10,11 +10,11 @@ use serde::{Deserialize, Deserializer};
 use tailrace_shared::config::{ByteSize, HumanDuration, ListenAddr, Secret, within};
 use tailrace_shared::sasl::Mechanism;
 use tailrace_shared::telemetry::logging::LogConfig;
+use tailrace_shared::tls::TlsFiles;
 
 use crate::catalog::topic_config::InvalidConfig;
 use crate::catalog::{MAX_PARTITIONS, TopicConfig};
 use crate::group::GroupOptions;
-use crate::security::tls::TlsFiles;
 use crate::security::tokens::OauthConfig;
 
 /// `collector.toml`.

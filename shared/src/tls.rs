@@ -12,6 +12,10 @@ use serde::Deserialize;
 
 use crate::reloading::Reloading;
 
+mod server;
+
+pub use server::{ClientAuth, HandshakeError, TlsFiles, TlsServer};
+
 /// Why TLS cannot be used as configured.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {

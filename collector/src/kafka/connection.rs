@@ -14,6 +14,7 @@ use futures::stream::FuturesOrdered;
 use futures::{FutureExt, StreamExt};
 use parking_lot::Mutex;
 use tailrace_shared::kafka::{ApiKey, Encoder, RequestHeader, Segments};
+use tailrace_shared::tls::HandshakeError;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::task::yield_now;
 use tokio::time::{Instant, sleep_until, timeout};
@@ -58,12 +59,10 @@ pub(super) enum ConnectionError {
     Write(#[source] io::Error),
     #[error(transparent)]
     Login(#[from] LoginError),
-    #[error("the client is not on TLS; set security.protocol=SSL, or SASL_SSL, in the client")]
-    PlainOnTls,
     #[error("this address has as many connections as it may (kafka.connections_per_address_max)")]
     TooMany,
-    #[error("the TLS handshake failed: {0}")]
-    Handshake(#[source] io::Error),
+    #[error("{0}{hint}", hint = hint(.0))]
+    Handshake(#[from] HandshakeError),
     #[error("the client has read nothing for {} s", .0.as_secs())]
     NotReading(Duration),
 }
@@ -80,8 +79,15 @@ impl ConnectionError {
             Self::Request(_) => "request",
             Self::Login(_) => "login",
             Self::TooMany => "too_many",
-            Self::PlainOnTls | Self::Handshake(_) => "handshake",
+            Self::Handshake(_) => "handshake",
         }
+    }
+}
+
+fn hint(error: &HandshakeError) -> &'static str {
+    match error {
+        HandshakeError::Plain => "; set security.protocol=SSL, or SASL_SSL, in the client",
+        HandshakeError::Failed(_) => "",
     }
 }
 

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use bytestring::ByteString;
 use tailrace_shared::sasl::Mechanism;
+use tailrace_shared::tls::TlsServer;
 
 use crate::security::Principal;
 use crate::security::login::Login;
-use crate::security::tls::TlsServer;
 
 /// A listener, as its connections know it.
 #[derive(Debug)]

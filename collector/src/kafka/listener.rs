@@ -8,8 +8,6 @@ use std::time::Duration;
 use tailrace_shared::config::ListenAddr;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::OwnedSemaphorePermit;
-use tokio::time::timeout;
-use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -21,10 +19,7 @@ use super::frame_reader::FrameError;
 use super::memory::MemoryBudget;
 use crate::metrics::CollectorMetrics;
 use crate::security::Principal;
-use crate::security::tls::{TlsServer, peer_principal};
-
-/// How long a TLS handshake may take.
-const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+use crate::security::certificate::peer_principal;
 
 /// What bounds the listener.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -142,7 +137,7 @@ impl Listener {
                 tracing::debug!(%peer, %error, "cannot set TCP_NODELAY");
             }
             if let Some(tls) = &endpoint.tls {
-                let stream = handshake(tls, stream).await?;
+                let stream = tls.accept(stream).await?;
                 let principal = peer_principal(&stream).unwrap_or(Principal::ANONYMOUS);
                 let client = Client::new(peer, endpoint, principal);
                 return connection::serve(context, memory, limits, stream, client).await;
@@ -151,26 +146,6 @@ impl Listener {
             connection::serve(context, memory, limits, stream, client).await
         }
     }
-}
-
-async fn handshake(tls: &TlsServer, stream: TcpStream) -> Result<TlsStream<TcpStream>, ConnectionError> {
-    match timeout(HANDSHAKE_TIMEOUT, tls.acceptor().accept(stream)).await {
-        Ok(Ok(stream)) => Ok(stream),
-        Ok(Err(error)) if is_plain(&error) => Err(ConnectionError::PlainOnTls),
-        Ok(Err(error)) => Err(ConnectionError::Handshake(error)),
-        Err(_) => Err(ConnectionError::Handshake(io::ErrorKind::TimedOut.into())),
-    }
-}
-
-/// Whether the client did not even try.
-fn is_plain(error: &io::Error) -> bool {
-    let tls = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
-    matches!(
-        tls,
-        Some(rustls::Error::InvalidMessage(
-            rustls::InvalidMessage::InvalidContentType
-        ))
-    )
 }
 
 /// A client that just went away is nobody's concern; whatever else ended a connection is worth one line.

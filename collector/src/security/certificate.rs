@@ -1,6 +1,6 @@
-//! What a certificate says: until when it holds, and whose it is.
+//! What a certificate says of whose it is.
 
-use tailrace_shared::clock::TimestampMs;
+use tokio_rustls::server::TlsStream;
 use x509_parser::prelude::{FromDer, X509Certificate};
 use x509_parser::x509::{AttributeTypeAndValue, X509Name};
 
@@ -19,14 +19,14 @@ const SHORT_NAMES: [(&str, &str); 9] = [
     ("0.9.2342.19200300.100.1.25", "DC"),
 ];
 
-/// Until when a certificate holds, as a Unix time in milliseconds; `None` if it cannot be read.
-pub(super) fn expires_at(certificate: &[u8]) -> Option<TimestampMs> {
-    let (_, certificate) = X509Certificate::from_der(certificate).ok()?;
-    certificate.validity().not_after.timestamp().checked_mul(1000)
+/// Whose certificate the client showed, if it did.
+pub(crate) fn peer_principal<S>(stream: &TlsStream<S>) -> Option<Principal> {
+    let certificates = stream.get_ref().1.peer_certificates()?;
+    principal(certificates.first()?)
 }
 
 /// Whose it is: `User:` and the subject in the form of RFC 2253, as Kafka has it.
-pub(super) fn principal(certificate: &[u8]) -> Option<Principal> {
+fn principal(certificate: &[u8]) -> Option<Principal> {
     let (_, certificate) = X509Certificate::from_der(certificate).ok()?;
     Some(Principal::user(&distinguished_name(certificate.subject())))
 }
@@ -98,12 +98,10 @@ mod tests {
         ]);
         let principal = principal(&certificate).unwrap();
         assert_eq!(principal.as_str(), "User:CN=agent,OU=\\#1,O=Logs\\, Inc.\\ ,C=DE");
-        assert!(expires_at(&certificate).unwrap() > 1_700_000_000_000);
     }
 
     #[test]
     fn what_is_no_certificate_belongs_to_nobody() {
         assert_eq!(principal(b"nonsense"), None);
-        assert_eq!(expires_at(b""), None);
     }
 }

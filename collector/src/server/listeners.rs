@@ -6,11 +6,10 @@ use std::sync::Arc;
 
 use tailrace_shared::config::ListenAddr;
 use tailrace_shared::sasl::Mechanism;
-use tailrace_shared::tls::TlsError;
+use tailrace_shared::tls::{ClientAuth, TlsError, TlsFiles, TlsServer};
 
 use crate::config::{CollectorConfig, ListenerConfig};
 use crate::kafka::{Connections, Endpoint, Listener, ListenerOptions, MemoryBudget};
-use crate::security::tls::{ClientAuth, TlsServer};
 
 /// Why a listener is not opened.
 #[derive(Debug, thiserror::Error)]
@@ -110,7 +109,7 @@ pub(super) fn check(config: &CollectorConfig) -> Result<(), ListenerError> {
             return Err(ListenerError::NothingAdvertised { name, address });
         }
         let tls = listener.tls.as_ref();
-        if tls.is_some_and(|tls| tls.client_auth != ClientAuth::None && tls.client_ca.is_none()) {
+        if tls.is_some_and(TlsFiles::lacks_authority) {
             return Err(ListenerError::NoClientAuthority { name: name() });
         }
         let tokens = listener.sasl.contains(&Mechanism::OauthBearer);

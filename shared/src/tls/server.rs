@@ -1,19 +1,26 @@
 //! TLS of a listener. Its files are read again when they change; a new set that cannot be used leaves the old one.
 
+use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use rustls::ServerConfig;
 use rustls::server::WebPkiClientVerifier;
 use rustls::server::danger::ClientCertVerifier;
 use serde::Deserialize;
-use tailrace_shared::clock::TimestampMs;
-use tailrace_shared::reloading::Reloading;
-use tailrace_shared::tls::{TlsError, authorities, certificates, private_key, provider};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
+use x509_parser::prelude::{FromDer, X509Certificate};
 
-use super::{Principal, certificate};
+use super::{TlsError, authorities, certificates, private_key, provider};
+use crate::clock::TimestampMs;
+use crate::reloading::Reloading;
+
+/// How long a handshake may take.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Whether a client must show a certificate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
@@ -43,6 +50,25 @@ pub struct TlsFiles {
     pub client_auth: ClientAuth,
 }
 
+impl TlsFiles {
+    /// Whether clients are to be verified, and nothing says by whom.
+    #[must_use]
+    pub fn lacks_authority(&self) -> bool {
+        self.client_auth != ClientAuth::None && self.client_ca.is_none()
+    }
+}
+
+/// Why a connection did not become one of TLS.
+#[derive(Debug, thiserror::Error)]
+pub enum HandshakeError {
+    /// It did not even try.
+    #[error("the client is not on TLS")]
+    Plain,
+    /// It tried, or took too long.
+    #[error("the TLS handshake failed: {0}")]
+    Failed(#[source] io::Error),
+}
+
 /// TLS as a server does it.
 #[derive(Debug)]
 pub struct TlsServer {
@@ -68,8 +94,23 @@ impl TlsServer {
         })
     }
 
-    /// For the next handshake, with the files as they are now.
-    pub(crate) fn acceptor(&self) -> TlsAcceptor {
+    /// The handshake of a new connection, with the files as they are now.
+    ///
+    /// # Errors
+    /// When the client does not do TLS, cannot be trusted, or takes too long.
+    pub async fn accept<S>(&self, stream: S) -> Result<TlsStream<S>, HandshakeError>
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
+        match timeout(HANDSHAKE_TIMEOUT, self.acceptor().accept(stream)).await {
+            Ok(Ok(stream)) => Ok(stream),
+            Ok(Err(error)) if is_plain(&error) => Err(HandshakeError::Plain),
+            Ok(Err(error)) => Err(HandshakeError::Failed(error)),
+            Err(_) => Err(HandshakeError::Failed(io::ErrorKind::TimedOut.into())),
+        }
+    }
+
+    fn acceptor(&self) -> TlsAcceptor {
         TlsAcceptor::from(self.loaded.current().config)
     }
 
@@ -83,7 +124,7 @@ impl TlsServer {
 impl TlsFiles {
     fn load(&self) -> Result<Loaded, TlsError> {
         let chain = certificates(&self.cert)?;
-        let expires_at = chain.first().and_then(|first| certificate::expires_at(first));
+        let expires_at = chain.first().and_then(|first| expires_at(first));
         let builder = ServerConfig::builder_with_provider(provider())
             .with_safe_default_protocol_versions()
             .map_err(TlsError::Setup)?;
@@ -122,10 +163,21 @@ impl TlsFiles {
     }
 }
 
-/// Whose certificate the client showed, if it did.
-pub(crate) fn peer_principal<S>(stream: &TlsStream<S>) -> Option<Principal> {
-    let certificates = stream.get_ref().1.peer_certificates()?;
-    certificate::principal(certificates.first()?)
+/// Until when a certificate holds, as a Unix time in milliseconds; `None` if it cannot be read.
+fn expires_at(certificate: &[u8]) -> Option<TimestampMs> {
+    let (_, certificate) = X509Certificate::from_der(certificate).ok()?;
+    certificate.validity().not_after.timestamp().checked_mul(1000)
+}
+
+/// Whether the client did not even try.
+fn is_plain(error: &io::Error) -> bool {
+    let tls = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
+    matches!(
+        tls,
+        Some(rustls::Error::InvalidMessage(
+            rustls::InvalidMessage::InvalidContentType
+        ))
+    )
 }
 
 #[cfg(test)]
