@@ -17,6 +17,7 @@ pub mod line_regex;
 pub mod pipeline;
 pub mod position;
 pub mod reader;
+pub mod receive;
 pub mod records;
 pub mod reload;
 pub mod spool;

@@ -11,8 +11,9 @@ use clap::{Args, Parser, Subcommand};
 use mimalloc::MiMalloc;
 use tailrace_agent::config::AgentConfig;
 use tailrace_agent::import::{self, Tool};
-use tailrace_agent::inspect::{self, Rates, Running};
+use tailrace_agent::inspect::{self, DryRun, Rates, Running};
 use tailrace_agent::pipeline::{self, Agent, Reloaded, Seams};
+use tailrace_agent::receive;
 use tailrace_shared::clock::{Clock, SystemClock};
 use tailrace_shared::service::{self, Progress, explain};
 use tailrace_shared::telemetry::logging;
@@ -38,13 +39,13 @@ The smallest configuration:
 const USAGE: &str = "\
 tailrace-agent [--config <FILE>] [--watch-config]
        tailrace-agent check [--config <FILE>]
-       tailrace-agent test [--config <FILE>] [--as <PATH>] < SAMPLE
+       tailrace-agent test [--config <FILE>] [--as <PATH> | --syslog <TOPIC>] < SAMPLE
        tailrace-agent explain [--config <FILE>] <PATH>
        tailrace-agent status [--config <FILE>] [--watch]
        tailrace-agent import <TOOL> <FILE>
        tailrace-agent import-positions [--config <FILE>] <TOOL> <PATH>";
 
-/// Follows files and delivers each line exactly once to Kafka topics.
+/// Follows files and delivers each line exactly once to Kafka topics; takes syslog too.
 #[derive(Debug, Parser)]
 #[command(version, override_usage = USAGE, after_help = EXAMPLES)]
 struct Cli {
@@ -145,13 +146,17 @@ struct ExplainArgs {
 const TEST_EXAMPLES: &str = "\
 Examples:
   tailrace-agent test --config agent.toml --as /var/log/nginx/access.log < sample.log
+  tailrace-agent test --config agent-syslog.toml --syslog firewall < messages
   head -100 app.log | tailrace-agent test --config agent.toml | jq -r .value";
 
 #[derive(Debug, Args)]
 struct TestArgs {
     /// The path that the lines are taken to come from, which says which [[files]] they belong to. Default: the first.
-    #[arg(long = "as", value_name = "PATH")]
+    #[arg(long = "as", value_name = "PATH", conflicts_with = "syslog")]
     path: Option<PathBuf>,
+    /// Take the lines as messages that are sent to the [[syslog]] with this topic.
+    #[arg(long, value_name = "TOPIC")]
+    syslog: Option<String>,
 }
 
 #[global_allocator]
@@ -188,6 +193,7 @@ fn is_broken_pipe(error: &anyhow::Error) -> bool {
 fn check(file: &Path) -> anyhow::Result<()> {
     let config = AgentConfig::load(file)?;
     let inputs = pipeline::inputs(&config)?;
+    pipeline::syslog_inputs(&config)?;
     config.collector.security()?;
     let mut doubts = pipeline::doubts(&config);
     let (matched, unreadable) = inspect::matched(&config, inputs);
@@ -200,6 +206,9 @@ fn check(file: &Path) -> anyhow::Result<()> {
             path.display()
         )
     }));
+    for (index, syslog) in config.syslog.iter().enumerate() {
+        writeln!(io::stdout(), "[[syslog]] {}: {syslog}", index + 1)?;
+    }
     if !doubts.is_empty() {
         bail!("{}: {}", file.display(), doubts.join("\n"));
     }
@@ -208,20 +217,39 @@ fn check(file: &Path) -> anyhow::Result<()> {
 
 fn test(file: &Path, args: &TestArgs) -> anyhow::Result<()> {
     let config = AgentConfig::load(file)?;
-    let inputs = pipeline::inputs(&config)?;
-    let path = args.path.as_ref().map(std::path::absolute).transpose()?;
-    let input = match &path {
-        Some(path) => inputs.iter().find(|input| input.selection.selects(path)),
-        None => inputs.first(),
-    };
-    let Some(input) = input else {
-        let path = path.unwrap_or_default();
-        bail!("no [[files]] of {} selects {}", file.display(), path.display());
-    };
-    let path = path.unwrap_or_else(|| PathBuf::from("(standard input)"));
-    let now_ms = SystemClock::new().now_ms();
     let mut out = io::BufWriter::new(io::stdout().lock());
-    inspect::dry_run(input, &config.host, &path, io::stdin().lock(), now_ms, &mut out)?;
+    let run = DryRun {
+        host: &config.host,
+        now_ms: SystemClock::new().now_ms(),
+        out: &mut out,
+    };
+    let sample = io::stdin().lock();
+    if args.path.is_none() && (args.syslog.is_some() || config.files.is_empty()) {
+        let inputs = pipeline::syslog_inputs(&config)?;
+        let is_it = |input: &&receive::Input| {
+            args.syslog
+                .as_deref()
+                .is_none_or(|topic| *input.records.topic == *topic)
+        };
+        let Some(input) = inputs.iter().find(is_it) else {
+            let topic = args.syslog.as_deref().unwrap_or_default();
+            bail!("no [[syslog]] of {} has the topic {topic}", file.display());
+        };
+        run.of_syslog(input, "(standard input)", sample)?;
+    } else {
+        let inputs = pipeline::inputs(&config)?;
+        let path = args.path.as_ref().map(std::path::absolute).transpose()?;
+        let input = match &path {
+            Some(path) => inputs.iter().find(|input| input.selection.selects(path)),
+            None => inputs.first(),
+        };
+        let Some(input) = input else {
+            let path = path.unwrap_or_default();
+            bail!("no [[files]] of {} selects {}", file.display(), path.display());
+        };
+        let path = path.unwrap_or_else(|| PathBuf::from("(standard input)"));
+        run.of_file(input, &path, sample)?;
+    }
     out.flush().context("cannot write the records")
 }
 

@@ -10,7 +10,7 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -27,20 +27,25 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
 use crate::batch::{Size, StretchError};
-use crate::config::{AgentConfig, FilesConfig, WatchMode};
+use crate::config::{AgentConfig, WatchMode};
 use crate::deliver::{Brokers, Deliver, DeliverOptions, DeliverStats, KafkaBrokers};
-use crate::discover::{Pattern, PatternError, Selection, exclusions};
-use crate::frame::{Framing, Multiline};
+use crate::discover::PatternError;
 use crate::position::checksum;
-use crate::reader::{self, Input, Reader, Reload, Settings};
-use crate::records::Template;
+use crate::reader::{self, Reader, Reload, Settings};
+use crate::receive::{self, Bound, ListenError, Receiver};
 use crate::reload::apart;
 use crate::spool::{OpenError, Opened, Recovered, Spool, SpoolStats};
-use crate::status::{self, DeliveryMetrics, FileStatus, FilesQuery, ReadMetrics, TOPIC_LABEL};
+use crate::status::{self, FileStatus, FilesQuery};
 use crate::stretch::{QUEUE_DEPTH, Stretch};
 use crate::tail::Limits;
-use crate::transform::Dropped;
 use crate::watch::{Signal, Watch};
+
+mod inputs;
+mod metrics;
+
+use inputs::template_of;
+pub use inputs::{doubts, inputs, syslog_inputs};
+use metrics::Metrics;
 
 /// How long what was read may take to be spooled when the agent stops.
 const SPOOL_GRACE: Duration = Duration::from_secs(5);
@@ -50,7 +55,7 @@ const DELIVERY_GRACE: Duration = Duration::from_secs(10);
 const RELOAD_GRACE: Duration = Duration::from_secs(10);
 /// How often `/readyz` learns of what it waits for.
 const READINESS_EVERY: Duration = Duration::from_secs(1);
-/// File descriptors for all but followed files.
+/// File descriptors for all but followed files and connected senders.
 const OTHER_DESCRIPTORS: u64 = 256;
 
 /// What the agent stands on; tests bring their own.
@@ -93,6 +98,12 @@ pub enum StartError {
     /// The operator's port.
     #[error(transparent)]
     Http(#[from] BindError),
+    /// A port for what others send.
+    #[error(transparent)]
+    Listen(#[from] ListenError),
+    /// What senders of syslog are met with.
+    #[error("[syslog.tls]: {0}")]
+    SyslogTls(TlsError),
     /// What connections to the collector need.
     #[error("[collector.tls]: {0}")]
     Tls(#[from] TlsError),
@@ -116,8 +127,11 @@ pub enum Failure {
     /// The reading thread ended.
     #[error("reading stopped: {0}")]
     Reader(Arc<StretchError>),
+    /// The receiving thread ended.
+    #[error("receiving stopped: {0}")]
+    Receiver(Arc<StretchError>),
     /// A defect.
-    #[error("the reading thread panicked")]
+    #[error("a thread panicked; the log says where")]
     Panic,
 }
 
@@ -148,9 +162,10 @@ pub struct Agent {
     config: AgentConfig,
     seams: Seams,
     reloads: mpsc::Sender<Reload>,
-    metrics: (ReadMetrics, DeliveryMetrics),
+    metrics: Metrics,
     signal: Signal,
     files: FilesQuery,
+    receiver: Option<Receiver>,
     pump: JoinHandle<()>,
     spool: Arc<Spool>,
     delivery: Deliver,
@@ -170,21 +185,22 @@ impl Agent {
         let (files, questions) = FilesQuery::channel(signal.clone());
         let mut exporter = Exporter::default();
         ProcessMetrics::export(&mut exporter)?;
-        let read_metrics = ReadMetrics::register(exporter.registry())?;
-        let delivery_metrics = DeliveryMetrics::register(exporter.registry())?;
-        let metrics = (read_metrics.clone(), delivery_metrics.clone());
-        start_at_zero(&metrics, config);
+        let metrics = Metrics::register(&exporter)?;
+        metrics.start_at_zero(config);
         let server = match seams.http {
             true => Some(Server::bind(&config.http.listen, HttpLimits::default()).await?),
             false => None,
         };
 
+        let bound = Bound::new(syslog_inputs(config)?).await?;
+
         let (failed, failure) = watch::channel(None);
         let (opened, recovered) = open_spool(config, &seams).await?;
         let (spool, delivery) = start_delivery(config, &seams, opened, &recovered, failed.clone())?;
-        export_delivery(&mut exporter, delivery_metrics, &spool, &delivery);
+        metrics.export_delivery(&mut exporter, &spool, &delivery);
+        metrics.export_dropped(&mut exporter, &bound);
 
-        let (stretches, received) = mpsc::channel(QUEUE_DEPTH);
+        let (stretches, read) = mpsc::channel(QUEUE_DEPTH);
         let (reloads, coming) = mpsc::channel(1);
         let reader = Reader::new(
             inputs,
@@ -202,11 +218,20 @@ impl Agent {
                     WatchMode::Events => Watch::new(signal.clone()),
                     WatchMode::Poll => Watch::off(signal.clone()),
                 },
-                metrics: read_metrics,
+                metrics: metrics.read.clone(),
             },
         );
-        start_reader(reader, failed).map_err(StartError::Thread)?;
-        let pump = tokio::spawn(pump(received, Arc::clone(&spool)));
+        start_thread("reader", failed.clone(), Failure::Reader, || reader.run())?;
+        let (stretches, received) = mpsc::channel(QUEUE_DEPTH);
+        let receive_seams = receive::Seams {
+            clock: Arc::clone(&seams.clock),
+            routes: delivery.routes(),
+            stretches,
+            read_metrics: metrics.read.clone(),
+            metrics: metrics.receive.clone(),
+        };
+        let receiver = start_receiver(bound, config, receive_seams, failed)?;
+        let pump = tokio::spawn(pump(read, received, Arc::clone(&spool)));
 
         let (stop_http, stopped) = watch::channel(false);
         let http = server.map(|server| {
@@ -226,7 +251,7 @@ impl Agent {
         tracing::info!(
             data_dir = %config.data_dir.display(),
             http = http.as_ref().map(|(address, _)| tracing::field::display(*address)),
-            "following files"
+            "started"
         );
         Ok(Self {
             config: config.clone(),
@@ -235,6 +260,7 @@ impl Agent {
             metrics,
             signal,
             files,
+            receiver,
             pump,
             spool,
             delivery,
@@ -244,8 +270,8 @@ impl Agent {
         })
     }
 
-    /// Takes on what can be of a new configuration without a restart: `[[files]]` and `[read]`. No position is lost, and
-    /// what is open stays open.
+    /// Takes on what can be of a new configuration without a restart: `[[files]]` and `[read]`, and what becomes of the
+    /// messages of `[[syslog]]`. No position is lost, and what is open stays open.
     ///
     /// # Errors
     /// When it cannot be used; then nothing has changed.
@@ -255,12 +281,16 @@ impl Agent {
         for doubt in doubts(&config) {
             tracing::warn!("{doubt}");
         }
-        start_at_zero(&self.metrics, &config);
+        let templates = config.syslog.iter().map(template_of).collect();
+        self.metrics.start_at_zero(&config);
         let (done, held) = oneshot::channel();
         let settings = settings(&config, &self.seams);
         let reload = Reload { inputs, settings, done };
         self.reloads.try_send(reload).map_err(|_| ReloadError::Busy)?;
         self.signal.wake();
+        if let Some(receiver) = &self.receiver {
+            receiver.set_templates(templates);
+        }
         self.config = config;
         let holds = matches!(tokio::time::timeout(RELOAD_GRACE, held).await, Ok(Ok(())));
         Ok(Reloaded { holds, needs_restart })
@@ -300,9 +330,12 @@ impl Agent {
         }
     }
 
-    /// Stops reading, spools what was read, and gives what was spooled a moment to be acknowledged.
+    /// Stops reading and receiving, spools what was read, and gives what was spooled a moment to be acknowledged.
     pub async fn stop(self) {
         self.signal.stop();
+        if let Some(receiver) = &self.receiver {
+            receiver.stop();
+        }
         let mut pump = self.pump;
         let is_full = self.spool.stats().full.is_some();
         let grace = if is_full { Duration::ZERO } else { SPOOL_GRACE };
@@ -325,27 +358,20 @@ impl Agent {
     }
 }
 
-fn start_at_zero((reading, delivery): &(ReadMetrics, DeliveryMetrics), config: &AgentConfig) {
-    for files in &config.files {
-        reading.start_at_zero(TOPIC_LABEL, files.topic.as_str());
-        for why in Dropped::ALL {
-            reading
-                .events_dropped
-                .with([files.topic.as_str(), why.name()])
-                .inc_by(0);
-        }
-        delivery.start_at_zero(TOPIC_LABEL, files.topic.as_str());
-    }
-}
-
 async fn until(mut stopped: watch::Receiver<bool>) {
     // An error means that the agent was dropped, and it stops too.
     stopped.wait_for(|stopped| *stopped).await.ok();
 }
 
-/// Makes stretches durable, one after the other: the next ones gather meanwhile.
-async fn pump(mut stretches: mpsc::Receiver<Stretch>, spool: Arc<Spool>) {
-    while let Some(stretch) = stretches.recv().await {
+/// Makes stretches durable, one after the other: the next ones gather meanwhile. What is read from files does not keep what
+/// is received waiting, nor the other way round.
+async fn pump(mut read: mpsc::Receiver<Stretch>, mut received: mpsc::Receiver<Stretch>, spool: Arc<Spool>) {
+    loop {
+        let stretch = tokio::select! {
+            Some(stretch) = read.recv() => stretch,
+            Some(stretch) = received.recv() => stretch,
+            else => return,
+        };
         if spool.append(stretch).await.is_err() {
             return;
         }
@@ -379,12 +405,6 @@ fn start_delivery(
     Deliver::start(opened, recovered, brokers, options, on_fatal).map_err(StartError::Thread)
 }
 
-/// Shows the spool and delivery as they are just before each scrape.
-fn export_delivery(exporter: &mut Exporter, metrics: DeliveryMetrics, spool: &Arc<Spool>, delivery: &Deliver) {
-    let (spool, stats) = (Arc::clone(spool), delivery.stats_source());
-    exporter.before_scrape(move || metrics.show(&spool.stats(), &stats()));
-}
-
 /// Until the HTTP server stops.
 async fn watch_readiness(
     readiness: Readiness,
@@ -403,18 +423,43 @@ async fn watch_readiness(
     }
 }
 
-fn start_reader(reader: Reader, failed: FailureSender) -> io::Result<()> {
+/// Runs something for as long as the agent runs. Whatever ends it before ends the agent.
+fn start_thread(
+    name: &str,
+    failed: FailureSender,
+    failure: fn(Arc<StretchError>) -> Failure,
+    run: impl FnOnce() -> Result<(), StretchError> + Send + 'static,
+) -> Result<(), StartError> {
     let run = move || {
-        let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| reader.run()));
-        let failure = match result {
+        let failure = match std::panic::catch_unwind(std::panic::AssertUnwindSafe(run)) {
             Ok(Ok(())) => return,
-            Ok(Err(error)) => Failure::Reader(Arc::new(error)),
+            Ok(Err(error)) => failure(Arc::new(error)),
             Err(_) => Failure::Panic,
         };
         failed.send_replace(Some(failure));
     };
-    std::thread::Builder::new().name("reader".to_owned()).spawn(run)?;
-    Ok(())
+    let thread = std::thread::Builder::new().name(name.to_owned()).spawn(run);
+    thread.map(|_| ()).map_err(StartError::Thread)
+}
+
+fn start_receiver(
+    bound: Bound,
+    config: &AgentConfig,
+    seams: receive::Seams,
+    failed: FailureSender,
+) -> Result<Option<Receiver>, StartError> {
+    if bound.is_empty() {
+        return Ok(None);
+    }
+    let settings = receive::Settings {
+        host: config.host.as_str().into(),
+        linger: config.read.linger.0,
+        size: size(config),
+    };
+    let (receiver, gather) = bound.start(settings, seams).map_err(StartError::Thread)?;
+    start_thread("receiver", failed, Failure::Receiver, gather)?;
+    tracing::info!(addresses = ?receiver.addresses(), "taking syslog");
+    Ok(Some(receiver))
 }
 
 async fn open_spool(config: &AgentConfig, seams: &Seams) -> Result<(Opened, Recovered), StartError> {
@@ -441,7 +486,7 @@ fn settings(config: &AgentConfig, seams: &Seams) -> Settings {
         scan_interval: read.scan_interval.0,
         linger: read.linger.0,
         tail: Limits {
-            open_files: read.open_files.min(descriptors_for_files()),
+            open_files: read.open_files.min(descriptors_for_files(config)),
             partial_line_timeout: read.partial_line_timeout.0,
             drain_for: read.drain_for.0,
             poll_interval: poll_interval(read.linger.0),
@@ -468,67 +513,18 @@ fn size(config: &AgentConfig) -> Size {
 }
 
 /// How many files may be open at once, after the process has allowed itself as many as it may.
-fn descriptors_for_files() -> usize {
+fn descriptors_for_files(config: &AgentConfig) -> usize {
+    let senders = config.syslog.iter().map(|syslog| syslog.connections_max as u64);
+    let others = senders.sum::<u64>() + OTHER_DESCRIPTORS;
     let mut limit = getrlimit(Resource::Nofile);
     limit.current = limit.maximum;
     if let Err(error) = setrlimit(Resource::Nofile, limit) {
         tracing::debug!(%error, "cannot raise the limit on open files");
     }
     match getrlimit(Resource::Nofile).current {
-        Some(limit) => usize::try_from(limit.saturating_sub(OTHER_DESCRIPTORS).max(16)).unwrap_or(usize::MAX),
+        Some(limit) => usize::try_from(limit.saturating_sub(others).max(16)).unwrap_or(usize::MAX),
         None => usize::MAX,
     }
-}
-
-/// What of a configuration works, and is hardly meant, at this moment. `check` fails for it; a start only says it, because
-/// what is a directory now may be a file later.
-#[must_use]
-pub fn doubts(config: &AgentConfig) -> Vec<String> {
-    let included = config.files.iter().flat_map(|files| &files.include);
-    let directories = included.filter(|glob| Path::new(glob.as_str()).is_dir());
-    let doubt = |glob: &crate::config::Glob| {
-        let all = Path::new(glob.as_str()).join("*.log");
-        format!(
-            "files.include = \"{}\" is a directory, and nothing in it is followed; did you mean \"{}\"?",
-            glob.as_str(),
-            all.display()
-        )
-    };
-    directories.map(doubt).collect()
-}
-
-/// The inputs of a configuration, its globs compiled.
-pub fn inputs(config: &AgentConfig) -> Result<Vec<Input>, StartError> {
-    let base = std::env::current_dir().map_err(StartError::CurrentDir)?;
-    config.files.iter().map(|files| Ok(input(files, &base)?)).collect()
-}
-
-fn input(files: &FilesConfig, base: &Path) -> Result<Input, PatternError> {
-    let parse = |glob: &crate::config::Glob| Pattern::parse(glob.as_str(), base);
-    let exclude: Vec<_> = files.exclude.iter().map(|glob| glob.as_str().to_owned()).collect();
-    Ok(Input {
-        records: Template {
-            topic: files.topic.as_str().into(),
-            labels: files.labels.clone(),
-            format: files.format,
-            transform: match &files.transform {
-                Some(transform) => Some(transform.compiled()),
-                None => files.container.then(Arc::default),
-            },
-        },
-        selection: Selection {
-            include: files.include.iter().map(parse).collect::<Result<_, _>>()?,
-            exclude: exclusions(&exclude, base)?,
-        },
-        framing: Framing {
-            max_len: files.max_line_bytes.as_usize(),
-            multiline: files.multiline.clone().map(Multiline::from),
-            charset: files.encoding.0,
-            container: files.container,
-        },
-        start_at: files.start_at,
-        ignore_older: files.ignore_older.map(|older| older.0),
-    })
 }
 
 #[cfg(test)]

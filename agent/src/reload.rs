@@ -5,6 +5,8 @@ use crate::config::AgentConfig;
 /// The tables and keys of a new configuration that wait for a restart, and the configuration that can be run now.
 #[must_use]
 pub fn apart(running: &AgentConfig, new: AgentConfig) -> (AgentConfig, Vec<&'static str>) {
+    let pairs = || running.syslog.iter().zip(&new.syslog);
+    let listens_alike = running.syslog.len() == new.syslog.len() && pairs().all(|(old, new)| old.listens_as(new));
     let differs = [
         ("data_dir", running.data_dir != new.data_dir),
         ("host", running.host != new.host),
@@ -13,6 +15,7 @@ pub fn apart(running: &AgentConfig, new: AgentConfig) -> (AgentConfig, Vec<&'sta
         ("[log]", running.log != new.log),
         ("[spool]", running.spool != new.spool),
         ("read.watch", running.read.watch != new.read.watch),
+        ("[[syslog]]", !listens_alike),
     ];
     let waiting = differs
         .into_iter()
@@ -24,6 +27,9 @@ pub fn apart(running: &AgentConfig, new: AgentConfig) -> (AgentConfig, Vec<&'sta
         read: new.read,
         ..running.clone()
     };
+    if listens_alike {
+        now.syslog = new.syslog;
+    }
     now.read.watch = running.read.watch;
     (now, waiting)
 }
@@ -37,6 +43,26 @@ mod tests {
     fn config(more: &str) -> AgentConfig {
         let text = format!("{more}\n[[files]]\ntopic = \"t\"\ninclude = [\"/a\"]\n");
         tailrace_shared::config::parse(Path::new("agent.toml"), text.as_bytes(), &|_| None).unwrap()
+    }
+
+    #[test]
+    fn what_becomes_of_messages_changes_at_once_and_where_they_arrive_does_not() {
+        let with = |syslog: &str| {
+            config(&format!(
+                "[collector]\nbootstrap = [\"a:1\"]\n[[syslog]]\ntopic = \"a\"\n{syslog}"
+            ))
+        };
+        let running = with("udp = \"[::]:1\"");
+        let (now, waiting) = apart(&running, with("udp = \"[::]:1\"\nformat = \"json\""));
+        assert!(waiting.is_empty() && now.syslog[0].format == crate::batch::Format::Json);
+        for other in [
+            "udp = \"[::]:2\"",
+            "udp = \"[::]:1\"\n[[syslog]]\ntopic = \"b\"\ntcp = \"[::]:1\"",
+        ] {
+            let (now, waiting) = apart(&running, with(other));
+            assert_eq!((waiting, now.syslog.len()), (vec!["[[syslog]]"], 1));
+            assert!(now.syslog[0].listens_as(&running.syslog[0]));
+        }
     }
 
     #[test]

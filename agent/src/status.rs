@@ -21,8 +21,8 @@ pub const TOPIC_LABEL: &str = "topic";
 tailrace_shared::metrics! {
     /// What the reading side counts.
     pub struct ReadMetrics {
-        read_bytes: Counter["topic"] = "tailrace_agent_read_bytes_total", "Bytes read from files, line ends included.";
-        read_lines: Counter["topic"] = "tailrace_agent_read_lines_total", "Lines read; a line that is split counts as several.";
+        read_bytes: Counter["topic"] = "tailrace_agent_read_bytes_total", "Bytes read from files, line ends included, and of messages received.";
+        read_lines: Counter["topic"] = "tailrace_agent_read_lines_total", "Lines read and messages received; one that is split counts as several.";
         lines_split: Counter["topic"] = "tailrace_agent_lines_split_total", "Records that end because a line is longer than max_line_bytes; the rest of the line follows.";
         lines_unfinished: Counter["topic"] = "tailrace_agent_lines_unfinished_total", "Records that end because a line was not finished in time; the rest, if any comes, follows.";
         events_cut: Counter["topic"] = "tailrace_agent_events_cut_total", "Records that end because more lines belong together than multiline.max_lines or max_line_bytes allow; the rest follows.";
@@ -39,6 +39,17 @@ tailrace_shared::metrics! {
         scans: Counter[] = "tailrace_agent_scans_total", "Walks through all directories.";
         stretches: Counter[] = "tailrace_agent_stretches_total", "Stretches handed to the spool.";
         blocked: Gauge[] = "tailrace_agent_reading_blocked", "1 while reading waits for the spool to take more.";
+    }
+}
+
+tailrace_shared::metrics! {
+    /// What is counted of what others send.
+    pub struct ReceiveMetrics {
+        connections: Gauge["topic"] = "tailrace_agent_syslog_connections", "Senders that are connected.";
+        connections_refused: Counter["topic"] = "tailrace_agent_syslog_connections_refused_total", "Connections closed at once because there were connections_max.";
+        handshakes_failed: Counter["topic"] = "tailrace_agent_syslog_handshakes_failed_total", "Connections that did not become one of TLS.";
+        datagrams_dropped: Counter["topic"] = "tailrace_agent_syslog_datagrams_dropped_total", "Datagrams that the kernel dropped because its buffer was full: messages that are lost.";
+        blocked: Gauge[] = "tailrace_agent_receiving_blocked", "1 while what is received waits for the spool to take more.";
     }
 }
 

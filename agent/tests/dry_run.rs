@@ -8,11 +8,15 @@ use std::process::{Command, Stdio};
 
 /// What it says of a sample, with one of the examples.
 fn test(example: &str, path: &str, sample: &str) -> (bool, String) {
+    test_with(example, ["--as", path], sample)
+}
+
+fn test_with(example: &str, options: [&str; 2], sample: &str) -> (bool, String) {
     let config = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("../config-examples")
         .join(example);
     let mut command = Command::new(env!("CARGO_BIN_EXE_tailrace-agent"));
-    command.args(["test", "--as", path, "--config"]).arg(config);
+    command.arg("test").args(options).arg("--config").arg(config);
     command
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -140,4 +144,25 @@ fn a_record_of_a_container_is_what_it_wrote_and_says_where() {
 fn a_path_that_nothing_selects_is_refused() {
     let (ok, said) = test("agent-transform.toml", "/var/log/other", "");
     assert!(!ok && said.contains("selects /var/log/other"), "{said}");
+}
+
+#[test]
+fn messages_are_shown_as_if_they_were_sent() {
+    let sample = "<30>Nov 27 12:00:01 fw1 pf[3]: block in\n<31>Nov 27 12:00:01 fw1 pf[3]: chatter\n";
+    let (ok, said) = test_with("agent-syslog.toml", ["--syslog", "firewall"], sample);
+    let lines: Vec<serde_json::Value> = said.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let [sent, dropped] = &*lines else { panic!("{said}") };
+    assert!(ok);
+    let value: serde_json::Value = serde_json::from_str(sent["value"].as_str().unwrap()).unwrap();
+    for (name, expected) in [
+        ("severity", "info"),
+        ("app", "pf"),
+        ("message", "block in"),
+        ("site", "berlin"),
+    ] {
+        assert_eq!(value[name], expected);
+    }
+    assert_eq!(dropped["not_sent_because_of"], "drop");
+    let (ok, said) = test_with("agent-syslog.toml", ["--syslog", "none"], sample);
+    assert!(!ok && said.contains("no [[syslog]] of"), "{said}");
 }

@@ -76,6 +76,6 @@ fn full_example_of_an_agent_has_every_key() {
     full_example_has_every_key::<AgentConfig>(
         include_str!("../../config-examples/agent-full.toml"),
         "",
-        &["collector", "http", "log", "read", "spool", "[files]"],
+        &["collector", "http", "log", "read", "spool", "[files]", "[syslog]"],
     );
 }

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
-use tailrace_agent::status::{DeliveryMetrics, ReadMetrics};
+use tailrace_agent::status::{DeliveryMetrics, ReadMetrics, ReceiveMetrics};
 use tailrace_collector::metrics::CollectorMetrics;
 
 fn read(path: &str) -> String {
@@ -19,6 +19,7 @@ fn metrics() -> BTreeSet<&'static str> {
         CollectorMetrics::DEFINITIONS,
         ReadMetrics::DEFINITIONS,
         DeliveryMetrics::DEFINITIONS,
+        ReceiveMetrics::DEFINITIONS,
     ];
     all.concat().iter().map(|metric| metric.name).collect()
 }

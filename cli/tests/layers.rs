@@ -58,6 +58,7 @@ const AGENT: Layers = &[
         ],
     ),
     ("status", &["deliver", "spool", "watch"]),
+    ("receive", &["batch", "frame", "records", "status", "stretch"]),
     ("records", &["batch", "frame", "status", "transform"]),
     (
         "reader",
@@ -69,7 +70,7 @@ const AGENT: Layers = &[
     (
         "inspect",
         &[
-            "batch", "config", "discover", "frame", "reader", "records", "status", "stretch",
+            "batch", "config", "discover", "frame", "reader", "receive", "records", "status", "stretch",
         ],
     ),
 ];

@@ -161,10 +161,10 @@ class Agent(Server):
 
     def reload(self) -> bool:
         """SIGHUP, if it has come so far that it listens to that."""
-        follows = self.child is not None and "following files" in self.log()
-        if follows:
+        listens = self.child is not None and " started" in self.log()
+        if listens:
             self.child.send_signal(signal.SIGHUP)
-        return follows
+        return listens
 
     def __init__(self, work: pathlib.Path, bootstrap: str, inputs: str, data_dir: pathlib.Path | None = None):
         self.data_dir = data_dir or work / "agent"

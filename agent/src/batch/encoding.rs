@@ -20,7 +20,7 @@ pub enum Format {
 }
 
 /// Names that labels may not have.
-pub const RESERVED_LABELS: [&str; 3] = ["message", "host", "path"];
+pub const RESERVED_LABELS: [&str; 4] = ["message", "host", "path", "source_ip"];
 
 /// Constants by their names.
 pub type Labels = BTreeMap<String, String>;

@@ -20,10 +20,12 @@ use crate::tail::StartAt;
 use crate::transform::STREAM;
 
 mod multiline;
+mod syslog;
 mod transform;
 mod values;
 
 pub use multiline::MultilineConfig;
+pub use syslog::SyslogConfig;
 pub use transform::TransformConfig;
 pub use values::{EncodingName, Glob, TopicName};
 
@@ -52,8 +54,11 @@ pub struct AgentConfig {
     #[serde(default, deserialize_with = "spool")]
     pub spool: SpoolConfig,
     /// What is collected. A file that several of these select belongs to the first.
-    #[serde(deserialize_with = "files")]
+    #[serde(default, deserialize_with = "files")]
     pub files: Vec<FilesConfig>,
+    /// What is taken from others that send it.
+    #[serde(default, deserialize_with = "syslog::inputs")]
+    pub syslog: Vec<SyslogConfig>,
 }
 
 /// `[collector]`
@@ -267,12 +272,25 @@ impl AgentConfig {
             read: ReadConfig::default(),
             spool: SpoolConfig::default(),
             files,
+            syslog: Vec::new(),
         }
     }
 
     /// Reads the file.
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
-        tailrace_shared::config::load(path)
+        let config: Self = tailrace_shared::config::load(path)?;
+        if config.files.is_empty() && config.syslog.is_empty() {
+            return Err(ConfigError {
+                file: path.to_owned(),
+                position: None,
+                key: String::new(),
+                problem: "nothing is collected".to_owned(),
+                remedy: Some(
+                    "add [[files]] with a topic and what to include, or [[syslog]] with a topic and a port".to_owned(),
+                ),
+            });
+        }
+        Ok(config)
     }
 }
 

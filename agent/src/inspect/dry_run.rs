@@ -11,7 +11,8 @@ use tailrace_shared::record::Batches;
 use crate::batch::{Batcher, Encoding, Size, StretchError};
 use crate::frame::{End, Event, mark_of};
 use crate::reader::Input;
-use crate::records::Sent;
+use crate::receive;
+use crate::records::{Sent, Template};
 use crate::stretch::{Route, Routes};
 
 /// Why that could not be shown.
@@ -52,45 +53,79 @@ impl Routes for NoBroker {
 /// More than this is no sample.
 const SAMPLE_MAX: u64 = 64 << 20;
 
-/// Shows what `input` makes of a file with these bytes, or with the first 64 MiB of them.
-///
-/// # Errors
-/// When the sample cannot be read, or nothing can be written.
-pub fn dry_run(
-    input: &Input,
-    host: &str,
-    path: &Path,
-    sample: impl Read,
-    now_ms: i64,
-    out: &mut dyn Write,
-) -> Result<(), DryRunError> {
-    let mut bytes = Vec::new();
-    sample.take(SAMPLE_MAX).read_to_end(&mut bytes)?;
-    let encoding = input.encoding(host, path);
-    let mut batcher = Batcher::new(Arc::new(NoBroker), Size::default());
-    let mut failed = None;
-    input.framing.cut(&bytes, mark_of(&bytes), false, End::Final, |event| {
-        match show(input, &encoding, &mut batcher, &event, now_ms, out) {
-            Ok(()) => ControlFlow::Continue(()),
-            Err(error) => {
-                failed = Some(error);
-                ControlFlow::Break(())
-            }
-        }
-    });
-    failed.map_or(Ok(()), Err)
+/// Shows what becomes of a sample, or of its first 64 MiB.
+pub struct DryRun<'a> {
+    /// The name of this machine.
+    pub host: &'a str,
+    /// The time at which it is read.
+    pub now_ms: i64,
+    /// Where it is shown.
+    pub out: &'a mut dyn Write,
+}
+
+impl DryRun<'_> {
+    /// What `input` makes of a file with these bytes.
+    ///
+    /// # Errors
+    /// When the sample cannot be read, or nothing can be written.
+    pub fn of_file(self, input: &Input, path: &Path, sample: impl Read) -> Result<(), DryRunError> {
+        let encoding = input.encoding(self.host, path);
+        self.show(&input.records, &encoding, sample, |bytes, take| {
+            input.framing.cut(bytes, mark_of(bytes), false, End::Final, take);
+        })
+    }
+
+    /// What `input` makes of them if they are sent to it by TCP.
+    ///
+    /// # Errors
+    /// When the sample cannot be read, or nothing can be written.
+    pub fn of_syslog(self, input: &receive::Input, source_ip: &str, sample: impl Read) -> Result<(), DryRunError> {
+        let encoding = receive::encoding(&input.records, self.host, source_ip);
+        self.show(&input.records, &encoding, sample, |bytes, take| {
+            let mut wants_more = ControlFlow::Continue(());
+            receive::Framing::new(input.max_len).cut(bytes, true, |message, cut| {
+                if let Some(message) = bytes.get(message).filter(|_| wants_more.is_continue()) {
+                    wants_more = take(Event::plain(message, 1, cut));
+                }
+            });
+        })
+    }
+
+    fn show(
+        self,
+        template: &Template,
+        encoding: &Encoding,
+        sample: impl Read,
+        cut: impl FnOnce(&[u8], &mut dyn FnMut(Event<'_>) -> ControlFlow<()>),
+    ) -> Result<(), DryRunError> {
+        let mut bytes = Vec::new();
+        sample.take(SAMPLE_MAX).read_to_end(&mut bytes)?;
+        let mut batcher = Batcher::new(Arc::new(NoBroker), Size::default());
+        let mut failed = None;
+        cut(
+            &bytes,
+            &mut |event| match show(template, encoding, &mut batcher, &event, self.now_ms, self.out) {
+                Ok(()) => ControlFlow::Continue(()),
+                Err(error) => {
+                    failed = Some(error);
+                    ControlFlow::Break(())
+                }
+            },
+        );
+        failed.map_or(Ok(()), Err)
+    }
 }
 
 fn show(
-    input: &Input,
+    template: &Template,
     encoding: &Encoding,
     batcher: &mut Batcher,
     event: &Event<'_>,
     now_ms: i64,
     out: &mut dyn Write,
 ) -> Result<(), DryRunError> {
-    let slot = batcher.slot(&input.records.topic, 0);
-    if let Sent::Not(dropped) = input.records.append(batcher, slot, encoding, event, now_ms)? {
+    let slot = batcher.slot(&template.topic, 0);
+    if let Sent::Not(dropped) = template.append(batcher, slot, encoding, event, now_ms)? {
         let not_sent = NotSent {
             not_sent_because_of: dropped.name(),
             event: &String::from_utf8_lossy(event.bytes),

@@ -7,7 +7,7 @@ mod files;
 mod running;
 mod table;
 
-pub use dry_run::{DryRunError, dry_run};
+pub use dry_run::{DryRun, DryRunError};
 pub use explain::explain;
 pub use files::{Matched, matched};
 pub use running::{NotRunning, Running};

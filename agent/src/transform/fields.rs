@@ -80,6 +80,13 @@ impl<'a> Fields<'a> {
         }
     }
 
+    /// Adds all of these.
+    pub(super) fn put_all(&mut self, others: Self) {
+        for (name, field) in others.0 {
+            self.put(name, field);
+        }
+    }
+
     /// Adds what the agent knows itself. If the event has a field of that name, it keeps it.
     pub(super) fn put_unless_taken(&mut self, name: &'static str, text: &'static str) {
         let name = match self.has(name) {

@@ -68,6 +68,7 @@ pub(super) fn agent_config(args: &UpArgs, data_dir: &Path) -> Result<AgentConfig
         read: ReadConfig::default(),
         spool: SpoolConfig::default(),
         files: vec![files],
+        syslog: Vec::new(),
     })
 }
 

@@ -4,6 +4,7 @@ pub(super) mod json;
 mod logfmt;
 mod pattern;
 mod preset;
+mod syslog;
 
 pub use preset::Preset;
 
@@ -17,6 +18,8 @@ pub enum Parser {
     Json,
     /// `key=value key="another value"`.
     Logfmt,
+    /// Syslog; the older headers are found by the expression.
+    Syslog(LineRegex),
     /// Whatever matches; its named groups are the fields.
     Pattern(LineRegex),
     /// Values between delimiters, with these names in their order.
@@ -34,6 +37,7 @@ impl Parser {
         match self {
             Self::Json => json::object(line),
             Self::Logfmt => logfmt::pairs(line),
+            Self::Syslog(older) => syslog::message(older, line),
             Self::Pattern(regex) => pattern::groups(regex, line),
             Self::Csv { columns, delimiter } => csv_record(line, columns, *delimiter),
         }
@@ -86,6 +90,7 @@ mod tests {
         fn nothing_that_a_line_may_be_stops_a_parser(line in prop_oneof![
             proptest::collection::vec(any::<u8>(), 0..60),
             r#"[{}":,a=\\ \[\]\-0-9.]{0,60}"#.prop_map(String::into_bytes),
+            r#"<13>1 - - - - - \[a( [ab\]]?=?"[b\\\]"]{0,9}"){0,3}\]?.{0,9}"#.prop_map(String::into_bytes),
         ]) {
             let csv = Parser::Csv { columns: vec!["a".to_owned()], delimiter: b',' };
             for parser in [Parser::Json, Parser::Logfmt, Preset::Syslog.parser(), csv] {

@@ -4,6 +4,7 @@ use serde::Deserialize;
 
 use super::super::TimeFormat;
 use super::Parser;
+use super::syslog::OLDER;
 use crate::line_regex::LineRegex;
 
 /// A kind of log that is known.
@@ -20,7 +21,7 @@ pub enum Preset {
     NginxError,
     /// Apache's access log: `common`, `combined`, with or without the virtual host before it.
     Apache,
-    /// `/var/log/syslog`: RFC 3164, or with the newer time of rsyslog and systemd.
+    /// Messages of RFC 5424 or RFC 3164, and the lines of `/var/log/syslog`.
     Syslog,
 }
 
@@ -34,12 +35,6 @@ const NGINX_ERROR: &str = concat!(
     r"(?s)^(?<time>\d{4}/\d\d/\d\d \d\d:\d\d:\d\d) \[(?<level>\w+)\] (?<pid>\d+)#(?<tid>\d+): ",
     r"(?:\*(?<connection>\d+) )?(?<message>.*)$",
 );
-const SYSLOG: &str = concat!(
-    r"(?s)^(?:<(?<priority>\d{1,3})>)?",
-    r"(?<time>[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d|\d{4}-\d\d-\d\dT\S+) (?<hostname>\S+) ",
-    r"(?<app>[^:\[\s]+)(?:\[(?<pid>\d+)\])?: ?(?<message>.*)$",
-);
-
 impl Preset {
     /// How its lines are parsed.
     #[must_use]
@@ -49,10 +44,14 @@ impl Preset {
             Self::Logfmt => return Parser::Logfmt,
             Self::Nginx | Self::Apache => ACCESS,
             Self::NginxError => NGINX_ERROR,
-            Self::Syslog => SYSLOG,
+            Self::Syslog => OLDER,
+        };
+        let parser = match self {
+            Self::Syslog => Parser::Syslog,
+            _ => Parser::Pattern,
         };
         // A test compiles each of them.
-        LineRegex::new(pattern).map_or(Parser::Json, Parser::Pattern)
+        LineRegex::new(pattern).map_or(Parser::Json, parser)
     }
 
     /// The format of its field `time`.
@@ -74,7 +73,7 @@ impl Preset {
             Self::Json | Self::Logfmt => &[],
             Self::Nginx | Self::Apache => &["status", "bytes"],
             Self::NginxError => &["pid", "tid", "connection"],
-            Self::Syslog => &["priority", "pid"],
+            Self::Syslog => &["pid"],
         }
     }
 }
@@ -135,31 +134,10 @@ mod tests {
     }
 
     #[test]
-    fn lines_of_syslog() {
-        let line = "Nov  7 12:00:01 web-1 sshd[811]: Accepted publickey for ann";
-        let expected = [
-            "time=Nov  7 12:00:01",
-            "hostname=web-1",
-            "app=sshd",
-            "pid=811",
-            "message=Accepted publickey for ann",
-        ];
-        assert_eq!(all(Preset::Syslog, line), expected);
-        let line = "<13>2026-11-27T12:00:01.5+01:00 web-1 kernel: x: y";
-        let expected = [
-            "priority=13",
-            "time=2026-11-27T12:00:01.5+01:00",
-            "hostname=web-1",
-            "app=kernel",
-            "message=x: y",
-        ];
-        assert_eq!(all(Preset::Syslog, line), expected);
-    }
-
-    #[test]
     fn every_preset_has_a_parser_of_its_own() {
-        for preset in [Preset::Nginx, Preset::NginxError, Preset::Apache, Preset::Syslog] {
+        for preset in [Preset::Nginx, Preset::NginxError, Preset::Apache] {
             assert!(matches!(preset.parser(), Parser::Pattern(_)), "{preset:?}");
         }
+        assert!(matches!(Preset::Syslog.parser(), Parser::Syslog(_)));
     }
 }

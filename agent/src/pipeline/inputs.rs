@@ -1,0 +1,90 @@
+//! From tables of the configuration to inputs.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use tailrace_shared::tls::TlsServer;
+
+use super::StartError;
+use crate::config::{AgentConfig, FilesConfig, Glob, SyslogConfig, TransformConfig};
+use crate::discover::{Pattern, PatternError, Selection, exclusions};
+use crate::frame::{Framing, Multiline};
+use crate::reader::Input;
+use crate::receive;
+use crate::records::Template;
+
+/// What of a configuration works, and is hardly meant, at this moment. `check` fails for it; a start only says it, because
+/// what is a directory now may be a file later.
+#[must_use]
+pub fn doubts(config: &AgentConfig) -> Vec<String> {
+    let included = config.files.iter().flat_map(|files| &files.include);
+    let directories = included.filter(|glob| Path::new(glob.as_str()).is_dir());
+    let doubt = |glob: &Glob| {
+        let all = Path::new(glob.as_str()).join("*.log");
+        format!(
+            "files.include = \"{}\" is a directory, and nothing in it is followed; did you mean \"{}\"?",
+            glob.as_str(),
+            all.display()
+        )
+    };
+    directories.map(doubt).collect()
+}
+
+/// The inputs of a configuration, its globs compiled.
+pub fn inputs(config: &AgentConfig) -> Result<Vec<Input>, StartError> {
+    let base = std::env::current_dir().map_err(StartError::CurrentDir)?;
+    config.files.iter().map(|files| Ok(input(files, &base)?)).collect()
+}
+
+/// The inputs of a configuration that others send to, their certificates read.
+pub fn syslog_inputs(config: &AgentConfig) -> Result<Vec<receive::Input>, StartError> {
+    let input = |syslog: &SyslogConfig| {
+        let tls = syslog.tls.clone().map(TlsServer::load).transpose();
+        Ok(receive::Input {
+            records: template_of(syslog),
+            udp: syslog.udp.clone(),
+            tcp: syslog.tcp.clone(),
+            tls: tls.map_err(StartError::SyslogTls)?.map(Arc::new),
+            connections_max: syslog.connections_max,
+            max_len: syslog.max_message_bytes.as_usize(),
+        })
+    };
+    config.syslog.iter().map(input).collect()
+}
+
+pub(super) fn template_of(syslog: &SyslogConfig) -> Template {
+    Template {
+        topic: syslog.topic.as_str().into(),
+        labels: syslog.labels.clone(),
+        format: syslog.format,
+        transform: syslog.transform.as_ref().map(TransformConfig::compiled),
+    }
+}
+
+fn input(files: &FilesConfig, base: &Path) -> Result<Input, PatternError> {
+    let parse = |glob: &Glob| Pattern::parse(glob.as_str(), base);
+    let exclude: Vec<_> = files.exclude.iter().map(|glob| glob.as_str().to_owned()).collect();
+    Ok(Input {
+        records: Template {
+            topic: files.topic.as_str().into(),
+            labels: files.labels.clone(),
+            format: files.format,
+            transform: match &files.transform {
+                Some(transform) => Some(transform.compiled()),
+                None => files.container.then(Arc::default),
+            },
+        },
+        selection: Selection {
+            include: files.include.iter().map(parse).collect::<Result<_, _>>()?,
+            exclude: exclusions(&exclude, base)?,
+        },
+        framing: Framing {
+            max_len: files.max_line_bytes.as_usize(),
+            multiline: files.multiline.clone().map(Multiline::from),
+            charset: files.encoding.0,
+            container: files.container,
+        },
+        start_at: files.start_at,
+        ignore_older: files.ignore_older.map(|older| older.0),
+    })
+}

@@ -1,0 +1,102 @@
+//! Syslog over UDP (RFC 5426): a message is a datagram. What the kernel has no room for it drops; that is all that can be lost
+//! on this machine before the spool, and it is counted.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use bytes::BytesMut;
+use rustix::net::sockopt::set_socket_recv_buffer_size;
+use tokio::net::UdpSocket;
+use tokio::sync::mpsc::Sender;
+use tokio_util::sync::CancellationToken;
+
+use super::dropped::{SocketNo, number_of};
+use super::{Chunk, Input, Message, cut_datagram};
+
+/// The largest there can be.
+const DATAGRAM_LEN_MAX: usize = 65_535;
+/// So much is taken at once.
+const CHUNK_LEN: usize = 64 << 10;
+/// Asked of the kernel for what arrives while the spool takes no more; it gives no more than `net.core.rmem_max`.
+const KERNEL_BUFFER_LEN: usize = 8 << 20;
+
+/// A port that takes datagrams.
+pub(super) struct Datagrams {
+    socket: UdpSocket,
+    input: usize,
+    topic: Arc<str>,
+    max_len: usize,
+}
+
+impl Datagrams {
+    pub(super) fn new(socket: UdpSocket, index: usize, input: &Input) -> Self {
+        if let Err(error) = set_socket_recv_buffer_size(&socket, KERNEL_BUFFER_LEN) {
+            tracing::debug!(%error, "cannot set the size of a receive buffer");
+        }
+        Self {
+            socket,
+            input: index,
+            topic: Arc::clone(&input.records.topic),
+            max_len: input.max_len,
+        }
+    }
+
+    pub(super) fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.socket.local_addr()
+    }
+
+    pub(super) fn number(&self) -> Option<(SocketNo, Arc<str>)> {
+        Some((number_of(&self.socket)?, Arc::clone(&self.topic)))
+    }
+
+    /// Takes datagrams until `stop`, or nobody takes chunks.
+    pub(super) async fn run(self, chunks: Sender<Chunk>, stop: CancellationToken) {
+        let mut buffer = BytesMut::new();
+        loop {
+            let readable = tokio::select! {
+                () = stop.cancelled() => return,
+                readable = self.socket.readable() => readable,
+            };
+            let taken = readable.and_then(|()| self.take(&mut buffer));
+            match taken {
+                Ok(chunk) if chunk.messages.is_empty() => {}
+                Ok(chunk) => {
+                    if chunks.send(chunk).await.is_err() {
+                        return;
+                    }
+                }
+                // Such as a port that an earlier datagram of ours did not reach; there are none.
+                Err(error) => tracing::debug!(%error, "cannot read a datagram"),
+            }
+        }
+    }
+
+    /// What is there, up to a chunk.
+    fn take(&self, buffer: &mut BytesMut) -> io::Result<Chunk> {
+        let mut messages = Vec::new();
+        buffer.reserve(CHUNK_LEN + DATAGRAM_LEN_MAX);
+        while buffer.len() < CHUNK_LEN {
+            let start = buffer.len();
+            let sender = match self.socket.try_recv_buf_from(buffer) {
+                Ok((_, sender)) => sender.ip().to_canonical(),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(error) if messages.is_empty() => return Err(error),
+                Err(_) => break,
+            };
+            let datagram = buffer.get(start..).unwrap_or_default();
+            cut_datagram(datagram, self.max_len, |range, cut| {
+                messages.push(Message {
+                    bytes: start + range.start..start + range.end,
+                    cut,
+                    sender,
+                });
+            });
+        }
+        Ok(Chunk {
+            input: self.input,
+            bytes: buffer.split().freeze(),
+            messages,
+        })
+    }
+}

@@ -1,0 +1,227 @@
+//! Takes what others send: syslog over UDP, TCP and TLS. None of it can be read again, so what has arrived goes to the spool
+//! as soon as it takes more; until then it waits where it came from, in the kernel's buffers and at its senders.
+//!
+//! ```text
+//! datagrams, streams (tasks) -- Chunk --> gather (thread) -- Stretch --> pump (task) --> spool
+//! ```
+
+mod datagrams;
+mod dropped;
+mod framing;
+mod gather;
+mod origins;
+mod streams;
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tailrace_shared::clock::Clock;
+use tailrace_shared::config::ListenAddr;
+use tailrace_shared::tls::TlsServer;
+use tokio::net::{TcpListener, UdpSocket};
+use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
+
+use crate::batch::{Size, StretchError};
+use crate::frame::Cut;
+use crate::records::Template;
+use crate::status::{ReadMetrics, ReceiveMetrics};
+use crate::stretch::{Routes, Stretch};
+
+use datagrams::Datagrams;
+pub use dropped::{SocketNo, datagrams_dropped};
+pub use framing::{Framing, cut_datagram};
+use gather::Gatherer;
+pub use origins::encoding;
+use streams::Streams;
+
+/// One `[[syslog]]` of the configuration.
+#[derive(Debug)]
+pub struct Input {
+    /// What its messages become.
+    pub records: Template,
+    /// Where datagrams arrive.
+    pub udp: Option<ListenAddr>,
+    /// Where senders connect.
+    pub tcp: Option<ListenAddr>,
+    /// If they speak TLS there.
+    pub tls: Option<Arc<TlsServer>>,
+    /// How many may be connected.
+    pub connections_max: usize,
+    /// Longer messages are split.
+    pub max_len: usize,
+}
+
+/// A port could not be had.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot listen for syslog on {address} ({protocol}): {source}; {} (syslog.{protocol})", address.remedy(source))]
+pub struct ListenError {
+    /// As configured.
+    pub address: ListenAddr,
+    /// `udp` or `tcp`.
+    pub protocol: &'static str,
+    /// What the operating system said.
+    pub source: io::Error,
+}
+
+/// Some of what arrived at an input.
+#[derive(Debug)]
+struct Chunk {
+    input: usize,
+    bytes: Bytes,
+    messages: Vec<Message>,
+}
+
+/// One message of a chunk.
+#[derive(Debug, Clone)]
+struct Message {
+    bytes: Range<usize>,
+    cut: Cut,
+    sender: IpAddr,
+}
+
+/// How many chunks may wait to be gathered.
+const QUEUE_DEPTH: usize = 16;
+
+/// What the receiver is connected to.
+pub struct Seams {
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Where lanes go.
+    pub routes: Arc<dyn Routes>,
+    /// To the spool.
+    pub stretches: mpsc::Sender<Stretch>,
+    /// What is counted of records.
+    pub read_metrics: ReadMetrics,
+    /// What is counted of senders.
+    pub metrics: ReceiveMetrics,
+}
+
+/// What all inputs have in common.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The name of this machine in records.
+    pub host: Arc<str>,
+    /// The shortest time between two stretches while little arrives.
+    pub linger: Duration,
+    /// How large stretches become.
+    pub size: Size,
+}
+
+/// Ports that are taken, and inputs that do not take anything from them yet.
+pub struct Bound {
+    templates: Vec<Template>,
+    datagrams: Vec<Datagrams>,
+    streams: Vec<Streams>,
+}
+
+/// Takes messages, until it is stopped.
+pub struct Receiver {
+    stop: CancellationToken,
+    templates: watch::Sender<Vec<Template>>,
+    addresses: Vec<SocketAddr>,
+}
+
+impl Bound {
+    /// Takes the ports.
+    ///
+    /// # Errors
+    /// When one of them is taken or may not be used.
+    pub async fn new(inputs: Vec<Input>) -> Result<Self, ListenError> {
+        let mut bound = Self {
+            templates: Vec::with_capacity(inputs.len()),
+            datagrams: Vec::new(),
+            streams: Vec::new(),
+        };
+        for (index, input) in inputs.into_iter().enumerate() {
+            if let Some(address) = &input.udp {
+                let socket = UdpSocket::bind((&*address.host, address.port)).await;
+                let socket = socket.map_err(failed("udp", address))?;
+                bound.datagrams.push(Datagrams::new(socket, index, &input));
+            }
+            if let Some(address) = &input.tcp {
+                let socket = TcpListener::bind((&*address.host, address.port)).await;
+                let socket = socket.map_err(failed("tcp", address))?;
+                bound.streams.push(Streams::new(socket, index, &input));
+            }
+            bound.templates.push(input.records);
+        }
+        Ok(bound)
+    }
+
+    /// Whether nothing is to be received.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.templates.is_empty()
+    }
+
+    /// The sockets of which the kernel counts what it drops, and the topics that it would have gone to.
+    #[must_use]
+    pub fn datagram_sockets(&self) -> Vec<(SocketNo, Arc<str>)> {
+        self.datagrams.iter().filter_map(Datagrams::number).collect()
+    }
+
+    /// Begins to take messages; what is returned with it gathers them, on a thread of its own.
+    ///
+    /// # Errors
+    /// When the system has no more of what a thread needs to wait with.
+    pub fn start(
+        self,
+        settings: Settings,
+        seams: Seams,
+    ) -> io::Result<(Receiver, impl FnOnce() -> Result<(), StretchError> + Send + 'static)> {
+        let (sender, chunks) = mpsc::channel(QUEUE_DEPTH);
+        let stop = CancellationToken::new();
+        let (templates, current) = watch::channel(self.templates);
+        let metrics = seams.metrics.clone();
+        let gatherer = Gatherer::new(current, settings, chunks, seams);
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
+        let gather = move || runtime.block_on(gatherer.run());
+        let local = |address: io::Result<SocketAddr>| address.ok();
+        let udp = self.datagrams.iter().map(Datagrams::local_addr);
+        let tcp = self.streams.iter().map(Streams::local_addr);
+        let addresses = udp.chain(tcp).filter_map(local).collect();
+        for datagrams in self.datagrams {
+            tokio::spawn(datagrams.run(sender.clone(), stop.clone()));
+        }
+        for streams in self.streams {
+            tokio::spawn(streams.run(sender.clone(), metrics.clone(), stop.clone()));
+        }
+        let receiver = Receiver {
+            stop,
+            templates,
+            addresses,
+        };
+        Ok((receiver, gather))
+    }
+}
+
+impl Receiver {
+    /// Other records of the same inputs, from now on.
+    pub fn set_templates(&self, templates: Vec<Template>) {
+        self.templates.send_replace(templates);
+    }
+
+    /// Where messages are taken, the ports known: datagrams first.
+    #[must_use]
+    pub fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+
+    /// Takes nothing more. What was taken goes on its way to the spool.
+    pub fn stop(&self) {
+        self.stop.cancel();
+    }
+}
+
+fn failed(protocol: &'static str, address: &ListenAddr) -> impl FnOnce(io::Error) -> ListenError {
+    move |source| ListenError {
+        address: address.clone(),
+        protocol,
+        source,
+    }
+}

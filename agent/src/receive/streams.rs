@@ -1,0 +1,195 @@
+//! Syslog over TCP (RFC 6587) and TLS (RFC 5425). A sender that sends more than the spool takes has to wait: its connection is
+//! not read from meanwhile.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::BytesMut;
+use rustix::net::sockopt;
+use tailrace_shared::tls::{HandshakeError, TlsServer};
+use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc::Sender;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::{Chunk, Framing, Input, Message};
+use crate::status::ReceiveMetrics;
+
+/// So much is read at once.
+const READ_LEN: usize = 16 << 10;
+/// After an error of `accept`, most often too many open files: accepting again at once would only spin.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// A sender that has said nothing for so long is asked whether it is still there.
+const KEEPALIVE_IDLE: Duration = Duration::from_secs(60);
+/// And again so often, and so many times.
+const KEEPALIVE_EVERY: Duration = Duration::from_secs(15);
+const KEEPALIVE_TIMES: u32 = 4;
+
+/// A port to which senders connect.
+pub(super) struct Streams {
+    listener: TcpListener,
+    tls: Option<Arc<TlsServer>>,
+    input: usize,
+    topic: Arc<str>,
+    max_len: usize,
+    free: Arc<Semaphore>,
+    connections_max: usize,
+}
+
+impl Streams {
+    pub(super) fn new(listener: TcpListener, index: usize, input: &Input) -> Self {
+        Self {
+            listener,
+            tls: input.tls.clone(),
+            input: index,
+            topic: Arc::clone(&input.records.topic),
+            max_len: input.max_len,
+            free: Arc::new(Semaphore::new(input.connections_max)),
+            connections_max: input.connections_max,
+        }
+    }
+
+    pub(super) fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.listener.local_addr()
+    }
+
+    /// Serves senders until `stop`, or nobody takes chunks.
+    pub(super) async fn run(self, chunks: Sender<Chunk>, metrics: ReceiveMetrics, stop: CancellationToken) {
+        let connections = TaskTracker::new();
+        let mut full_was_said = false;
+        loop {
+            let accepted = tokio::select! {
+                () = stop.cancelled() => break,
+                accepted = self.listener.accept() => accepted,
+            };
+            let (stream, peer) = match accepted {
+                Ok(accepted) => accepted,
+                Err(error) => {
+                    tracing::warn!(%error, "cannot accept a syslog connection");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                    continue;
+                }
+            };
+            let Ok(place) = Arc::clone(&self.free).try_acquire_owned() else {
+                metrics.connections_refused.with([&*self.topic]).inc();
+                if !std::mem::replace(&mut full_was_said, true) {
+                    tracing::warn!(
+                        %peer,
+                        topic = %self.topic,
+                        connections_max = self.connections_max,
+                        "refusing syslog connections: there are as many as syslog.connections_max allows"
+                    );
+                }
+                continue;
+            };
+            full_was_said = false;
+            let connection = Connection {
+                tls: self.tls.clone(),
+                input: self.input,
+                topic: Arc::clone(&self.topic),
+                framing: Framing::new(self.max_len),
+                sender: peer.ip().to_canonical(),
+                chunks: chunks.clone(),
+                metrics: metrics.clone(),
+                stop: stop.clone(),
+            };
+            connections.spawn(connection.serve(stream, place));
+        }
+        connections.close();
+        connections.wait().await;
+    }
+}
+
+/// What is needed to serve one sender.
+struct Connection {
+    tls: Option<Arc<TlsServer>>,
+    input: usize,
+    topic: Arc<str>,
+    framing: Framing,
+    sender: IpAddr,
+    chunks: Sender<Chunk>,
+    metrics: ReceiveMetrics,
+    stop: CancellationToken,
+}
+
+impl Connection {
+    async fn serve(mut self, stream: TcpStream, _place: OwnedSemaphorePermit) {
+        if let Err(error) = keep_alive(&stream) {
+            tracing::debug!(%error, "cannot ask for TCP keepalive");
+        }
+        let connected = self.metrics.connections.with([&*self.topic]);
+        connected.inc();
+        let result = match self.tls.take() {
+            None => self.receive(stream).await,
+            Some(tls) => match self.handshake(&tls, stream).await {
+                Some(stream) => self.receive(stream).await,
+                None => Ok(()),
+            },
+        };
+        connected.dec();
+        if let Err(error) = result {
+            tracing::debug!(sender = %self.sender, %error, "a syslog connection was lost");
+        }
+    }
+
+    async fn handshake(
+        &self,
+        tls: &TlsServer,
+        stream: TcpStream,
+    ) -> Option<tokio_rustls::server::TlsStream<TcpStream>> {
+        let shaken = tokio::select! {
+            () = self.stop.cancelled() => return None,
+            shaken = tls.accept(stream) => shaken,
+        };
+        let refuse = |error: HandshakeError| {
+            self.metrics.handshakes_failed.with([&*self.topic]).inc();
+            tracing::warn!(sender = %self.sender, topic = %self.topic, "refused a syslog connection: {error}");
+        };
+        shaken.map_err(refuse).ok()
+    }
+
+    /// Until the sender closes, or the agent stops. What was read by then is sent on, an unfinished message too.
+    async fn receive(&mut self, mut stream: impl AsyncRead + Unpin) -> io::Result<()> {
+        let mut buffer = BytesMut::new();
+        loop {
+            buffer.reserve(READ_LEN);
+            let read = tokio::select! {
+                () = self.stop.cancelled() => Ok(0),
+                read = stream.read_buf(&mut buffer) => read,
+            };
+            let is_last = !matches!(read, Ok(1..));
+            let chunk = self.cut(&mut buffer, is_last);
+            if !chunk.messages.is_empty() && self.chunks.send(chunk).await.is_err() {
+                return Ok(());
+            }
+            if is_last {
+                return read.map(|_| ());
+            }
+        }
+    }
+
+    fn cut(&mut self, buffer: &mut BytesMut, is_last: bool) -> Chunk {
+        let (mut messages, sender) = (Vec::new(), self.sender);
+        let done = self.framing.cut(buffer, is_last, |bytes, cut| {
+            messages.push(Message { bytes, cut, sender });
+        });
+        Chunk {
+            input: self.input,
+            bytes: buffer.split_to(done).freeze(),
+            messages,
+        }
+    }
+}
+
+/// Senders that vanish must not keep their place for ever.
+fn keep_alive(stream: &TcpStream) -> io::Result<()> {
+    sockopt::set_socket_keepalive(stream, true)?;
+    sockopt::set_tcp_keepidle(stream, KEEPALIVE_IDLE)?;
+    sockopt::set_tcp_keepintvl(stream, KEEPALIVE_EVERY)?;
+    sockopt::set_tcp_keepcnt(stream, KEEPALIVE_TIMES)?;
+    Ok(())
+}
