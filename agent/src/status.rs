@@ -49,6 +49,7 @@ tailrace_shared::metrics! {
         connections_refused: Counter["topic"] = "tailrace_agent_syslog_connections_refused_total", "Connections closed at once because there were connections_max.";
         handshakes_failed: Counter["topic"] = "tailrace_agent_syslog_handshakes_failed_total", "Connections that did not become one of TLS.";
         datagrams_dropped: Counter["topic"] = "tailrace_agent_syslog_datagrams_dropped_total", "Datagrams that the kernel dropped because its buffer was full: messages that are lost.";
+        queued: Gauge[] = "tailrace_agent_receiving_queued", "Pieces of what was received, of some ten kilobytes, that wait to become records; 16 at most.";
         blocked: Gauge[] = "tailrace_agent_receiving_blocked", "1 while what is received waits for the spool to take more.";
     }
 }

@@ -4,7 +4,7 @@ Now and then the agent is told to take on its configuration again.
 
 Then it waits for quiet, kills once more, stops in good order, and looks at every line: the collector's log and the
 consumer's database must each hold every line once, as it was written, in its file's order, and the files of a program
-in theirs.
+in theirs. Of what is sent by syslog meanwhile it looks at what can be promised: `senders.py`.
 """
 
 import argparse
@@ -18,15 +18,17 @@ import sys
 import tempfile
 import time
 
-from tests.crash_test import TOPIC, verify
+from tests.crash_test import TOPIC, senders, verify
 from tests.crash_test.schedule import Kill, schedule
 from tests.crash_test.writers import ContainerWriter, EventWriter, Writer
-from tests.lib.processes import SMALL_WAL, Agent, Collector, Process
+from tests.lib.processes import SMALL_WAL, Agent, Collector, Process, free_port
 
 # For how long nothing may arrive, with everything running, before we say that it never will.
 PATIENCE_S = 120
 # For how long nothing may arrive before we say that all is done.
 QUIET_S = 5
+# How many programs send syslog.
+SENDERS = 2
 # Of so many writers the last ones are of a kind of their own.
 KINDS = [Writer] * 6 + [EventWriter] * 2 + [ContainerWriter] * 2
 
@@ -53,6 +55,7 @@ class Crash:
         self.options, self.work = options, work
         self.database = work / "consumer.db"
         self.collector = Collector(work, "[topics]\npartitions = 3\n" + SMALL_WAL)
+        self.syslog_port = free_port()
         self.agent = Agent(work, self.collector.bootstrap, self.inputs())
         module = "tests.crash_test.consumer"
         command = [sys.executable, "-m", module, self.collector.bootstrap, str(self.database)]
@@ -60,8 +63,12 @@ class Crash:
         self.processes = {one.name: one for one in (self.agent, self.collector, self.consumer)}
         self.victims = [options.only] if options.only else sorted(self.processes)
         self.writers = [self.writer(number) for number in range(options.writers)]
+        self.senders = [
+            senders.Sender(number, self.syslog_port, options.seed, options.rate) for number in range(SENDERS)
+        ]
         self.kills: collections.Counter[str] = collections.Counter()
         self.reloads = 0
+        self.lost_messages = 0
 
     def inputs(self) -> str:
         """Of half of the writers rotated names are selected as well, of the others only the name that they write to."""
@@ -71,7 +78,7 @@ class Crash:
                 path = self.directory(directory, kind)
                 path.mkdir()
                 inputs += f'[[files]]\ntopic = "{TOPIC}"\ninclude = ["{path}/{pattern}"]\n{kind.CONFIG}'
-        return inputs
+        return f'{inputs}[[syslog]]\ntopic = "{senders.TOPIC}"\ntcp = "127.0.0.1:{self.syslog_port}"\n'
 
     def directory(self, name: str, kind: type[Writer]) -> pathlib.Path:
         return self.work / f"{name}-by-{kind.__name__}"
@@ -93,11 +100,11 @@ class Crash:
         return file > 0 or self.arrived(writer, file)
 
     def run(self) -> list[str]:
-        for writer in self.writers:
-            writer.start()
+        for program in (*self.writers, *self.senders):
+            program.start()
         self.kill_by_schedule()
-        for writer in self.writers:
-            writer.stop()
+        for program in (*self.writers, *self.senders):
+            program.stop()
         self.wait_for_quiet()
         # Whatever the agent still holds in doubt would now come a second time.
         self.strike(Kill(0, tuple(self.victims), 0))
@@ -108,6 +115,8 @@ class Crash:
             if not re.search(r"\bframes=0\b", self.collector.log()):
                 findings.append("after a stop in good order the collector had something to recover")
             findings += verify.check(verify.read_log(self.collector.bootstrap), self.writers)
+            found, self.lost_messages = senders.check(self.collector.bootstrap, self.senders)
+            findings += found
         with sqlite3.connect(self.database) as database:
             kept = verify.check(verify.read_database(database), self.writers)
         findings += [f"in the consumer's results: {finding}" for finding in kept]
@@ -169,6 +178,9 @@ class Crash:
     def written(self) -> int:
         return sum(sum(writer.lines_per_file) for writer in self.writers)
 
+    def sent(self) -> int:
+        return sum(sum(sender.lines_per_connection) for sender in self.senders)
+
     def wait_for_quiet(self) -> None:
         """Until all was read and nothing more happens, or too little for too long."""
         before, since, done = (-1, 0.0), time.monotonic(), False
@@ -197,6 +209,8 @@ class Crash:
         segments = sum(1 for path in store.rglob("segments/*") if path.is_file())
         return (
             f"{self.written()} lines, {size >> 20} MiB, in {files} files by {len(self.writers)} writers\n"
+            f"{self.sent()} messages by {SENDERS} senders, of which {self.lost_messages} were lost on their way to an "
+            "agent that was killed or stopped\n"
             f"killed: {kills}; the agent took on its configuration again {self.reloads} times\n"
             f"the agent found {self.unseen()} files that were rotated before it saw them\n"
             f"the collector: {self.collector.starts} starts, newest checkpoint {max(checkpoints, default='none')}, "

@@ -4,6 +4,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::BytesMut;
 use rustix::net::sockopt::set_socket_recv_buffer_size;
@@ -20,6 +21,9 @@ const DATAGRAM_LEN_MAX: usize = 65_535;
 const CHUNK_LEN: usize = 64 << 10;
 /// Asked of the kernel for what arrives while the spool takes no more; it gives no more than `net.core.rmem_max`.
 const KERNEL_BUFFER_LEN: usize = 8 << 20;
+
+/// After an error; to try again at once would only spin.
+const ERROR_PAUSE: Duration = Duration::from_millis(100);
 
 /// A port that takes datagrams.
 pub(super) struct Datagrams {
@@ -50,24 +54,28 @@ impl Datagrams {
         Some((number_of(&self.socket)?, Arc::clone(&self.topic)))
     }
 
-    /// Takes datagrams until `stop`, or nobody takes chunks.
+    /// Takes datagrams until `stop`, and then what has arrived before; or until nobody takes chunks.
     pub(super) async fn run(self, chunks: Sender<Chunk>, stop: CancellationToken) {
         let mut buffer = BytesMut::new();
+        let mut left = KERNEL_BUFFER_LEN;
         loop {
             let readable = tokio::select! {
-                () = stop.cancelled() => return,
+                () = stop.cancelled() => Ok(()),
                 readable = self.socket.readable() => readable,
             };
-            let taken = readable.and_then(|()| self.take(&mut buffer));
-            match taken {
-                Ok(chunk) if chunk.messages.is_empty() => {}
+            match readable.and_then(|()| self.take(&mut buffer)) {
                 Ok(chunk) => {
-                    if chunks.send(chunk).await.is_err() {
+                    left = left.saturating_sub(if stop.is_cancelled() { chunk.bytes.len() } else { 0 });
+                    let is_last = stop.is_cancelled() && (chunk.messages.is_empty() || left == 0);
+                    if !chunk.messages.is_empty() && chunks.send(chunk).await.is_err() || is_last {
                         return;
                     }
                 }
-                // Such as a port that an earlier datagram of ours did not reach; there are none.
-                Err(error) => tracing::debug!(%error, "cannot read a datagram"),
+                Err(_) if stop.is_cancelled() => return,
+                Err(error) => {
+                    tracing::warn!(%error, topic = %self.topic, "cannot read datagrams; trying again");
+                    tokio::time::sleep(ERROR_PAUSE).await;
+                }
             }
         }
     }

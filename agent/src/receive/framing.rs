@@ -21,8 +21,8 @@ pub struct Framing {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
-    /// Before a message.
-    Between,
+    /// Before a message; whether the one before was counted.
+    Between { was_counted: bool },
     /// So many octets are left of one that is counted.
     Counted(usize),
     /// In one that ends with its line.
@@ -46,7 +46,7 @@ impl Framing {
     pub fn new(max_len: usize) -> Self {
         Self {
             max_len: max_len.max(1),
-            state: State::Between,
+            state: State::Between { was_counted: false },
         }
     }
 
@@ -67,7 +67,7 @@ impl Framing {
         loop {
             let rest = bytes.get(at..).unwrap_or_default();
             match self.state {
-                State::Between => {
+                State::Between { was_counted } => {
                     at += rest.iter().take_while(|octet| is_line_end(**octet)).count();
                     let rest = bytes.get(at..).unwrap_or_default();
                     match count(rest) {
@@ -76,10 +76,12 @@ impl Framing {
                             self.state = State::Counted(octets);
                         }
                         Count::Unsure if !is_last || rest.is_empty() => return at,
+                        // A length, and nothing of its message.
+                        Count::Unsure if was_counted => return bytes.len(),
                         Count::Unsure | Count::None => self.state = State::Line,
                     }
                 }
-                State::Counted(0) => self.state = State::Between,
+                State::Counted(0) => self.state = State::Between { was_counted: true },
                 State::Counted(left) => {
                     let len = left.min(self.max_len);
                     let cut = match (rest.len() >= len, len == left) {
@@ -104,7 +106,7 @@ impl Framing {
                     if let Some(line) = line.filter(|line| without_line_end(line).len() <= self.max_len) {
                         give(at, line.len(), Cut::Terminated);
                         at += line.len() + 1;
-                        self.state = State::Between;
+                        self.state = State::Between { was_counted: false };
                     } else if window.len() > self.max_len && (end.is_some() || window.len() == enough) {
                         give(at, self.max_len, Cut::TooLong);
                         at += self.max_len;
@@ -211,6 +213,13 @@ mod tests {
             texts(b"12 monkeys\n0 <1>a\n1234567890 <1>a\n12", 100),
             ["12 monkeys", "0 <1>a", "1234567890 <1>a", "12"]
         );
+    }
+
+    #[test]
+    fn a_length_without_its_message_is_none() {
+        assert_eq!(texts(b"6 <13>ab12", 100), ["<13>ab"]);
+        assert_eq!(texts(b"6 <13>ab12 ", 100), ["<13>ab"]);
+        assert_eq!(texts(b"6 <13>ab\n12 <1", 100), ["<13>ab", "<1"]);
     }
 
     #[test]

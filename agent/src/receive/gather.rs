@@ -63,16 +63,21 @@ impl Gatherer {
 
     /// Works until nobody sends chunks, or takes stretches, any more.
     pub(super) async fn run(mut self) -> Result<(), StretchError> {
-        // The first message need not wait for others.
-        let (mut opened_at, mut closed_at) = (Instant::now(), Instant::now() - self.linger);
+        let (mut opened_at, mut closed_at) = (Instant::now(), None);
         loop {
             let next = match self.batcher.is_empty() {
                 true => Ok(self.rest_until_next().await),
                 false => {
-                    let due = (closed_at + self.linger).min(opened_at + self.linger * LINGERS_MAX);
-                    timeout_at(due, self.chunks.recv()).await
+                    // The first message need not wait for others.
+                    let due = closed_at.map_or(opened_at, |closed_at| closed_at + self.linger);
+                    let oldest = opened_at + self.linger * LINGERS_MAX;
+                    timeout_at(due.min(oldest), self.chunks.recv()).await
                 }
             };
+            self.metrics
+                .queued
+                .with([])
+                .set(i64::try_from(self.chunks.len()).unwrap_or(i64::MAX));
             let now = Instant::now();
             let is_due = match next {
                 Ok(Some(chunk)) => {
@@ -91,7 +96,7 @@ impl Gatherer {
                 if self.close().await? == Spool::Closed {
                     return Ok(());
                 }
-                closed_at = now;
+                closed_at = Some(now);
             }
         }
     }

@@ -13,6 +13,7 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc::Sender;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -28,6 +29,11 @@ const KEEPALIVE_IDLE: Duration = Duration::from_secs(60);
 /// And again so often, and so many times.
 const KEEPALIVE_EVERY: Duration = Duration::from_secs(15);
 const KEEPALIVE_TIMES: u32 = 4;
+
+/// When the agent stops, what a sender has sent is taken in up to so much,
+const DRAINED_MAX: usize = 8 << 20;
+/// as long as there is no such pause in it.
+const DRAIN_WAIT: Duration = Duration::from_millis(10);
 
 /// A port to which senders connect.
 pub(super) struct Streams {
@@ -152,15 +158,23 @@ impl Connection {
         shaken.map_err(refuse).ok()
     }
 
-    /// Until the sender closes, or the agent stops. What was read by then is sent on, an unfinished message too.
+    /// Until the sender closes, or the agent stops. What has arrived by then is sent on, an unfinished message too.
     async fn receive(&mut self, mut stream: impl AsyncRead + Unpin) -> io::Result<()> {
         let mut buffer = BytesMut::new();
+        let mut left = DRAINED_MAX;
         loop {
             buffer.reserve(READ_LEN);
-            let read = tokio::select! {
-                () = self.stop.cancelled() => Ok(0),
-                read = stream.read_buf(&mut buffer) => read,
+            let read = match self.stop.is_cancelled() {
+                false => tokio::select! {
+                    () = self.stop.cancelled() => continue,
+                    read = stream.read_buf(&mut buffer) => read,
+                },
+                true if left == 0 => Ok(0),
+                true => timeout(DRAIN_WAIT, stream.read_buf(&mut buffer)).await.unwrap_or(Ok(0)),
             };
+            if let (true, Ok(read)) = (self.stop.is_cancelled(), &read) {
+                left = left.saturating_sub(*read);
+            }
             let is_last = !matches!(read, Ok(1..));
             let chunk = self.cut(&mut buffer, is_last);
             if !chunk.messages.is_empty() && self.chunks.send(chunk).await.is_err() {
