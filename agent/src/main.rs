@@ -27,7 +27,7 @@ Examples:
   tailrace-agent test < app.log               # the records that it would send
   tailrace-agent explain /var/log/app.log     # what becomes of that file, and why
   tailrace-agent status                       # each file, and how far it was read
-  tailrace-agent import filebeat filebeat.yml # a configuration like that of Filebeat, Vector, ...
+  tailrace-agent import filebeat filebeat.yml # a configuration like that of Filebeat, Fluent Bit, ...
 
 The smallest configuration:
   [collector]
@@ -43,7 +43,7 @@ tailrace-agent [--config <FILE>] [--watch-config]
        tailrace-agent explain [--config <FILE>] <PATH>
        tailrace-agent status [--config <FILE>] [--watch]
        tailrace-agent import <TOOL> <FILE>
-       tailrace-agent import-positions [--config <FILE>] <TOOL> <PATH>";
+       tailrace-agent import-positions [--config <FILE>] <TOOL> <PATH>...";
 
 /// Follows files and delivers each line exactly once to Kafka topics; takes syslog too.
 #[derive(Debug, Parser)]
@@ -92,6 +92,9 @@ Examples:
   tailrace-agent import-positions filebeat /var/lib/filebeat/registry/filebeat
   systemctl enable --now tailrace-agent
 
+  tailrace-agent import fluent-bit /etc/fluent-bit/fluent-bit.conf
+  tailrace-agent import-positions fluent-bit /var/lib/fluent-bit/tail.db
+
   tailrace-agent import promtail /etc/promtail/config.yml
   tailrace-agent import-positions promtail /var/lib/promtail/positions.yaml
 
@@ -113,9 +116,10 @@ struct ImportArgs {
 struct ImportPositionsArgs {
     /// Whose positions they are. It should have stopped.
     tool: Tool,
-    /// Filebeat's directory registry/filebeat, Promtail's file of positions, rsyslog's work directory, or checkpoints.json of a
-    /// source of Vector.
-    path: PathBuf,
+    /// Filebeat's directory registry/filebeat, the DB of an input of Fluent Bit, Promtail's file of positions, rsyslog's work
+    /// directory, or checkpoints.json of a source of Vector; several, where the other agent keeps several.
+    #[arg(required = true, value_name = "PATH")]
+    paths: Vec<PathBuf>,
 }
 
 const STATUS_EXAMPLES: &str = "\
@@ -307,7 +311,10 @@ fn import_positions(file: &Path, args: &ImportPositionsArgs) -> anyhow::Result<(
         .into_iter()
         .map(|input| (input.records.topic, input.selection))
         .collect();
-    let progress = import::read(args.tool, &args.path)?;
+    let mut progress = Vec::new();
+    for path in &args.paths {
+        progress.extend(import::read(args.tool, path)?);
+    }
     let runtime = tokio::runtime::Builder::new_current_thread().build()?;
     let taken = runtime.block_on(import::take_over(&config, inputs, progress))?;
     for (which, why) in &taken.left {

@@ -145,6 +145,54 @@ fn filebeats_registry_is_taken_over_and_rotated_files_are_found_by_their_inode()
     assert!(!ok && complaints.contains("has run already"), "{complaints}");
 }
 
+/// The schema is that of Fluent Bit 5.1, which gives a rotated file its new name.
+#[test]
+fn fluent_bits_database_is_taken_over_with_what_was_rotated() {
+    let switch = Switch::new();
+    let inode = |name: &str| i64::try_from(fs::metadata(switch.path(name)).unwrap().ino()).unwrap();
+    let (inode_a, inode_b) = (inode("a.log"), inode("b.log"));
+    fs::rename(switch.path("a.log"), switch.path("a.log.1")).unwrap();
+    fs::write(switch.path("a.log"), "three\n").unwrap();
+    let path = switch.path("tail.db");
+    let database = rusqlite::Connection::open(&path).unwrap();
+    database
+        .execute_batch(
+            "PRAGMA journal_mode=WAL; CREATE TABLE in_tail_files (id INTEGER PRIMARY KEY, name TEXT NOT NULL, offset INTEGER, \
+             inode INTEGER, created INTEGER, rotated INTEGER DEFAULT 0, offset_marker INTEGER DEFAULT 0, \
+             offset_marker_size INTEGER DEFAULT 0);",
+        )
+        .unwrap();
+    for (name, offset, inode, rotated) in [
+        ("a.log.1", 4, inode_a, 1),
+        ("a.log", 0, inode("a.log"), 0),
+        ("b.log", 8, inode_b, 0),
+        ("c.txt", 8, 1, 0),
+    ] {
+        let name = switch.path(name).display().to_string();
+        let insert = "INSERT INTO in_tail_files (name, offset, inode, created, rotated) VALUES (?, ?, ?, 0, ?)";
+        database.execute(insert, (name, offset, inode, rotated)).unwrap();
+    }
+    // It was killed, so that its write-ahead log is still there.
+    let (ok, said, complaints) = switch.take_over("fluent-bit", &path);
+    assert!(
+        ok && said.contains("3 files go on where they were, 1 do not"),
+        "{said}{complaints}"
+    );
+    assert!(
+        complaints.contains("c.txt: not taken over: no [[files]] selects it"),
+        "{complaints}"
+    );
+    assert_eq!(switch.positions(), [at("a.log", 0), at("a.log", 4), at("b.log", 8)]);
+    drop(database);
+
+    let other = switch.write("other.db", "no database at all, although it has its name");
+    let (ok, _, complaints) = switch.take_over("fluent-bit", &other);
+    assert!(
+        !ok && complaints.contains("other.db is not what FluentBit keeps"),
+        "{complaints}"
+    );
+}
+
 #[test]
 fn promtails_positions_are_taken_over_unless_the_file_was_cut() {
     let switch = Switch::new();

@@ -17,17 +17,18 @@ pub struct Note {
     pub text: String,
 }
 
-/// `[collector]` and all `[[files]]`.
+/// `[collector]`, all `[[files]]` and all `[[syslog]]`.
 #[derive(Debug, Default)]
 pub(super) struct Draft {
     pub(super) bootstrap: Vec<String>,
     pub(super) tls: Option<Vec<(&'static str, Value)>>,
     pub(super) sasl: Option<Vec<(&'static str, Value)>>,
     pub(super) inputs: Vec<Input>,
+    pub(super) syslog: Vec<Input>,
     pub(super) notes: Vec<Note>,
 }
 
-/// One `[[files]]`: keys and values in their order, and those of its transform.
+/// One `[[files]]` or `[[syslog]]`: keys and values in their order, and those of its transform.
 #[derive(Debug, Default)]
 pub(super) struct Input {
     pub(super) keys: Vec<(&'static str, Value)>,
@@ -35,9 +36,18 @@ pub(super) struct Input {
 }
 
 impl Input {
-    /// One more condition of `drop` or `keep`.
+    /// One more condition of `drop` or `keep`, on the whole event.
     pub(super) fn condition(&mut self, key: &'static str, pattern: Value) {
-        let condition = table([("matches".to_owned(), pattern)]);
+        self.add_condition(key, table([("matches".to_owned(), pattern)]));
+    }
+
+    /// The same, on a field of it.
+    pub(super) fn condition_on(&mut self, field: &str, key: &'static str, pattern: Value) {
+        let field = ("field".to_owned(), Value::String(field.to_owned()));
+        self.add_condition(key, table([field, ("matches".to_owned(), pattern)]));
+    }
+
+    fn add_condition(&mut self, key: &'static str, condition: Value) {
         match self.transform.iter_mut().find(|(other, _)| *other == key) {
             Some((_, Value::Array(conditions))) => conditions.push(condition),
             _ => self.transform.push((key, Value::Array(vec![condition]))),
@@ -111,11 +121,13 @@ impl Display for Draft {
                 write_keys(f, keys)?;
             }
         }
-        for input in &self.inputs {
-            writeln!(f, "\n[[files]]")?;
+        let files = self.inputs.iter().map(|input| ("files", input));
+        let syslog = self.syslog.iter().map(|input| ("syslog", input));
+        for (name, input) in files.chain(syslog) {
+            writeln!(f, "\n[[{name}]]")?;
             write_keys(f, &input.keys)?;
             if !input.transform.is_empty() {
-                writeln!(f, "\n[files.transform]")?;
+                writeln!(f, "\n[{name}.transform]")?;
                 write_keys(f, &input.transform)?;
             }
         }

@@ -3,6 +3,7 @@
 
 mod draft;
 mod filebeat;
+mod fluent_bit;
 mod positions;
 mod promtail;
 mod rainer;
@@ -25,6 +26,8 @@ use crate::config::AgentConfig;
 pub enum Tool {
     /// filebeat.yml, and the registry below its data directory.
     Filebeat,
+    /// fluent-bit.conf or fluent-bit.yaml, and the DB of an input of type tail.
+    FluentBit,
     /// The configuration of Promtail, and its positions.yaml.
     Promtail,
     /// rsyslog.conf, as far as it is about imfile, and its work directory.
@@ -49,8 +52,8 @@ pub enum ImportError {
     #[error("this is no YAML, or no TOML: {0}")]
     NotUnderstood(String),
     /// There is nothing in it for us.
-    #[error("it follows no files: {0}")]
-    NoFiles(&'static str),
+    #[error("it collects nothing that is known here: {0}")]
+    Nothing(&'static str),
     /// A defect: what was made of it is refused.
     #[error("what was made of it is not understood, which is a defect: {0}")]
     Refused(String),
@@ -60,6 +63,7 @@ pub enum ImportError {
 pub fn import(tool: Tool, text: &str) -> Result<Imported, ImportError> {
     let settings = match tool {
         Tool::Filebeat | Tool::Promtail => Settings::parse_yaml(text),
+        Tool::FluentBit => fluent_bit::settings(text),
         Tool::Rsyslog => Ok(Settings::default()),
         // Nothing that says anything is both.
         Tool::Vector => Settings::parse_toml(text).or_else(|_| Settings::parse_yaml(text)),
@@ -68,17 +72,21 @@ pub fn import(tool: Tool, text: &str) -> Result<Imported, ImportError> {
     let mut draft = Draft::default();
     match tool {
         Tool::Filebeat => filebeat::draft(&settings, &mut draft),
+        Tool::FluentBit => fluent_bit::draft(&settings, &mut draft),
         Tool::Promtail => promtail::draft(&settings, &mut draft),
         Tool::Rsyslog => rsyslog::draft(text, &mut draft),
         Tool::Vector => vector::draft(&settings, &mut draft),
     }
     draft.note_left(&settings, "");
-    if draft.inputs.is_empty() {
-        return Err(ImportError::NoFiles(match tool {
+    if draft.inputs.is_empty() && draft.syslog.is_empty() {
+        return Err(ImportError::Nothing(match tool {
             Tool::Filebeat => "there is no input of type log, filestream or container in filebeat.inputs",
+            Tool::FluentBit => "there is no input of type tail or syslog; ask for each included file by itself",
             Tool::Promtail => "no scrape_configs has a static_configs with __path__",
-            Tool::Rsyslog => "there is no input of type imfile; ask for each file of /etc/rsyslog.d by itself",
-            Tool::Vector => "there is no source of type file",
+            Tool::Rsyslog => {
+                "there is no input of type imfile, imudp or imtcp; ask for each file of /etc/rsyslog.d by itself"
+            }
+            Tool::Vector => "there is no source of type file or syslog",
         }));
     }
     let toml = draft.to_string();

@@ -1,4 +1,5 @@
-//! rsyslog's configuration: inputs of the type `imfile`, in both of its languages, and actions of the type `omkafka`.
+//! rsyslog's configuration: inputs of the types `imfile`, `imudp` and `imtcp`, in both of its languages, and actions of the type
+//! `omkafka`.
 
 use toml::Value;
 
@@ -45,6 +46,14 @@ pub(super) fn draft(text: &str, draft: &mut Draft) {
         match &statement.what {
             What::Object(kind, settings) if kind == "input" && is_of(settings, "imfile") => {
                 files(settings, topic.as_deref(), draft);
+            }
+            What::Object(kind, settings) if kind == "input" && is_of(settings, "imudp") => {
+                ports(settings, "udp", topic.as_deref(), draft);
+            }
+            What::Object(kind, settings)
+                if kind == "input" && (is_of(settings, "imtcp") || is_of(settings, "imptcp")) =>
+            {
+                ports(settings, "tcp", topic.as_deref(), draft);
             }
             What::Object(kind, settings) if kind == "action" && is_of(settings, "omkafka") => {}
             What::Object(kind, _) if ["global", "module", "ruleset", "template"].contains(&&**kind) => {}
@@ -115,6 +124,39 @@ fn files(settings: &Settings, topic_of_all: Option<&str>, draft: &mut Draft) {
     draft.inputs.push(ours);
 }
 
+/// What is sent by syslog: an input of ours for each port.
+fn ports(settings: &Settings, protocol: &'static str, topic_of_all: Option<&str>, draft: &mut Draft) {
+    let address = settings.text("address");
+    let address = address
+        .filter(|address| address.text != "*")
+        .map(|address| address.text);
+    for port in settings.texts("port") {
+        draft
+            .syslog
+            .push(received(protocol, address.as_deref(), &port.text, topic_of_all));
+    }
+    for name in [
+        "type",
+        "ruleset",
+        "name",
+        "ratelimit.interval",
+        "ratelimit.burst",
+        "maxsessions",
+        "keepalive",
+    ] {
+        settings.text(name);
+    }
+    draft.note_left(settings, &format!("input {protocol}: "));
+}
+
+fn received(protocol: &'static str, address: Option<&str>, port: &str, topic_of_all: Option<&str>) -> Input {
+    let mut ours = Input::default();
+    ours.keys.push(("topic", topic(topic_of_all.unwrap_or("syslog"))));
+    let address = format!("{}:{port}", address.unwrap_or("0.0.0.0"));
+    ours.keys.push((protocol, Value::String(address)));
+    ours
+}
+
 fn begun(file: String, tag: Option<&str>, topic_of_all: Option<&str>) -> Input {
     let mut ours = Input::default();
     let tag = tag.map(|tag| tag.trim_end_matches(':'));
@@ -178,6 +220,8 @@ impl Old {
                     "$InputRunFileMonitor: left out, there is no $InputFileName before it",
                 ),
             },
+            "udpserverrun" => draft.syslog.push(received("udp", None, value, topic_of_all)),
+            "inputtcpserverrun" => draft.syslog.push(received("tcp", None, value, topic_of_all)),
             "modload"
             | "workdirectory"
             | "inputfilestatefile"

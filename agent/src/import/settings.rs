@@ -105,7 +105,7 @@ impl Settings {
     /// Whether one says yes.
     pub(super) fn is_set(&self, name: &str) -> bool {
         self.text(name)
-            .is_some_and(|Text { text, .. }| matches!(&*text, "true" | "yes" | "on"))
+            .is_some_and(|Text { text, .. }| matches!(&*text.to_ascii_lowercase(), "true" | "yes" | "on"))
     }
 
     /// A list of texts, or one text.

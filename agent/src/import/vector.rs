@@ -1,4 +1,4 @@
-//! Vector's configuration: sources of type `file`, and the sink of type `kafka`.
+//! Vector's configuration: sources of the types `file` and `syslog`, and the sink of type `kafka`.
 
 use toml::Value;
 
@@ -41,9 +41,10 @@ pub(super) fn draft(settings: &Settings, draft: &mut Draft) {
         let prefix = format!("sources.{source}.");
         match settings.text(&format!("{prefix}type")) {
             Some(kind) if kind.text == "file" => files(settings, &prefix, &source, &to, draft),
+            Some(kind) if kind.text == "syslog" => syslog(settings, &prefix, &source, &to, draft),
             _ => draft.note(
                 line,
-                format_args!("sources.{source}: not carried over, it is none of files"),
+                format_args!("sources.{source}: not carried over, it is none of files or syslog"),
             ),
         }
     }
@@ -141,6 +142,23 @@ fn files(settings: &Settings, prefix: &str, source: &str, to: &Destination, draf
         get(name);
     }
     draft.inputs.push(ours);
+}
+
+/// Its events are always parsed.
+fn syslog(settings: &Settings, prefix: &str, source: &str, to: &Destination, draft: &mut Draft) {
+    let get = |name: &str| settings.text(&format!("{prefix}{name}"));
+    let (Some(mode), Some(address)) = (get("mode"), get("address")) else {
+        return;
+    };
+    let protocol = if mode.text == "udp" { "udp" } else { "tcp" };
+    let mut ours = Input::default();
+    ours.keys.push(("topic", topic_of(to, source, draft)));
+    ours.keys.push((protocol, Value::String(address.text)));
+    if to.is_json {
+        ours.keys.push(("format", Value::String("json".to_owned())));
+    }
+    ours.transform.push(("parse", Value::String("syslog".to_owned())));
+    draft.syslog.push(ours);
 }
 
 /// The sink's, unless it depends on the event; or else what the source is called.

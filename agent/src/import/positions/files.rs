@@ -58,9 +58,9 @@ impl Files {
         }
     }
 
-    /// It may have been renamed since within its directory.
+    /// It may have been renamed since within its directory, or before: some agents keep the new name.
     fn named(&self, path: &Path, inode: Option<u64>) -> Result<Place, String> {
-        let input = self.walker.input_of(path).ok_or("no [[files]] selects it")?;
+        let (selected, input) = self.selected(path, inode).ok_or("no [[files]] selects it")?;
         let is_it = |path: &Path| {
             let same = |metadata: fs::Metadata| metadata.is_file() && inode.is_none_or(|inode| metadata.ino() == inode);
             fs::metadata(path).is_ok_and(same)
@@ -74,7 +74,19 @@ impl Files {
             false => inode.and_then(|_| beside()),
         };
         let now = now.ok_or("it is not there any more")?;
-        self.open(&now, path.to_owned(), input)
+        self.open(&now, selected, input)
+    }
+
+    /// The name itself, or that of which it is a rotated one: `app.log` of `app.log.1` and `app.log-20261124`.
+    fn selected(&self, path: &Path, inode: Option<u64>) -> Option<(PathBuf, usize)> {
+        let found = |path: PathBuf| Some((path.clone(), self.walker.input_of(&path)?));
+        let name = path.file_name()?.to_str();
+        let cuts = name
+            .filter(|_| inode.is_some())
+            .into_iter()
+            .flat_map(|name| name.rmatch_indices(['.', '-']));
+        let shorter = cuts.filter_map(|(at, _)| Some(path.with_file_name(name?.get(..at)?)));
+        std::iter::once(path.to_owned()).chain(shorter).find_map(found)
     }
 
     fn open(&self, now: &Path, path: PathBuf, input: usize) -> Result<Place, String> {

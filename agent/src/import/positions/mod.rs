@@ -2,6 +2,7 @@
 
 mod filebeat;
 mod files;
+mod fluent_bit;
 mod promtail;
 mod rsyslog;
 mod vector;
@@ -111,11 +112,12 @@ pub enum PositionsError {
     Stopped(#[from] Stopped),
 }
 
-/// What another agent knows. `path` is Filebeat's registry directory, Promtail's file of positions, rsyslog's work directory, or the
+/// What another agent knows. `path` is Filebeat's registry directory, the database of an input of Fluent Bit, Promtail's file of positions, rsyslog's work directory, or the
 /// checkpoints.json of a source of Vector.
 pub fn read(tool: Tool, path: &Path) -> Result<Vec<Progress>, PositionsError> {
     match tool {
         Tool::Filebeat => filebeat::read(path),
+        Tool::FluentBit => fluent_bit::read(path),
         Tool::Promtail => promtail::read(path),
         Tool::Rsyslog => rsyslog::read(path),
         Tool::Vector => vector::read(path),
