@@ -54,6 +54,16 @@ impl Input {
         }
     }
 
+    /// Files that were not written to for so long are left alone: a time with its unit, or seconds. Zero says nothing.
+    pub(super) fn ignore_older(&mut self, time: &str) {
+        let number = time.trim_end_matches(|letter: char| letter.is_alphabetic());
+        if number.trim_matches(['0', '.']).is_empty() {
+            return;
+        }
+        let unit = if number == time { "s" } else { "" };
+        self.keys.push(("ignore_older", Value::String(format!("{time}{unit}"))));
+    }
+
     pub(super) fn has(&self, key: &str) -> bool {
         self.keys.iter().chain(&self.transform).any(|(other, _)| *other == key)
     }

@@ -133,11 +133,16 @@ fn environment(text: &str) -> String {
 }
 
 fn files(input: &Settings, kind: &str, default_topic: Option<&Text>, all: &Settings, draft: &mut Draft) {
-    let paths: Vec<_> = input
+    let mut paths: Vec<_> = input
         .texts("paths")
         .into_iter()
         .map(|path| environment(&path.text))
         .collect();
+    // As inputs of the type `docker` say it.
+    let directory = input.text("containers.path");
+    let directory = directory.map_or_else(|| "/var/lib/docker/containers".to_owned(), |path| path.text);
+    let ids = input.texts("containers.ids").into_iter();
+    paths.extend(ids.map(|id| format!("{directory}/{}/*-json.log", id.text)));
     if paths.is_empty() {
         draft.note(
             input.line(),
@@ -168,8 +173,8 @@ fn files(input: &Settings, kind: &str, default_topic: Option<&Text>, all: &Setti
         }
     }
     encoding(input, &mut ours, draft);
-    if let Some(older) = input.text("ignore_older").filter(|older| older.text != "0") {
-        ours.keys.push(("ignore_older", Value::String(older.text)));
+    if let Some(older) = input.text("ignore_older") {
+        ours.ignore_older(&older.text);
     }
     if input.is_set("tail_files") {
         ours.keys.push(("start_at", Value::String("end".to_owned())));
@@ -196,7 +201,8 @@ fn files(input: &Settings, kind: &str, default_topic: Option<&Text>, all: &Setti
         input.below("json.");
     }
     lines(input, &mut ours, draft);
-    if let Some(stream) = input.text("stream").filter(|stream| stream.text != "all") {
+    let stream = input.text("stream").or_else(|| input.text("containers.stream"));
+    if let Some(stream) = stream.filter(|stream| stream.text != "all") {
         let condition = [("field", "stream"), ("is", &*stream.text)].map(|(key, text)| (key.to_owned(), text.into()));
         match ours.has("keep") {
             true => draft.note(

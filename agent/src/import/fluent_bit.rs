@@ -226,14 +226,8 @@ fn files(input: &Settings, parsers: &Parsers<'_>, outputs: &[Output], draft: &mu
     if !excluded.is_empty() {
         ours.keys.push(("exclude", strings(excluded)));
     }
-    if let Some(older) = input.text("ignore_older").filter(|older| older.text != "0") {
-        let has_unit = older.text.ends_with(char::is_alphabetic);
-        let older = if has_unit {
-            older.text
-        } else {
-            format!("{}s", older.text)
-        };
-        ours.keys.push(("ignore_older", Value::String(older)));
+    if let Some(older) = input.text("ignore_older") {
+        ours.ignore_older(&older.text);
     }
     if !input.is_set("read_from_head") {
         ours.keys.push(("start_at", Value::String("end".to_owned())));

@@ -84,8 +84,9 @@ impl<'a> Reader<'a> {
         }
         let what = if self.take("$") {
             let name = self.take_while(|letter| !letter.is_whitespace()).to_lowercase();
-            let value = self.take_while(|letter| letter != '\n').trim().to_owned();
-            What::Directive(name, value)
+            let value = self.take_while(|letter| letter != '\n');
+            let value = value.split_once(" #").map_or(value, |(value, _)| value);
+            What::Directive(name, value.trim().to_owned())
         } else {
             let kind = self
                 .take_while(|letter| letter.is_alphanumeric() || letter == '_')
@@ -174,7 +175,7 @@ mod tests {
 
     #[test]
     fn objects_directives_and_the_rest() {
-        let text = "# x(\n$Name a b\ninput( TYPE=\"im\\\"file\" # c\n  list=[\"a\", \"b\"] bare=on)\nif $msg then { action(type=\"x\") }\n*.* /var/log/all\n";
+        let text = "# x(\n$Name a b  # c\ninput( TYPE=\"im\\\"file\" # c\n  list=[\"a\", \"b\"] bare=on)\nif $msg then { action(type=\"x\") }\n*.* /var/log/all\n";
         let statements = parse(text);
         let lines: Vec<_> = statements.iter().map(|statement| statement.line).collect();
         assert_eq!(lines, [2, 3, 5, 6]);

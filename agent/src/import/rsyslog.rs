@@ -114,8 +114,7 @@ fn files(settings: &Settings, topic_of_all: Option<&str>, draft: &mut Draft) {
         ours.keys.push(("start_at", Value::String("end".to_owned())));
     }
     if let Some(older) = settings.text("ignoreolderthan") {
-        ours.keys
-            .push(("ignore_older", Value::String(format!("{}s", older.text))));
+        ours.ignore_older(&older.text);
     }
     for name in NOT_NEEDED {
         settings.text(name);

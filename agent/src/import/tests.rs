@@ -225,12 +225,15 @@ multiline = { start = '^\[', timeout = "2000ms" }
 
     let (ours, notes) = imported(
         Tool::Vector,
-        "sources:\n  a:\n    type: file\n    include: [/var/log/a.log]\n",
+        "sources:\n  a:\n    type: file\n    include: [/var/log/a.log]\n  b:\n    type: file\n",
     );
     assert!(ours.contains("topic = \"a\"\ninclude = [\"/var/log/a.log\"]"), "{ours}");
     assert_eq!(
         notes,
-        ["0: there is no sink of type kafka: collector.bootstrap is to be set by hand"]
+        [
+            "0: there is no sink of type kafka: collector.bootstrap is to be set by hand",
+            "6: sources.b: left out, it includes nothing",
+        ]
     );
 }
 
@@ -247,7 +250,7 @@ $InputRunFileMonitor
 input(type="imfile" File="/var/log/shop/*.log" Tag="shop" startmsg.regex="^[0-9]{4}-"
       ruleset="kafka" addMetadata="on" freshStartTail="on")
 input(type="imudp" port="514" Address="*")
-$InputTCPServerRun 601
+$InputTCPServerRun 601   # as of old
 input(type="imrelp" port="20514")
 ruleset(name="kafka") {
   action(type="omkafka" broker=["a:9092", "b"] topic="logs" confParam=["security.protocol=ssl"])
@@ -496,7 +499,9 @@ pipeline:
   filters:
     - name: modify
       match: '*'
-      add: team web
+      add:
+        - team web
+        - tier front
       rename: a b
   outputs:
     - name: kafka
@@ -513,13 +518,13 @@ topic = "app"
 format = "json"
 include = ["/var/log/app/*.log"]
 multiline = "auto"
-labels = { team = "web" }
+labels = { team = "web", tier = "front" }
 
 [[files]]
 topic = "tail.0"
 format = "json"
 include = ["/var/log/nginx/access.log"]
-labels = { team = "web" }
+labels = { team = "web", tier = "front" }
 
 [files.transform]
 parse = "nginx"
@@ -529,7 +534,7 @@ rename = { a = "b" }
 topic = "syslog.0"
 format = "json"
 udp = "0.0.0.0:514"
-labels = { team = "web" }
+labels = { team = "web", tier = "front" }
 
 [syslog.transform]
 parse = "syslog"
@@ -540,8 +545,43 @@ rename = { a = "b" }
         notes,
         [
             "12: input tail: processors.logs: not carried over",
-            "25: rename: left out, there are no fields where nothing is parsed",
-            "30: format msgpack: json here",
+            "27: rename: left out, there are no fields where nothing is parsed",
+            "32: format msgpack: json here",
+        ]
+    );
+}
+
+#[test]
+fn docker_inputs_of_filebeat_have_ids_and_no_paths() {
+    let (ours, notes) = imported(
+        Tool::Filebeat,
+        "filebeat.inputs:\n- type: docker\n  containers.ids: ['*']\n  containers.stream: stdout\n  ignore_older: 0\noutput.kafka.hosts: [k]\n",
+    );
+    let include = "include = [\"/var/lib/docker/containers/*/*-json.log\"]\n";
+    assert!(ours.contains(include) && ours.contains("container = true\n"), "{ours}");
+    assert!(
+        ours.contains("keep = [{ field = \"stream\", is = \"stdout\" }]") && !ours.contains("older"),
+        "{ours}"
+    );
+    assert_eq!(notes, [""; 0]);
+}
+
+#[test]
+fn what_fluent_bit_does_under_a_condition_is_left_out() {
+    let (ours, notes) = imported(
+        Tool::FluentBit,
+        "[INPUT]\n  Name tail\n  Path /a.log\n  Ignore_Older 0s\n[FILTER]\n  Name modify\n  Match *\n  Condition Key_exists x\n  Add y z\n\
+         [OUTPUT]\n  Name kafka\n  Match *\n  Brokers k\n  Format raw\n[OUTPUT]\n  Name kafka\n  Match tail.*\n  Brokers other\n",
+    );
+    assert!(
+        !ours.contains("labels") && !ours.contains("older") && !ours.contains("other"),
+        "{ours}"
+    );
+    assert_eq!(
+        notes,
+        [
+            "6: filter modify: left out, it has a condition",
+            "16: an output of type kafka: left out, an agent sends to one cluster",
         ]
     );
 }

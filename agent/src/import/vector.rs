@@ -131,8 +131,7 @@ fn files(settings: &Settings, prefix: &str, source: &str, to: &Destination, draf
     }
     let older = get("ignore_older_secs").or_else(|| get("ignore_older"));
     if let Some(older) = older {
-        ours.keys
-            .push(("ignore_older", Value::String(format!("{}s", older.text))));
+        ours.ignore_older(&older.text.replace('_', ""));
     }
     if get("read_from").is_some_and(|from| from.text == "end") {
         ours.keys.push(("start_at", Value::String("end".to_owned())));
@@ -141,7 +140,13 @@ fn files(settings: &Settings, prefix: &str, source: &str, to: &Destination, draf
     for name in NOT_NEEDED {
         get(name);
     }
-    draft.inputs.push(ours);
+    match (ours.has("include"), get("type")) {
+        (false, Some(kind)) => draft.note(
+            kind.line,
+            format_args!("sources.{source}: left out, it includes nothing"),
+        ),
+        _ => draft.inputs.push(ours),
+    }
 }
 
 /// Its events are always parsed.

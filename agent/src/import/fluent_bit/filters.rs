@@ -49,6 +49,14 @@ pub(super) fn apply(filter: &Settings, inputs: &mut [Tagged], draft: &mut Draft)
         filter.below("");
         return;
     }
+    if filter.has("condition") {
+        draft.note(
+            filter.line(),
+            format_args!("filter {name}: left out, it has a condition"),
+        );
+        filter.below("");
+        return;
+    }
     for input in for_these {
         let ours = &mut input.ours;
         match &*name {
@@ -82,6 +90,9 @@ pub(super) fn apply(filter: &Settings, inputs: &mut [Tagged], draft: &mut Draft)
 /// Whatever is said under this name, which may be several times.
 fn all(filter: &Settings, name: &str, draft: &mut Draft) -> Vec<Text> {
     let mut texts = Vec::new();
+    if filter.text(name).is_none() {
+        texts = filter.texts(name);
+    }
     for (rest, text) in filter.below(name) {
         match rest.is_empty() {
             true => texts.push(text),
