@@ -55,6 +55,7 @@ const AGENT: Layers = &[
             "spool",
             "stretch",
             "tail",
+            "transform",
         ],
     ),
     ("status", &["deliver", "spool", "watch"]),
