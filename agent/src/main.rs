@@ -9,11 +9,10 @@ use std::time::{Duration, Instant, SystemTime};
 use anyhow::{Context, bail};
 use clap::{Args, Parser, Subcommand};
 use mimalloc::MiMalloc;
-use tailrace_agent::config::AgentConfig;
+use tailrace_agent::config::{AgentConfig, SyslogConfig};
 use tailrace_agent::import::{self, Tool};
 use tailrace_agent::inspect::{self, DryRun, Rates, Running};
 use tailrace_agent::pipeline::{self, Agent, Reloaded, Seams};
-use tailrace_agent::receive;
 use tailrace_shared::clock::{Clock, SystemClock};
 use tailrace_shared::service::{self, Progress, explain};
 use tailrace_shared::telemetry::logging;
@@ -229,17 +228,17 @@ fn test(file: &Path, args: &TestArgs) -> anyhow::Result<()> {
     };
     let sample = io::stdin().lock();
     if args.path.is_none() && (args.syslog.is_some() || config.files.is_empty()) {
-        let inputs = pipeline::syslog_inputs(&config)?;
-        let is_it = |input: &&receive::Input| {
-            args.syslog
-                .as_deref()
-                .is_none_or(|topic| *input.records.topic == *topic)
+        let wanted = args.syslog.as_deref();
+        let is_it = |input: &&SyslogConfig| wanted.is_none_or(|topic| input.topic.as_str() == topic);
+        let Some(input) = config.syslog.iter().find(is_it) else {
+            bail!(
+                "no [[syslog]] of {} has the topic {}",
+                file.display(),
+                wanted.unwrap_or_default()
+            );
         };
-        let Some(input) = inputs.iter().find(is_it) else {
-            let topic = args.syslog.as_deref().unwrap_or_default();
-            bail!("no [[syslog]] of {} has the topic {topic}", file.display());
-        };
-        run.of_syslog(input, "(standard input)", sample)?;
+        let max_len = input.max_message_bytes.as_usize();
+        run.of_syslog(&pipeline::template_of(input), max_len, "(standard input)", sample)?;
     } else {
         let inputs = pipeline::inputs(&config)?;
         let path = args.path.as_ref().map(std::path::absolute).transpose()?;

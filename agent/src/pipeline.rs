@@ -43,8 +43,7 @@ use crate::watch::{Signal, Watch};
 mod inputs;
 mod metrics;
 
-use inputs::template_of;
-pub use inputs::{doubts, inputs, syslog_inputs};
+pub use inputs::{doubts, inputs, syslog_inputs, template_of};
 use metrics::Metrics;
 
 /// How long what was read may take to be spooled when the agent stops.
@@ -231,6 +230,9 @@ impl Agent {
             metrics: metrics.receive.clone(),
         };
         let receiver = start_receiver(bound, config, receive_seams, failed)?;
+        if let Some(receiver) = &receiver {
+            metrics.export_queued(&mut exporter, receiver);
+        }
         let pump = tokio::spawn(pump(read, received, Arc::clone(&spool)));
 
         let (stop_http, stopped) = watch::channel(false);
@@ -341,6 +343,9 @@ impl Agent {
         let grace = if is_full { Duration::ZERO } else { SPOOL_GRACE };
         if tokio::time::timeout(grace, &mut pump).await.is_err() {
             tracing::warn!("the spool takes no more; what was read last will be read again at the next start");
+            if self.receiver.is_some() {
+                tracing::warn!("what was received by syslog and waits for the spool is lost");
+            }
             pump.abort();
         }
         self.delivery.stop(DELIVERY_GRACE).await;
@@ -514,7 +519,8 @@ fn size(config: &AgentConfig) -> Size {
 
 /// How many files may be open at once, after the process has allowed itself as many as it may.
 fn descriptors_for_files(config: &AgentConfig) -> usize {
-    let senders = config.syslog.iter().map(|syslog| syslog.connections_max as u64);
+    let connected = config.syslog.iter().filter(|syslog| syslog.tcp.is_some());
+    let senders = connected.map(|syslog| syslog.connections_max as u64);
     let others = senders.sum::<u64>() + OTHER_DESCRIPTORS;
     let mut limit = getrlimit(Resource::Nofile);
     limit.current = limit.maximum;

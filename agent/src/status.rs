@@ -23,8 +23,8 @@ tailrace_shared::metrics! {
     pub struct ReadMetrics {
         read_bytes: Counter["topic"] = "tailrace_agent_read_bytes_total", "Bytes read from files, line ends included, and of messages received.";
         read_lines: Counter["topic"] = "tailrace_agent_read_lines_total", "Lines read and messages received; one that is split counts as several.";
-        lines_split: Counter["topic"] = "tailrace_agent_lines_split_total", "Records that end because a line is longer than max_line_bytes; the rest of the line follows.";
-        lines_unfinished: Counter["topic"] = "tailrace_agent_lines_unfinished_total", "Records that end because a line was not finished in time; the rest, if any comes, follows.";
+        lines_split: Counter["topic"] = "tailrace_agent_lines_split_total", "Records that end because a line is longer than max_line_bytes, or a message than max_message_bytes; the rest follows.";
+        lines_unfinished: Counter["topic"] = "tailrace_agent_lines_unfinished_total", "Records that end because a line was not finished in time, or a message not before its connection ended; the rest, if any comes, follows.";
         events_cut: Counter["topic"] = "tailrace_agent_events_cut_total", "Records that end because more lines belong together than multiline.max_lines or max_line_bytes allow; the rest follows.";
         parse_errors: Counter["topic"] = "tailrace_agent_parse_errors_total", "Events sent as they are, with the reason, because they could not be parsed or their time not be told.";
         events_dropped: Counter["topic", "reason"] = "tailrace_agent_events_dropped_total", "Events that were not sent because of drop, keep or sample.";

@@ -3,6 +3,8 @@
 
 #![no_main]
 
+use std::ops::ControlFlow;
+
 use libfuzzer_sys::fuzz_target;
 use tailrace_agent::frame::Cut;
 use tailrace_agent::receive::Framing;
@@ -18,6 +20,7 @@ fn cut(bytes: &[u8], piece_len: usize, max_len: usize) -> (Vec<(Vec<u8>, Cut)>, 
         held.extend_from_slice(piece.unwrap_or_default());
         let done = framing.cut(&held, piece.is_none(), |message, cut| {
             messages.push((held[message].to_vec(), cut));
+            ControlFlow::Continue(())
         });
         held.drain(..done);
         most = most.max(held.len());
@@ -34,5 +37,9 @@ fuzz_target!(|input: &[u8]| {
     let (messages, held) = cut(input.0, piece_len, max_len);
     assert_eq!(messages, cut(input.0, usize::MAX, max_len).0);
     assert!(held < max_len.max(9) + 2);
-    assert!(messages.iter().all(|(message, _)| (1..=max_len).contains(&message.len())));
+    assert!(
+        messages
+            .iter()
+            .all(|(message, _)| (1..=max_len).contains(&message.len()))
+    );
 });

@@ -6,7 +6,7 @@ use std::fmt;
 use serde::Deserialize;
 use serde::de::{Deserializer, Error as _};
 use tailrace_shared::config::{ByteSize, ListenAddr};
-use tailrace_shared::tls::TlsFiles;
+use tailrace_shared::tls::{ClientAuth, TlsFiles};
 
 use super::values::{labels, within};
 use super::{TopicName, TransformConfig};
@@ -60,12 +60,13 @@ impl fmt::Display for SyslogConfig {
 }
 
 impl SyslogConfig {
-    /// Whether another one takes the same messages in the same way, whatever it makes of them.
+    /// Whether another one takes the same messages in the same way, whatever it makes of them. Metrics are by topic, so that
+    /// is a part of it.
     #[must_use]
     pub fn listens_as(&self, other: &Self) -> bool {
         let how = |config: &Self| (config.connections_max, config.max_message_bytes);
-        let own = (&self.udp, &self.tcp, &self.tls, how(self));
-        own == (&other.udp, &other.tcp, &other.tls, how(other))
+        let own = (&self.topic, &self.udp, &self.tcp, &self.tls, how(self));
+        own == (&other.topic, &other.udp, &other.tcp, &other.tls, how(other))
     }
 }
 
@@ -79,6 +80,8 @@ pub(super) fn inputs<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<S
             "has tls, which is for senders that connect: say tcp = \"0.0.0.0:6514\""
         } else if input.tls.as_ref().is_some_and(TlsFiles::lacks_authority) {
             "has tls.client_auth, and nothing says who signs the senders' certificates: set tls.client_ca"
+        } else if input.tls.as_ref().is_some_and(asks_nobody) {
+            "has tls.client_ca, and asks no sender for a certificate: set tls.client_auth = \"required\", or \"optional\""
         } else {
             continue;
         };
@@ -86,6 +89,10 @@ pub(super) fn inputs<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<S
         return Err(D::Error::custom(format!("[[syslog]] with topic \"{topic}\" {missing}")));
     }
     Ok(inputs)
+}
+
+fn asks_nobody(tls: &TlsFiles) -> bool {
+    tls.client_ca.is_some() && tls.client_auth == ClientAuth::None
 }
 
 fn default_connections_max() -> usize {
@@ -126,6 +133,10 @@ mod tests {
             (
                 "tcp = \"[::]:6514\"\ntls = { cert = \"c\", key = \"k\", client_auth = \"required\" }",
                 "set tls.client_ca",
+            ),
+            (
+                "tcp = \"[::]:6514\"\ntls = { cert = \"c\", key = \"k\", client_ca = \"a\" }",
+                "set tls.client_auth",
             ),
             ("udp = \"514\"", "an address to listen on"),
             ("port = 514", "unknown key `port`"),

@@ -113,6 +113,14 @@ pub(super) fn topic(name: &str) -> Value {
     }
 }
 
+/// Host and port, where an address of IPv6 stands between brackets.
+pub(super) fn address(host: &str, port: &str) -> String {
+    match host.contains(':') && !host.starts_with('[') {
+        true => format!("[{host}]:{port}"),
+        false => format!("{host}:{port}"),
+    }
+}
+
 pub(super) fn strings<I: IntoIterator<Item = String>>(texts: I) -> Value {
     Value::Array(texts.into_iter().map(Value::String).collect())
 }

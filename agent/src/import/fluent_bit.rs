@@ -5,9 +5,11 @@ mod classic;
 mod filters;
 mod parsers;
 
+use std::collections::BTreeMap;
+
 use toml::Value;
 
-use super::draft::{Draft, Input, strings, topic};
+use super::draft::{Draft, Input, address, strings, topic};
 use super::settings::{Settings, Text};
 use super::tree::Node;
 use crate::frame::Charset;
@@ -56,11 +58,16 @@ pub(super) fn draft(settings: &Settings, draft: &mut Draft) {
     };
     let outputs = outputs(settings, draft);
     let mut inputs = Vec::new();
+    let mut count = BTreeMap::new();
     for input in settings.list("pipeline.inputs") {
         let kind = kind_of(input);
+        let number = count.entry(kind.clone()).or_insert(0);
+        // What has no tag is called like this.
+        let tag = format!("{kind}.{number}");
+        *number += 1;
         match &*kind {
-            "tail" => inputs.extend(files(input, &parsers, &outputs, draft)),
-            "syslog" => inputs.extend(syslog(input, &outputs, draft)),
+            "tail" => inputs.extend(files(input, &tag, &parsers, &outputs, draft)),
+            "syslog" => inputs.extend(syslog(input, &tag, &outputs, draft)),
             _ => draft.note(
                 input.line(),
                 format_args!("an input of type {kind}: not carried over, it is none of files or syslog"),
@@ -214,13 +221,19 @@ fn security(output: &Settings, draft: &mut Draft) {
     }
 }
 
-fn files(input: &Settings, parsers: &Parsers<'_>, outputs: &[Output], draft: &mut Draft) -> Option<Tagged> {
+fn files(
+    input: &Settings,
+    default_tag: &str,
+    parsers: &Parsers<'_>,
+    outputs: &[Output],
+    draft: &mut Draft,
+) -> Option<Tagged> {
     let paths = separated(input, "path");
     if paths.is_empty() {
         draft.note(input.line(), "an input of type tail: left out, it has no path");
         return None;
     }
-    let Tagged { tag, mut ours, .. } = begun(input, "tail.0", outputs, draft);
+    let Tagged { tag, mut ours, .. } = begun(input, default_tag, outputs, draft);
     ours.keys.push(("include", strings(paths)));
     let excluded = separated(input, "exclude_path");
     if !excluded.is_empty() {
@@ -280,7 +293,7 @@ fn begun(input: &Settings, default_tag: &str, outputs: &[Output], draft: &mut Dr
     }
 }
 
-fn syslog(input: &Settings, outputs: &[Output], draft: &mut Draft) -> Option<Tagged> {
+fn syslog(input: &Settings, default_tag: &str, outputs: &[Output], draft: &mut Draft) -> Option<Tagged> {
     let mode = input
         .text("mode")
         .map_or_else(|| "unix_udp".to_owned(), |mode| mode.text);
@@ -295,9 +308,9 @@ fn syslog(input: &Settings, outputs: &[Output], draft: &mut Draft) -> Option<Tag
             return None;
         }
     };
-    let mut begun = begun(input, "syslog.0", outputs, draft);
+    let mut begun = begun(input, default_tag, outputs, draft);
     let get = |name: &str, default: &str| input.text(name).map_or_else(|| default.to_owned(), |text| text.text);
-    let address = format!("{}:{}", get("listen", "0.0.0.0"), get("port", "5140"));
+    let address = address(&get("listen", "0.0.0.0"), &get("port", "5140"));
     begun.ours.keys.push((protocol, Value::String(address)));
     begun.ours.transform.push(("parse", Value::String("syslog".to_owned())));
     for name in [
@@ -340,6 +353,7 @@ fn encoding(input: &Settings, ours: &mut Input, draft: &mut Draft) {
     };
     let name = text.to_ascii_lowercase();
     match Charset::named(&name) {
+        Ok(_) if ours.has("container") => draft.note(line, "encoding: left out, container runtimes write UTF-8"),
         Ok(_) => ours.keys.push(("encoding", Value::String(name))),
         Err(error) => draft.note(line, format_args!("encoding: {error}")),
     }

@@ -56,6 +56,12 @@ pub(super) fn draft(text: &str, draft: &mut Draft) {
                 ports(settings, "tcp", topic.as_deref(), draft);
             }
             What::Object(kind, settings) if kind == "action" && is_of(settings, "omkafka") => {}
+            What::Object(kind, settings) if kind == "module" && settings.has_below("streamdriver.") => {
+                draft.note(
+                    line,
+                    "module: senders speak TLS; write it as tls = { cert = ..., key = ... } of [[syslog]]",
+                );
+            }
             What::Object(kind, _) if ["global", "module", "ruleset", "template"].contains(&&**kind) => {}
             What::Object(kind, settings) => {
                 let of = settings
@@ -151,7 +157,7 @@ fn ports(settings: &Settings, protocol: &'static str, topic_of_all: Option<&str>
 fn received(protocol: &'static str, address: Option<&str>, port: &str, topic_of_all: Option<&str>) -> Input {
     let mut ours = Input::default();
     ours.keys.push(("topic", topic(topic_of_all.unwrap_or("syslog"))));
-    let address = format!("{}:{port}", address.unwrap_or("0.0.0.0"));
+    let address = super::draft::address(address.unwrap_or("0.0.0.0"), port);
     ours.keys.push((protocol, Value::String(address)));
     ours
 }

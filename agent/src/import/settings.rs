@@ -89,6 +89,11 @@ impl Settings {
             .any(|setting| setting.name == name || setting.name.starts_with(&below))
     }
 
+    /// Whether there is one whose name begins like this.
+    pub(super) fn has_below(&self, prefix: &str) -> bool {
+        self.0.iter().any(|setting| setting.name.starts_with(prefix))
+    }
+
     /// One that is not a list.
     pub(super) fn text(&self, name: &str) -> Option<Text> {
         let setting = self.0.iter().find(|setting| setting.name == name)?;

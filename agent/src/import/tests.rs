@@ -243,13 +243,14 @@ fn what_rsyslog_follows_in_both_of_its_languages() {
         Tool::Rsyslog,
         r#"
 module(load="imfile" mode="inotify")
+module(load="imtcp" StreamDriver.Mode="1" StreamDriver.AuthMode="anon")
 $ModLoad imuxsock
 $InputFileName /var/log/old.log
 $InputFileTag old:
 $InputRunFileMonitor
 input(type="imfile" File="/var/log/shop/*.log" Tag="shop" startmsg.regex="^[0-9]{4}-"
       ruleset="kafka" addMetadata="on" freshStartTail="on")
-input(type="imudp" port="514" Address="*")
+input(type="imudp" port="514" Address="*") input(type="imudp" port="515" Address="::1")
 $InputTCPServerRun 601   # as of old
 input(type="imrelp" port="20514")
 ruleset(name="kafka") {
@@ -279,16 +280,21 @@ udp = "0.0.0.0:514"
 
 [[syslog]]
 topic = "logs"
+udp = "[::1]:515"
+
+[[syslog]]
+topic = "logs"
 tcp = "0.0.0.0:601"
 "#;
     assert_eq!(ours, expected);
     assert_eq!(
         notes,
         [
-            "8: input: addmetadata: not carried over",
-            "11: input of type imrelp: not carried over",
-            "13: confParam security.protocol: write it as [collector.tls] and [collector.sasl]",
-            "15: *.* /var/log/syslog: not carried over",
+            "3: module: senders speak TLS; write it as tls = { cert = ..., key = ... } of [[syslog]]",
+            "9: input: addmetadata: not carried over",
+            "12: input of type imrelp: not carried over",
+            "14: confParam security.protocol: write it as [collector.tls] and [collector.sasl]",
+            "16: *.* /var/log/syslog: not carried over",
         ]
     );
 }
@@ -503,6 +509,9 @@ pipeline:
         - team web
         - tier front
       rename: a b
+    - name: modify
+      match: tail.1
+      rename: c d
   outputs:
     - name: kafka
       match: '*'
@@ -521,14 +530,14 @@ multiline = "auto"
 labels = { team = "web", tier = "front" }
 
 [[files]]
-topic = "tail.0"
+topic = "tail.1"
 format = "json"
 include = ["/var/log/nginx/access.log"]
 labels = { team = "web", tier = "front" }
 
 [files.transform]
 parse = "nginx"
-rename = { a = "b" }
+rename = { a = "b", c = "d" }
 
 [[syslog]]
 topic = "syslog.0"
@@ -546,7 +555,7 @@ rename = { a = "b" }
         [
             "12: input tail: processors.logs: not carried over",
             "27: rename: left out, there are no fields where nothing is parsed",
-            "32: format msgpack: json here",
+            "35: format msgpack: json here",
         ]
     );
 }
@@ -570,18 +579,23 @@ fn docker_inputs_of_filebeat_have_ids_and_no_paths() {
 fn what_fluent_bit_does_under_a_condition_is_left_out() {
     let (ours, notes) = imported(
         Tool::FluentBit,
-        "[INPUT]\n  Name tail\n  Path /a.log\n  Ignore_Older 0s\n[FILTER]\n  Name modify\n  Match *\n  Condition Key_exists x\n  Add y z\n\
+        "[INPUT]\n  Name tail\n  Path /a.log\n  Ignore_Older 0s\n  Docker_Mode on\n  generic.encoding GBK\n[FILTER]\n  Name modify\n  Match *\n  Condition Key_exists x\n  Add y z\n\
+         [FILTER]\n  Name grep\n  Match *\n  Logical_Op or\n  Regex log a\n  Regex log b\n\
+         [FILTER]\n  Name grep\n  Match *\n  Regex $kubernetes['x'] a\n\
          [OUTPUT]\n  Name kafka\n  Match *\n  Brokers k\n  Format raw\n[OUTPUT]\n  Name kafka\n  Match tail.*\n  Brokers other\n",
     );
     assert!(
-        !ours.contains("labels") && !ours.contains("older") && !ours.contains("other"),
+        !ours.contains("labels") && !ours.contains("transform") && !ours.contains("older") && !ours.contains("other"),
         "{ours}"
     );
     assert_eq!(
         notes,
         [
-            "6: filter modify: left out, it has a condition",
-            "16: an output of type kafka: left out, an agent sends to one cluster",
+            "6: encoding: left out, container runtimes write UTF-8",
+            "8: filter modify: left out, it has a condition",
+            "13: filter grep: left out, how its conditions go together cannot be said here",
+            "21: filter grep: left out, there is no field \"kubernetes['x']\" here",
+            "28: an output of type kafka: left out, an agent sends to one cluster",
         ]
     );
 }

@@ -75,18 +75,21 @@ impl DryRun<'_> {
         })
     }
 
-    /// What `input` makes of them if they are sent to it by TCP.
+    /// What becomes of them if they are sent by TCP to an input with this template.
     ///
     /// # Errors
     /// When the sample cannot be read, or nothing can be written.
-    pub fn of_syslog(self, input: &receive::Input, source_ip: &str, sample: impl Read) -> Result<(), DryRunError> {
-        let encoding = receive::encoding(&input.records, self.host, source_ip);
-        self.show(&input.records, &encoding, sample, |bytes, take| {
-            let mut wants_more = ControlFlow::Continue(());
-            receive::Framing::new(input.max_len).cut(bytes, true, |message, cut| {
-                if let Some(message) = bytes.get(message).filter(|_| wants_more.is_continue()) {
-                    wants_more = take(Event::plain(message, 1, cut));
-                }
+    pub fn of_syslog(
+        self,
+        template: &Template,
+        max_len: usize,
+        source_ip: &str,
+        sample: impl Read,
+    ) -> Result<(), DryRunError> {
+        let encoding = receive::encoding(template, self.host, source_ip);
+        self.show(template, &encoding, sample, |bytes, take| {
+            receive::Framing::new(max_len).cut(bytes, true, |message, cut| {
+                take(Event::plain(bytes.get(message).unwrap_or_default(), 1, cut))
             });
         })
     }

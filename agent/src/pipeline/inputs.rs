@@ -52,7 +52,9 @@ pub fn syslog_inputs(config: &AgentConfig) -> Result<Vec<receive::Input>, StartE
     config.syslog.iter().map(input).collect()
 }
 
-pub(super) fn template_of(syslog: &SyslogConfig) -> Template {
+/// What becomes of the messages of an input.
+#[must_use]
+pub fn template_of(syslog: &SyslogConfig) -> Template {
     Template {
         topic: syslog.topic.as_str().into(),
         labels: syslog.labels.clone(),

@@ -7,7 +7,7 @@ use tailrace_shared::telemetry::metrics::Exporter;
 
 use crate::config::AgentConfig;
 use crate::deliver::Deliver;
-use crate::receive::{Bound, datagrams_dropped};
+use crate::receive::{Bound, Receiver, datagrams_dropped};
 use crate::spool::Spool;
 use crate::status::{DeliveryMetrics, ReadMetrics, ReceiveMetrics, TOPIC_LABEL};
 use crate::transform::Dropped;
@@ -50,7 +50,16 @@ impl Metrics {
         exporter.before_scrape(move || metrics.show(&spool.stats(), &stats()));
     }
 
-    /// Shows what the kernel has dropped as it is just before each scrape.
+    /// Shows what waits to be gathered as it is just before each scrape.
+    pub(super) fn export_queued(&self, exporter: &mut Exporter, receiver: &Receiver) {
+        let (metrics, queued) = (self.receive.clone(), receiver.queued());
+        exporter.before_scrape(move || {
+            let queued = i64::try_from(queued()).unwrap_or(i64::MAX);
+            metrics.queued.with([]).set(queued);
+        });
+    }
+
+    /// Shows what the kernel has dropped, in the same way.
     pub(super) fn export_dropped(&self, exporter: &mut Exporter, bound: &Bound) {
         let metrics = self.receive.clone();
         let sockets = bound.datagram_sockets();

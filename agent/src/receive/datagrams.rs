@@ -7,13 +7,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::BytesMut;
-use rustix::net::sockopt::set_socket_recv_buffer_size;
+use rustix::net::sockopt::{set_socket_recv_buffer_size, socket_recv_buffer_size};
 use tokio::net::UdpSocket;
 use tokio::sync::mpsc::Sender;
 use tokio_util::sync::CancellationToken;
 
 use super::dropped::{SocketNo, number_of};
-use super::{Chunk, Input, Message, cut_datagram};
+use super::{Chunk, Drain, Input, MESSAGES_MAX, Message, cut_datagram};
 
 /// The largest there can be.
 const DATAGRAM_LEN_MAX: usize = 65_535;
@@ -35,8 +35,16 @@ pub(super) struct Datagrams {
 
 impl Datagrams {
     pub(super) fn new(socket: UdpSocket, index: usize, input: &Input) -> Self {
-        if let Err(error) = set_socket_recv_buffer_size(&socket, KERNEL_BUFFER_LEN) {
-            tracing::debug!(%error, "cannot set the size of a receive buffer");
+        // The kernel gives twice what it is asked for, to have room for what it notes of each datagram.
+        let given = set_socket_recv_buffer_size(&socket, KERNEL_BUFFER_LEN)
+            .and_then(|()| socket_recv_buffer_size(&socket))
+            .map_or(0, |len| len / 2);
+        if given < KERNEL_BUFFER_LEN {
+            tracing::info!(
+                bytes = given,
+                wanted = KERNEL_BUFFER_LEN,
+                "the kernel gives less room for datagrams than is wanted; net.core.rmem_max is the most that it gives"
+            );
         }
         Self {
             socket,
@@ -57,17 +65,17 @@ impl Datagrams {
     /// Takes datagrams until `stop`, and then what has arrived before; or until nobody takes chunks.
     pub(super) async fn run(self, chunks: Sender<Chunk>, stop: CancellationToken) {
         let mut buffer = BytesMut::new();
-        let mut left = KERNEL_BUFFER_LEN;
-        loop {
+        let mut drain = Drain::default();
+        while !drain.is_over(&stop) {
             let readable = tokio::select! {
                 () = stop.cancelled() => Ok(()),
                 readable = self.socket.readable() => readable,
             };
             match readable.and_then(|()| self.take(&mut buffer)) {
+                Ok(chunk) if chunk.messages.is_empty() && stop.is_cancelled() => return,
+                Ok(chunk) if chunk.messages.is_empty() => {}
                 Ok(chunk) => {
-                    left = left.saturating_sub(if stop.is_cancelled() { chunk.bytes.len() } else { 0 });
-                    let is_last = stop.is_cancelled() && (chunk.messages.is_empty() || left == 0);
-                    if !chunk.messages.is_empty() && chunks.send(chunk).await.is_err() || is_last {
+                    if chunks.send(chunk).await.is_err() {
                         return;
                     }
                 }
@@ -84,7 +92,10 @@ impl Datagrams {
     fn take(&self, buffer: &mut BytesMut) -> io::Result<Chunk> {
         let mut messages = Vec::new();
         buffer.reserve(CHUNK_LEN + DATAGRAM_LEN_MAX);
-        while buffer.len() < CHUNK_LEN {
+        for _ in 0..MESSAGES_MAX {
+            if buffer.len() >= CHUNK_LEN {
+                break;
+            }
             let start = buffer.len();
             let sender = match self.socket.try_recv_buf_from(buffer) {
                 Ok((_, sender)) => sender.ip().to_canonical(),

@@ -1,7 +1,7 @@
 //! Syslog over a stream (RFC 6587): a message is counted in octets, `5 <1>ab`, or ends with its line. Each message says itself
 //! which of the two it is, since there are senders that mix them.
 
-use std::ops::Range;
+use std::ops::{ControlFlow, Range};
 
 use memchr::memchr2;
 
@@ -50,9 +50,14 @@ impl Framing {
         }
     }
 
-    /// Cuts messages off the front of `bytes`, behind which nothing comes if `is_last`, and returns how many bytes that
-    /// took. What is left has to be given again, with what follows.
-    pub fn cut(&mut self, bytes: &[u8], is_last: bool, mut take: impl FnMut(Range<usize>, Cut)) -> usize {
+    /// Cuts messages off the front of `bytes`, behind which nothing comes if `is_last`, until `take` wants no more, and
+    /// returns how many bytes that took. What is left has to be given again, with what follows.
+    pub fn cut(
+        &mut self,
+        bytes: &[u8],
+        is_last: bool,
+        mut take: impl FnMut(Range<usize>, Cut) -> ControlFlow<()>,
+    ) -> usize {
         let mut at = 0;
         let mut give = |from: usize, len: usize, cut: Cut| {
             let message = bytes.get(from..from + len).unwrap_or_default();
@@ -60,8 +65,9 @@ impl Framing {
                 Cut::Terminated | Cut::Unfinished => without_line_end(message).len(),
                 Cut::TooLong | Cut::TooManyLines => len,
             };
-            if len > 0 {
-                take(from..from + len, cut);
+            match len {
+                0 => ControlFlow::Continue(()),
+                _ => take(from..from + len, cut),
             }
         };
         loop {
@@ -91,12 +97,12 @@ impl Framing {
                         (true, false) => Cut::TooLong,
                     };
                     let len = len.min(rest.len());
-                    give(at, len, cut);
+                    let wanted = give(at, len, cut);
                     at += len;
-                    if cut == Cut::Unfinished {
+                    self.state = State::Counted(left - len);
+                    if cut == Cut::Unfinished || wanted.is_break() {
                         return at;
                     }
-                    self.state = State::Counted(left - len);
                 }
                 State::Line => {
                     let enough = self.max_len + LINE_END_LEN;
@@ -104,28 +110,32 @@ impl Framing {
                     let end = memchr2(b'\n', 0, window);
                     let line = end.and_then(|end| rest.get(..end));
                     if let Some(line) = line.filter(|line| without_line_end(line).len() <= self.max_len) {
-                        give(at, line.len(), Cut::Terminated);
+                        let wanted = give(at, line.len(), Cut::Terminated);
                         at += line.len() + 1;
                         self.state = State::Between { was_counted: false };
+                        if wanted.is_break() {
+                            return at;
+                        }
                     } else if window.len() > self.max_len && (end.is_some() || window.len() == enough) {
-                        give(at, self.max_len, Cut::TooLong);
+                        let wanted = give(at, self.max_len, Cut::TooLong);
                         at += self.max_len;
+                        if wanted.is_break() {
+                            return at;
+                        }
                     } else if is_last {
-                        self.give_rest(at, rest.len(), give);
-                        return bytes.len();
+                        // At most a line end longer than a message may be.
+                        let first = rest.len().min(self.max_len);
+                        let wanted = give(at, first, Cut::Unfinished);
+                        at += first;
+                        if rest.is_empty() || wanted.is_break() {
+                            return at;
+                        }
                     } else {
                         return at;
                     }
                 }
             }
         }
-    }
-
-    /// What nothing follows is at most a line end longer than a message may be.
-    fn give_rest(&self, at: usize, len: usize, mut give: impl FnMut(usize, usize, Cut)) {
-        let first = len.min(self.max_len);
-        give(at, first, Cut::Unfinished);
-        give(at + first, len - first, Cut::Unfinished);
     }
 }
 
@@ -186,8 +196,17 @@ mod tests {
         for (index, piece) in pieces.iter().chain([&&b""[..]]).enumerate() {
             held.extend_from_slice(piece);
             let is_last = index == pieces.len();
-            let done = framing.cut(&held, is_last, |range, cut| messages.push((held[range].to_vec(), cut)));
-            held.drain(..done);
+            let mut wanted = 0;
+            // Whoever takes them one by one gets the same.
+            while wanted == 0 {
+                wanted = 1;
+                let done = framing.cut(&held, is_last, |range, cut| {
+                    wanted = 0;
+                    messages.push((held[range].to_vec(), cut));
+                    ControlFlow::Break(())
+                });
+                held.drain(..done);
+            }
             most = most.max(held.len());
         }
         assert_eq!(held, b"");

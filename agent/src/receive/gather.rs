@@ -74,10 +74,6 @@ impl Gatherer {
                     timeout_at(due.min(oldest), self.chunks.recv()).await
                 }
             };
-            self.metrics
-                .queued
-                .with([])
-                .set(i64::try_from(self.chunks.len()).unwrap_or(i64::MAX));
             let now = Instant::now();
             let is_due = match next {
                 Ok(Some(chunk)) => {

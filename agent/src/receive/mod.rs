@@ -24,6 +24,7 @@ use tailrace_shared::config::ListenAddr;
 use tailrace_shared::tls::TlsServer;
 use tokio::net::{TcpListener, UdpSocket};
 use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::batch::{Size, StretchError};
@@ -87,6 +88,23 @@ struct Message {
 /// How many chunks may wait to be gathered.
 const QUEUE_DEPTH: usize = 16;
 
+/// How many messages a chunk may have.
+const MESSAGES_MAX: usize = 1024;
+/// For how long what has arrived is still taken in when the agent stops: there are senders that never pause.
+const DRAIN_FOR: Duration = Duration::from_millis(500);
+
+/// Knows when enough was taken in after the stop.
+#[derive(Debug, Default)]
+struct Drain {
+    stopped_at: Option<Instant>,
+}
+
+impl Drain {
+    fn is_over(&mut self, stop: &CancellationToken) -> bool {
+        stop.is_cancelled() && self.stopped_at.get_or_insert_with(Instant::now).elapsed() > DRAIN_FOR
+    }
+}
+
 /// What the receiver is connected to.
 pub struct Seams {
     /// The time.
@@ -124,6 +142,7 @@ pub struct Receiver {
     stop: CancellationToken,
     templates: watch::Sender<Vec<Template>>,
     addresses: Vec<SocketAddr>,
+    queue: mpsc::WeakSender<Chunk>,
 }
 
 impl Bound {
@@ -195,6 +214,7 @@ impl Bound {
             stop,
             templates,
             addresses,
+            queue: sender.downgrade(),
         };
         Ok((receiver, gather))
     }
@@ -210,6 +230,16 @@ impl Receiver {
     #[must_use]
     pub fn addresses(&self) -> &[SocketAddr] {
         &self.addresses
+    }
+
+    /// How many chunks wait to be gathered, whenever it is asked.
+    pub fn queued(&self) -> impl Fn() -> usize + Send + Sync + 'static {
+        let queue = self.queue.clone();
+        move || {
+            queue
+                .upgrade()
+                .map_or(0, |queue| queue.max_capacity() - queue.capacity())
+        }
     }
 
     /// Takes nothing more. What was taken goes on its way to the spool.

@@ -3,6 +3,7 @@
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,7 +18,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::{Chunk, Framing, Input, Message};
+use super::{Chunk, Drain, Framing, Input, MESSAGES_MAX, Message};
 use crate::status::ReceiveMetrics;
 
 /// So much is read at once.
@@ -30,9 +31,7 @@ const KEEPALIVE_IDLE: Duration = Duration::from_secs(60);
 const KEEPALIVE_EVERY: Duration = Duration::from_secs(15);
 const KEEPALIVE_TIMES: u32 = 4;
 
-/// When the agent stops, what a sender has sent is taken in up to so much,
-const DRAINED_MAX: usize = 8 << 20;
-/// as long as there is no such pause in it.
+/// When the agent stops, what a sender has sent is taken in as long as there is no such pause in it.
 const DRAIN_WAIT: Duration = Duration::from_millis(10);
 
 /// A port to which senders connect.
@@ -67,10 +66,13 @@ impl Streams {
     pub(super) async fn run(self, chunks: Sender<Chunk>, metrics: ReceiveMetrics, stop: CancellationToken) {
         let connections = TaskTracker::new();
         let mut full_was_said = false;
-        loop {
+        let mut drain = Drain::default();
+        while !drain.is_over(&stop) {
+            // Who has connected before the agent stops may have sent something.
             let accepted = tokio::select! {
-                () = stop.cancelled() => break,
+                biased;
                 accepted = self.listener.accept() => accepted,
+                () = stop.cancelled() => break,
             };
             let (stream, peer) = match accepted {
                 Ok(accepted) => accepted,
@@ -105,6 +107,7 @@ impl Streams {
             };
             connections.spawn(connection.serve(stream, place));
         }
+        drop(self.listener);
         connections.close();
         connections.wait().await;
     }
@@ -151,17 +154,22 @@ impl Connection {
             () = self.stop.cancelled() => return None,
             shaken = tls.accept(stream) => shaken,
         };
-        let refuse = |error: HandshakeError| {
-            self.metrics.handshakes_failed.with([&*self.topic]).inc();
-            tracing::warn!(sender = %self.sender, topic = %self.topic, "refused a syslog connection: {error}");
+        let refuse = |error: HandshakeError| match error {
+            // Whoever only asks whether somebody listens.
+            HandshakeError::Failed(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                tracing::debug!(sender = %self.sender, "a connection was closed before it was one of TLS");
+            }
+            error => {
+                self.metrics.handshakes_failed.with([&*self.topic]).inc();
+                tracing::warn!(sender = %self.sender, topic = %self.topic, "refused a syslog connection: {error}");
+            }
         };
         shaken.map_err(refuse).ok()
     }
 
     /// Until the sender closes, or the agent stops. What has arrived by then is sent on, an unfinished message too.
     async fn receive(&mut self, mut stream: impl AsyncRead + Unpin) -> io::Result<()> {
-        let mut buffer = BytesMut::new();
-        let mut left = DRAINED_MAX;
+        let (mut buffer, mut drain) = (BytesMut::new(), Drain::default());
         loop {
             buffer.reserve(READ_LEN);
             let read = match self.stop.is_cancelled() {
@@ -169,16 +177,19 @@ impl Connection {
                     () = self.stop.cancelled() => continue,
                     read = stream.read_buf(&mut buffer) => read,
                 },
-                true if left == 0 => Ok(0),
+                true if drain.is_over(&self.stop) => Ok(0),
                 true => timeout(DRAIN_WAIT, stream.read_buf(&mut buffer)).await.unwrap_or(Ok(0)),
             };
-            if let (true, Ok(read)) = (self.stop.is_cancelled(), &read) {
-                left = left.saturating_sub(*read);
-            }
             let is_last = !matches!(read, Ok(1..));
-            let chunk = self.cut(&mut buffer, is_last);
-            if !chunk.messages.is_empty() && self.chunks.send(chunk).await.is_err() {
-                return Ok(());
+            loop {
+                let chunk = self.cut(&mut buffer, is_last);
+                let is_full = chunk.messages.len() == MESSAGES_MAX;
+                if !chunk.messages.is_empty() && self.chunks.send(chunk).await.is_err() {
+                    return Ok(());
+                }
+                if !is_full {
+                    break;
+                }
             }
             if is_last {
                 return read.map(|_| ());
@@ -190,6 +201,10 @@ impl Connection {
         let (mut messages, sender) = (Vec::new(), self.sender);
         let done = self.framing.cut(buffer, is_last, |bytes, cut| {
             messages.push(Message { bytes, cut, sender });
+            match messages.len() {
+                MESSAGES_MAX => ControlFlow::Break(()),
+                _ => ControlFlow::Continue(()),
+            }
         });
         Chunk {
             input: self.input,

@@ -4,6 +4,7 @@ use toml::Value;
 
 use super::super::draft::{Draft, Input, table};
 use super::super::settings::{Settings, Text};
+use super::parsers::bare;
 use crate::batch::RESERVED_LABELS;
 
 /// One of our inputs, and the tag that Fluent Bit gives it.
@@ -108,33 +109,36 @@ fn words(text: &str) -> (&str, &str) {
     (first, rest.trim())
 }
 
-/// `Exclude KEY PATTERN` and `Regex KEY PATTERN`. Of the latter all have to match there.
+/// `Exclude KEY PATTERN` and `Regex KEY PATTERN`. Of the latter all have to match there, and one here.
 fn grep(filter: &Settings, ours: &mut Input, draft: &mut Draft) {
+    let operator = filter
+        .text("logical_op")
+        .map_or_else(String::new, |operator| operator.text.to_ascii_lowercase());
+    let drop = all(filter, "exclude", draft);
     let keep = all(filter, "regex", draft);
-    if keep.len() > 1 {
+    let is_legacy = ["", "legacy"].contains(&&*operator);
+    if !is_legacy && drop.len() + keep.len() > 1 || keep.len() > 1 || !keep.is_empty() && ours.has("keep") {
         draft.note(
             filter.line(),
-            "filter grep: of several Regex only the first; all have to match there, and one here",
+            "filter grep: left out, how its conditions go together cannot be said here",
         );
+        return;
     }
-    filter.text("logical_op");
-    let drop = all(filter, "exclude", draft).into_iter().map(|text| ("drop", text));
-    for (key, Text { line, text }) in drop.chain(keep.into_iter().take(1).map(|text| ("keep", text))) {
+    let drop = drop.into_iter().map(|text| ("drop", text));
+    for (key, Text { line, text }) in drop.chain(keep.into_iter().map(|text| ("keep", text))) {
         let (field, pattern) = words(&text);
         let field = field.trim_start_matches('$');
-        let pattern = pattern
-            .strip_prefix('/')
-            .and_then(|rest| rest.strip_suffix('/'))
-            .unwrap_or(pattern);
-        let Some(value) = draft.pattern(line, "filter grep", pattern) else {
+        let Some(value) = draft.pattern(line, "filter grep", bare(pattern)) else {
             continue;
         };
+        let is_plain = !field.contains(['[', '\'', '"']);
         match field {
             "log" | "message" if !ours.has("parse") => ours.condition(key, value),
-            _ if ours.has("parse") || field == "stream" => ours.condition_on(field, key, value),
+            "stream" => ours.condition_on(field, key, value),
+            _ if is_plain && ours.has("parse") => ours.condition_on(field, key, value),
             _ => draft.note(
                 line,
-                format_args!("filter grep: left out, there is no field \"{field}\" where nothing is parsed"),
+                format_args!("filter grep: left out, there is no field \"{field}\" here"),
             ),
         }
     }
@@ -164,7 +168,10 @@ fn remove(filter: &Settings, name: &str, ours: &mut Input, draft: &mut Draft) {
         );
     } else if !removed.is_empty() {
         let names = removed.into_iter().map(|text| Value::String(text.text));
-        ours.transform.push(("remove", Value::Array(names.collect())));
+        match ours.transform.iter_mut().find(|(key, _)| *key == "remove") {
+            Some((_, Value::Array(all))) => all.extend(names),
+            _ => ours.transform.push(("remove", Value::Array(names.collect()))),
+        }
     }
 }
 
@@ -180,6 +187,10 @@ fn rename(filter: &Settings, ours: &mut Input, draft: &mut Draft) {
             let (from, to) = words(&text.text);
             (from.to_owned(), Value::String(to.to_owned()))
         };
-        ours.transform.push(("rename", table(renamed.iter().map(pair))));
+        let pairs = renamed.iter().map(pair);
+        match ours.transform.iter_mut().find(|(key, _)| *key == "rename") {
+            Some((_, Value::Table(all))) => all.extend(pairs),
+            _ => ours.transform.push(("rename", table(pairs))),
+        }
     }
 }

@@ -104,8 +104,16 @@ impl<'a> Parsers<'a> {
         };
         parser.text("format");
         if let Some(start) = pattern_of(parser, "regex", draft) {
-            ours.keys.push(("multiline", table([("start".to_owned(), start)])));
+            multiline(ours, name.line, [("start".to_owned(), start)], draft);
         }
+    }
+}
+
+/// Which lines belong together, if nothing has said so before.
+fn multiline<const N: usize>(ours: &mut Input, line: usize, pairs: [(String, Value); N], draft: &mut Draft) {
+    match ours.has("multiline") {
+        true => draft.note(line, "multiline: left out, another one is said already"),
+        false => ours.keys.push(("multiline", table(pairs))),
     }
 }
 
@@ -137,7 +145,7 @@ fn pattern_of(settings: &Settings, name: &str, draft: &mut Draft) -> Option<Valu
     draft.pattern(pattern.line, name, bare(&pattern.text))
 }
 
-fn bare(pattern: &str) -> &str {
+pub(super) fn bare(pattern: &str) -> &str {
     let inner = pattern.strip_prefix('/').and_then(|rest| rest.strip_suffix('/'));
     inner.unwrap_or(pattern)
 }
@@ -183,7 +191,7 @@ fn rules(parser: &Settings, ours: &mut Input, draft: &mut Draft) {
         _ => {
             draft.note(
                 parser.line(),
-                "multiline_parser: left out, it has more than two rules; write it as files.multiline",
+                "multiline_parser: left out, it does not have one or two rules; write it as files.multiline",
             );
             return;
         }
@@ -192,8 +200,6 @@ fn rules(parser: &Settings, ours: &mut Input, draft: &mut Draft) {
         return;
     };
     let timeout = Value::String(format!("{}ms", timeout.trim_end_matches("ms")));
-    ours.keys.push((
-        "multiline",
-        table([(key.to_owned(), value), ("timeout".to_owned(), timeout)]),
-    ));
+    let pairs = [(key.to_owned(), value), ("timeout".to_owned(), timeout)];
+    multiline(ours, *line, pairs, draft);
 }

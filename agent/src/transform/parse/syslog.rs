@@ -9,7 +9,7 @@ use crate::line_regex::LineRegex;
 /// RFC 3164, with the older or the newer time, and whatever of host and program there is.
 pub(super) const OLDER: &str = concat!(
     r"(?s)^(?<time>[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d|\d{4}-\d\d-\d\dT\S+) ",
-    r"(?:(?<hostname>[^\s:\[]+|[[:xdigit:]:.]+) )?",
+    r"(?:(?<hostname>[^\s:\[]+|[[:xdigit:]]*:[[:xdigit:]:.]+) )?",
     r"(?:(?<app>[^:\[\s]+)(?:\[(?<pid>\d+)\])?: ?)?(?<message>.*)$",
 );
 
@@ -198,6 +198,10 @@ mod tests {
             (
                 "Nov  7 12:00:01 sshd[811]: Accepted: x",
                 "time=Nov  7 12:00:01 app=sshd pid=811 message=Accepted: x",
+            ),
+            (
+                "<13>Nov  7 12:00:01 db: hello",
+                "facility=user severity=notice time=Nov  7 12:00:01 app=db message=hello",
             ),
             (
                 "Nov  7 12:00:01 fe80::1 kernel: x",
