@@ -5,6 +5,7 @@ import hashlib
 import os
 import pathlib
 import shutil
+import socket
 import subprocess
 from collections.abc import Iterator
 
@@ -79,9 +80,10 @@ def service(root: pathlib.Path) -> list[str]:
     unit.optionxform = str
     unit.read(root / UNIT)
     options = unit["Service"]
-    power = options["AmbientCapabilities"].removeprefix("CAP_").lower()
+    powers = [power.removeprefix("CAP_").lower() for power in options["AmbientCapabilities"].split()]
     assert options["CapabilityBoundingSet"] == options["AmbientCapabilities"]
-    limits = [f"--{what}=-all,+{power}" for what in ("inh-caps", "ambient-caps", "bounding-set")]
+    granted = ",".join(f"+{power}" for power in powers)
+    limits = [f"--{what}=-all,{granted}" for what in ("inh-caps", "ambient-caps", "bounding-set")]
     user = [f"--reuid={options['User']}", f"--regid={options['Group']}", "--clear-groups", "--no-new-privs"]
     state = root / "var/lib" / options["StateDirectory"]
     state.mkdir(parents=True)
@@ -117,9 +119,13 @@ def test_the_package_is_installed_does_its_work_and_leaves_no_trace(
     config.write_text(
         f'[collector]\nbootstrap = ["{collector.bootstrap}"]\n[http]\nlisten = "127.0.0.1:0"\n'
         '[[files]]\ntopic = "logs"\ninclude = ["/var/log/app.log"]\n'
+        '[[syslog]]\ntopic = "net"\nudp = "127.0.0.1:514"\n'
     )
     with Process("packaged-agent", service(system), tmp_path) as agent:
         wait_for_lines(collector.bootstrap, lines)
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+            sender.sendto(b"<13>to a port that only root may take", ("127.0.0.1", 514))
+        wait_for_lines(collector.bootstrap, [b"<13>to a port that only root may take"], "net")
         assert agent.stop() == 0
     assert {path.stat().st_uid for path in (system / STATE).rglob("*")} == {owner(system, "tailrace")[0]}
     log.unlink()
