@@ -4,6 +4,8 @@
 mod classic;
 mod filters;
 mod parsers;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 
