@@ -1,5 +1,6 @@
 """What a client sends, frame by frame, taken down on its way to a broker."""
 
+import contextlib
 import socket
 import struct
 import threading
@@ -14,6 +15,12 @@ def read_exactly(connection: socket.socket, length: int) -> bytes:
             break
         received += piece
     return received
+
+
+def end(connection: socket.socket) -> None:
+    """Ends both directions. A close would wait for the other thread, which waits for what comes on this connection."""
+    with contextlib.suppress(OSError):
+        connection.shutdown(socket.SHUT_RDWR)
 
 
 class Recorder:
@@ -49,7 +56,7 @@ class Recorder:
                 broker.sendall(frame)
             broker.shutdown(socket.SHUT_WR)
         except OSError:
-            broker.close()
+            end(broker)
 
     @staticmethod
     def _answers(broker: socket.socket, client: socket.socket) -> None:
@@ -58,4 +65,4 @@ class Recorder:
                 client.sendall(piece)
             client.shutdown(socket.SHUT_WR)
         except OSError:
-            client.close()
+            end(client)
