@@ -80,6 +80,21 @@ def test_half_open_connections_end(tmp_path: pathlib.Path) -> None:
         produce(collector.bootstrap, [b"line"])
 
 
+def test_who_leaves_while_a_fetch_waits_is_forgotten_however_much_it_sent_behind_it(collector: Collector) -> None:
+    produce(collector.bootstrap, [b"line"])
+    topic = struct.pack(">h4si", 4, b"logs", 1)
+    fetch = struct.pack(">hhihiiiibi", 1, 4, 1, -1, -1, (1 << 31) - 1, 1, 1 << 20, 0, 1) + topic
+    fetch += struct.pack(">iqi", 0, 1, 1 << 20)
+    for behind in [0, 100, 2_000]:
+        connection = connect(collector, says_something=True)
+        connection.sendall(struct.pack(">i", len(fetch)) + fetch + API_VERSIONS * behind)
+        connection.settimeout(1)
+        with pytest.raises(TimeoutError):
+            connection.recv(1)
+        connection.close()
+        wait_until(lambda: collector.metric("tailrace_collector_connections") == 0, "it is gone")
+
+
 def test_who_does_not_come_back_to_a_rebalance_is_left_behind(collector: Collector) -> None:
     """It goes on sending heartbeats from its thread, and never asks for its part again."""
     admin = AdminClient({"bootstrap.servers": collector.bootstrap})

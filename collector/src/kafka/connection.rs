@@ -24,6 +24,7 @@ use super::endpoint::Endpoint;
 use super::frame_reader::{Frame, FrameError, FrameReader};
 use super::handlers::sasl_authenticate::authenticate;
 use super::memory::MemoryBudget;
+use super::peer::Peer;
 use super::table::{self, Answer, RequestError, Started};
 use super::throttle::Muted;
 use crate::security::Principal;
@@ -136,10 +137,9 @@ pub(super) async fn serve<S>(
     client: Client,
 ) -> Result<(), ConnectionError>
 where
-    S: AsyncRead + AsyncWrite + Unpin,
+    S: AsyncRead + AsyncWrite + Peer + Unpin,
 {
-    let (read, mut write) = tokio::io::split(socket);
-    let mut reader = FrameReader::new(read, memory, limits.request_bytes_max, limits.stall);
+    let mut reader = FrameReader::new(socket, memory, limits.request_bytes_max, limits.stall);
     let mut answers: FuturesOrdered<Answer> = FuturesOrdered::new();
     let mut one_at_a_time = false;
     let mut may_abandon = false;
@@ -156,7 +156,7 @@ where
             biased;
             Some(answer) = answers.next(), if !answers.is_empty() => {
                 let (segments, failed) = join_ready(answer, &mut answers);
-                write_answers(&mut write, segments, limits.stall).await?;
+                write_answers(reader.socket_mut(), segments, limits.stall).await?;
                 failed?;
                 if let Some(error) = client.login.lock().rejected() {
                     return Err(error.clone().into());
@@ -182,7 +182,7 @@ where
 /// The next request; where it is not its turn yet, only the client's leave is awaited.
 async fn next_frame<R>(reader: &mut FrameReader<R>, may_read: bool) -> Result<Option<Frame>, FrameError>
 where
-    R: AsyncRead + Unpin,
+    R: AsyncRead + Peer + Unpin,
 {
     if may_read {
         return reader.next().await;

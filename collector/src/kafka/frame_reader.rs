@@ -9,9 +9,10 @@ use std::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt, ReadBuf};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, sleep, timeout_at};
 
 use super::memory::{MemoryBudget, MemoryPermit};
+use super::peer::Peer;
 
 /// Size of the length before each frame.
 const LENGTH_BYTES: usize = 4;
@@ -22,6 +23,8 @@ const FRAME_BYTES_MIN: usize = 8;
 const READ_AHEAD_BYTES: usize = 64 * 1024;
 /// What is read ahead while an earlier request is being answered, to notice that the client has gone.
 const PEEK_BYTES: usize = 4096;
+/// How often a client is looked after that has sent more than that.
+const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 /// A client must send a frame at least at this rate, for it holds memory that others wait for.
 const BYTES_PER_SECOND_MIN: usize = 64 * 1024;
 
@@ -67,7 +70,7 @@ pub(super) struct FrameReader<R> {
     stall: Duration,
 }
 
-impl<R: AsyncRead + Unpin> FrameReader<R> {
+impl<R: AsyncRead + Peer + Unpin> FrameReader<R> {
     pub(super) fn new(socket: R, memory: MemoryBudget, limit: usize, stall: Duration) -> Self {
         Self {
             socket,
@@ -77,6 +80,11 @@ impl<R: AsyncRead + Unpin> FrameReader<R> {
             limit,
             stall,
         }
+    }
+
+    /// Where the answers go.
+    pub(super) fn socket_mut(&mut self) -> &mut R {
+        &mut self.socket
     }
 
     /// What is taken from now on.
@@ -168,7 +176,9 @@ impl<R: AsyncRead + Unpin> FrameReader<R> {
                 return;
             }
         }
-        std::future::pending().await
+        while !self.socket.has_left() {
+            sleep(LOOK_INTERVAL).await;
+        }
     }
 
     /// The length that the frame at the front of the buffer announces.

@@ -15,6 +15,7 @@ mod frame_reader;
 mod handlers;
 mod listener;
 mod memory;
+mod peer;
 mod table;
 mod throttle;
 
