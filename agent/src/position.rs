@@ -1,6 +1,7 @@
 //! How far a file was read, and how to recognise that file again.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use tailrace_shared::disk::FileId;
 
@@ -50,6 +51,15 @@ pub struct FilePosition {
     /// Its last modification when it was last seen under `path`, milliseconds since the Unix epoch, or a later time at
     /// which it was still there. What has had that name after it was modified then or later.
     pub modified_ms: i64,
+}
+
+/// How far a journal of systemd was read: its own position. A later one replaces an earlier one of the same input.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct JournalCursor {
+    /// The name of the input.
+    pub input: Arc<str>,
+    /// Of the last entry that is in the spool or acknowledged, as the journal writes it.
+    pub cursor: Arc<str>,
 }
 
 /// How many bytes before a position its checksum covers, once there are that many.

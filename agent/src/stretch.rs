@@ -10,7 +10,7 @@ use std::path::Path;
 use bytes::Bytes;
 use tailrace_shared::disk::FileId;
 
-use crate::position::{FilePosition, checksum};
+use crate::position::{FilePosition, JournalCursor, checksum};
 
 /// How many lanes a topic has on one agent. Every file belongs to one lane for life, and a lane is bound to one
 /// partition the first time the topic's partitions are known: so a file's lines keep their order even when partitions
@@ -62,7 +62,7 @@ pub struct RoutedBatch {
 }
 
 /// What is appended to the spool as one entry. It may hold positions alone.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Stretch {
     /// Usually one batch per topic and route. There are several, one after the other, where lines turned out to compress
     /// so badly that one batch would be larger than brokers accept: they go out in the order they stand here.
@@ -72,4 +72,6 @@ pub struct Stretch {
     /// Files that no longer exist and were read to their end: their positions need not be kept any longer. Taken out
     /// before `positions` are put in, since a new file may have got the inode of one that is gone.
     pub gone: Vec<FileId>,
+    /// Where each journal that contributed stands after it.
+    pub cursors: Vec<JournalCursor>,
 }

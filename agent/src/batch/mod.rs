@@ -17,7 +17,7 @@ use tailrace_shared::record::{
 };
 
 use crate::stretch::{Route, RoutedBatch, Routes};
-use crate::transform::{Fields, Outcome, PROBLEM, STREAM};
+use crate::transform::{Fields, Outcome, PROBLEM};
 
 use encoding::write_object;
 pub use encoding::{Encoding, Format, Labels, RESERVED_LABELS};
@@ -163,7 +163,7 @@ impl Batcher {
             line: event,
             fields: Fields::default(),
             is_parsed: false,
-            stream: None,
+            said: &[],
             headers: &[],
             problem: None,
         };
@@ -185,8 +185,12 @@ impl Batcher {
         match encoding {
             Encoding::Raw(constants) => {
                 let problem = outcome.problem.iter().map(|reason| (PROBLEM, reason.clone()));
-                let stream = outcome.stream.map(|stream| (STREAM, stream.name().to_owned()));
-                let more: Vec<_> = fields.chain(stream).chain(problem).collect();
+                // Not those that were removed, nor twice those that are asked for.
+                let said = outcome.said.iter().filter(|(name, _)| {
+                    outcome.fields.has(name) && !outcome.headers.iter().any(|header| header == name)
+                });
+                let said = said.map(|(name, text)| (*name, (*text).to_owned()));
+                let more: Vec<_> = fields.chain(said).chain(problem).collect();
                 let headers = constants.with(more.iter().map(|(name, text)| (*name, text.as_bytes())));
                 self.put(slot, |records, _| {
                     records.append(time, None, Some(outcome.line), &headers)

@@ -105,7 +105,7 @@ fn json_line(line: &'static str) -> Outcome<'static> {
         line: line.as_bytes(),
         fields: serde_json::from_str(line).unwrap(),
         is_parsed: true,
-        stream: None,
+        said: &[],
         headers: &[],
         problem: None,
     }

@@ -15,9 +15,9 @@ use tailrace_shared::tls::{ClientTls, TlsError};
 
 use self::values::{brokers, labels, some, within};
 use crate::batch::Format;
+use crate::frame::STREAM;
 use crate::spool::SpoolOptions;
 use crate::tail::StartAt;
-use crate::transform::STREAM;
 
 mod multiline;
 mod syslog;

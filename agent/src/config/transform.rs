@@ -8,10 +8,9 @@ use serde::Deserialize;
 use serde::de::{Deserializer, Error as _};
 
 use super::values::name_or_table;
+use crate::frame::STREAM;
 use crate::line_regex::LineRegex;
-use crate::transform::{
-    Condition, Known, Parser, Preset, Redaction, STREAM, Sample, Test, TimeField, TimeFormat, Transform,
-};
+use crate::transform::{Condition, Known, Parser, Preset, Redaction, Sample, Test, TimeField, TimeFormat, Transform};
 
 /// What is done with events, in the order of the keys.
 #[derive(Debug, Clone)]

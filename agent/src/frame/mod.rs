@@ -17,7 +17,7 @@ use std::time::Duration;
 
 pub use charset::{Charset, Mark, mark_of};
 use container::Container;
-pub use container::{Runtime, Stream};
+pub use container::STREAM;
 use encoding_rs::Encoding;
 use events::Events;
 pub use lines::{Line, Lines};
@@ -60,10 +60,19 @@ pub struct Event<'a> {
     pub lines: u64,
     /// Why it ends there.
     pub cut: Cut,
-    /// What a container runtime says of it.
-    pub runtime: Option<Runtime>,
+    /// What is said of it where it comes from, beside its bytes.
+    pub said: Option<Said<'a>>,
     /// Why that cannot be told although there should be one.
     pub problem: Option<&'static str>,
+}
+
+/// What a container runtime, or the system's journal, says of an event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Said<'a> {
+    /// When it came, in milliseconds since 1970.
+    pub time_ms: i64,
+    /// Names and values.
+    pub fields: &'a [(&'a str, &'a str)],
 }
 
 impl<'a> Event<'a> {
@@ -74,7 +83,7 @@ impl<'a> Event<'a> {
             bytes,
             lines,
             cut,
-            runtime: None,
+            said: None,
             problem: None,
         }
     }

@@ -393,6 +393,7 @@ impl Reader {
             batches,
             positions: touched.iter().filter_map(position).collect(),
             gone: std::mem::take(&mut self.gone),
+            ..Stretch::default()
         }))
     }
 

@@ -154,8 +154,7 @@ impl Gatherer {
         }
         let stretch = Stretch {
             batches: self.batcher.finish()?,
-            positions: Vec::new(),
-            gone: Vec::new(),
+            ..Stretch::default()
         };
         let sent = match self.stretches.try_send(stretch) {
             Ok(()) => true,

@@ -224,6 +224,7 @@ impl Committer {
                 batches: batches.collect(),
                 positions: stretch.positions.clone(),
                 gone: stretch.gone.clone(),
+                cursors: stretch.cursors.clone(),
             };
             pending
                 .entries
@@ -278,13 +279,15 @@ fn size_of_entry(stretch: &Stretch) -> usize {
     let positions: usize = positions
         .map(|position| 67 + position.path.as_os_str().len() + position.topic.len())
         .sum();
-    FRAME_BYTES + 12 + head + positions + 16 * stretch.gone.len()
+    let cursors = stretch.cursors.iter();
+    let cursors: usize = cursors.map(|at| 4 + at.input.len() + at.cursor.len()).sum();
+    FRAME_BYTES + 16 + head + positions + 16 * stretch.gone.len() + cursors
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::spool::testing::{position, stretch};
+    use crate::spool::testing::{cursor, position, stretch};
 
     #[test]
     fn the_size_of_an_entry_is_what_it_takes() {
@@ -293,6 +296,7 @@ mod tests {
             &[position(1, 7)],
         );
         stretch.gone.push(position(9, 0).key.id);
+        stretch.cursors.push(cursor("system", 12));
         let batches = stretch.batches.iter().map(|batch| BatchHead {
             number: 1,
             topic: Arc::from(batch.topic.as_str()),
@@ -304,6 +308,7 @@ mod tests {
             batches: batches.collect(),
             positions: stretch.positions.clone(),
             gone: stretch.gone.clone(),
+            cursors: stretch.cursors.clone(),
         };
         let bodies: usize = stretch.batches.iter().map(|batch| batch.bytes.len()).sum();
         assert_eq!(

@@ -12,7 +12,7 @@ pub(super) const BLOCK: usize = 4096;
 pub(super) const FRAME_HEADER: usize = 24;
 
 const MAGIC: &[u8; 8] = b"TRSPOOL\0";
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 const ALIGN: usize = 8;
 const FIRST_OF_COMMIT: u8 = 1;
 const HEADER_COVERED: usize = 32;
@@ -361,10 +361,10 @@ mod tests {
         damaged[17] ^= 4;
         assert_eq!(FileHeader::decode(&damaged), FileHeader::Damaged);
         let mut later = bytes;
-        later[8] = 3;
+        later[8] = 4;
         let crc = crc_fast::crc32_iscsi(&later[..HEADER_COVERED]);
         later[HEADER_COVERED..HEADER_COVERED + 4].copy_from_slice(&crc.to_le_bytes());
-        assert_eq!(FileHeader::decode(&later), FileHeader::UnknownVersion(3));
+        assert_eq!(FileHeader::decode(&later), FileHeader::UnknownVersion(4));
     }
 
     proptest! {

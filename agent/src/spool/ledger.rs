@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::control::{BatchNumber, Bind, Control, Part, Stamp};
 use super::record::{Entry, Floor, LiveBatch, Place, Snapshot};
-use crate::position::FilePosition;
+use crate::position::{FilePosition, JournalCursor};
 use crate::stretch::Route;
 
 type TopicPartition = (Arc<str>, i32);
@@ -23,6 +23,8 @@ pub(super) struct Ledger {
     live: BTreeMap<BatchNumber, LiveBatch>,
     /// The live batches that have a stamp, by where they go.
     bound: BTreeMap<TopicPartition, BTreeSet<BatchNumber>>,
+    /// By their inputs.
+    cursors: BTreeMap<Arc<str>, Arc<str>>,
 }
 
 /// What a control did to the batches.
@@ -43,6 +45,7 @@ impl Ledger {
             ..Self::default()
         };
         ledger.put_positions(snapshot.positions);
+        ledger.put_cursors(snapshot.cursors);
         for (topic, lane, partition) in snapshot.lanes {
             ledger.lanes.insert((topic, lane), partition);
         }
@@ -84,6 +87,14 @@ impl Ledger {
                 .iter()
                 .map(|(number, batch)| (*number, batch.clone()))
                 .collect(),
+            cursors: self
+                .cursors
+                .iter()
+                .map(|(input, cursor)| JournalCursor {
+                    input: Arc::clone(input),
+                    cursor: Arc::clone(cursor),
+                })
+                .collect(),
         }
     }
 
@@ -112,6 +123,7 @@ impl Ledger {
             self.positions.remove(&id);
         }
         self.put_positions(entry.positions);
+        self.put_cursors(entry.cursors);
     }
 
     /// `places` are those of [`Control::bodies`].
@@ -276,6 +288,12 @@ impl Ledger {
     fn put_positions(&mut self, positions: Vec<FilePosition>) {
         for position in positions {
             self.positions.insert(position.key.id, position);
+        }
+    }
+
+    fn put_cursors(&mut self, cursors: Vec<JournalCursor>) {
+        for JournalCursor { input, cursor } in cursors {
+            self.cursors.insert(input, cursor);
         }
     }
 }

@@ -26,7 +26,7 @@ use self::inbox::{Inbox, Waiting};
 use self::journal::Journal;
 use self::recovery::{RecoverError, recover};
 use self::shelf::Shelf;
-use crate::position::FilePosition;
+use crate::position::{FilePosition, JournalCursor};
 use crate::stretch::{Route, Stretch};
 
 mod codec;
@@ -129,6 +129,8 @@ pub enum OpenError {
 pub struct Recovered {
     /// How far each file was spooled.
     pub positions: Vec<FilePosition>,
+    /// How far each journal was spooled.
+    pub cursors: Vec<JournalCursor>,
     /// The partition of each lane that has one.
     pub lanes: Vec<(Arc<str>, u16, i32)>,
     /// For each topic and partition: topic id and an offset below which none of `batches` can lie.
@@ -399,6 +401,7 @@ fn describe(recovery: &recovery::Recovery) -> Recovered {
     let live = snapshot.live.into_iter();
     Recovered {
         positions: snapshot.positions,
+        cursors: snapshot.cursors,
         lanes: snapshot.lanes,
         floors: floors
             .map(|floor| (floor.topic, floor.partition, floor.topic_id, floor.offset))

@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::codec::{DecodeError, Reader, Writer};
 use super::control::{BatchNumber, Control, Producer, Stamp};
 use super::format::FileNumber;
-use crate::position::{FileKey, FilePosition, Fingerprint};
+use crate::position::{FileKey, FilePosition, Fingerprint, JournalCursor};
 use crate::stretch::Route;
 
 /// A batch as an entry announces it.
@@ -28,6 +28,7 @@ pub(super) struct Entry {
     pub(super) batches: Vec<BatchHead>,
     pub(super) positions: Vec<FilePosition>,
     pub(super) gone: Vec<FileId>,
+    pub(super) cursors: Vec<JournalCursor>,
 }
 
 /// Where a batch's bytes lie.
@@ -64,6 +65,7 @@ pub(super) struct Snapshot {
     pub(super) lanes: Vec<(Arc<str>, u16, i32)>,
     pub(super) floors: Vec<Floor>,
     pub(super) live: Vec<(BatchNumber, LiveBatch)>,
+    pub(super) cursors: Vec<JournalCursor>,
 }
 
 /// A decoded payload. Batch bytes are given as where they lie in it.
@@ -117,6 +119,7 @@ impl Entry {
             to.u64(id.device);
             to.u64(id.inode);
         });
+        to.list(&self.cursors, put_cursor);
         to.finish()
     }
 }
@@ -139,6 +142,7 @@ fn decode_entry(mut from: Reader<'_>, payload_len: usize) -> Result<Record, Deco
                 inode: from.u64()?,
             })
         })?,
+        cursors: from.list(take_cursor)?,
     };
     let ranges = take_bodies(&mut from, payload_len, entry.batches.iter().map(|batch| batch.len))?;
     from.end()?;
@@ -193,6 +197,7 @@ impl Snapshot {
             to.i64(floor.offset);
         });
         to.list(&self.live, |to, (number, batch)| put_live(to, *number, batch));
+        to.list(&self.cursors, put_cursor);
         to.finish()
     }
 
@@ -210,6 +215,7 @@ impl Snapshot {
                 })
             })?,
             live: from.list(take_live)?,
+            cursors: from.list(take_cursor)?,
         })
     }
 }
@@ -322,6 +328,18 @@ fn take_position(from: &mut Reader<'_>) -> Result<FilePosition, DecodeError> {
     })
 }
 
+fn put_cursor(to: &mut Writer, cursor: &JournalCursor) {
+    to.string(&cursor.input);
+    to.string(&cursor.cursor);
+}
+
+fn take_cursor(from: &mut Reader<'_>) -> Result<JournalCursor, DecodeError> {
+    Ok(JournalCursor {
+        input: from.string()?,
+        cursor: from.string()?,
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use bytes::Bytes;
@@ -329,7 +347,7 @@ mod tests {
 
     use super::*;
     use crate::spool::control::{Bind, Part};
-    use crate::spool::testing::{position, topic};
+    use crate::spool::testing::{cursor, position, topic};
 
     fn stamp() -> Stamp {
         Stamp {
@@ -365,6 +383,7 @@ mod tests {
                 offset: 99,
             }],
             live: vec![(10, live(None)), (11, live(Some(stamp())))],
+            cursors: vec![cursor("system", 1), cursor("user", 2)],
         };
         let head = |number, route, len| BatchHead {
             number,
@@ -377,6 +396,7 @@ mod tests {
             batches: vec![head(5, Route::Partition(-1), 4), head(6, Route::Lane(0), 2)],
             positions: vec![position(8, 9)],
             gone: vec![position(7, 0).key.id],
+            cursors: vec![cursor("system", 3)],
         };
         let controls = [
             Control::Bind(Bind {

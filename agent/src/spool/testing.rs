@@ -10,7 +10,7 @@ use tailrace_shared::record::{BatchBuilder, Compression, RecordHeaders};
 
 use super::committer::Committer;
 use super::{BatchNumber, Binder, Control, Opened};
-use crate::position::{FileKey, FilePosition, Fingerprint};
+use crate::position::{FileKey, FilePosition, Fingerprint, JournalCursor};
 use crate::stretch::{Route, RoutedBatch, Stretch};
 
 pub(crate) fn position(inode: u64, offset: u64) -> FilePosition {
@@ -30,6 +30,13 @@ pub(crate) fn position(inode: u64, offset: u64) -> FilePosition {
         tail_checksum_len: 16,
         mid_line: true,
         modified_ms: 1_700_000_000_000,
+    }
+}
+
+pub(crate) fn cursor(input: &str, entry: u64) -> JournalCursor {
+    JournalCursor {
+        input: input.into(),
+        cursor: format!("s=1;i={entry}").into(),
     }
 }
 
@@ -57,7 +64,7 @@ pub(crate) fn stretch(batches: &[(&str, Route, usize)], positions: &[FilePositio
     Stretch {
         batches: batches.collect(),
         positions: positions.to_vec(),
-        gone: Vec::new(),
+        ..Stretch::default()
     }
 }
 

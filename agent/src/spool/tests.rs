@@ -13,8 +13,9 @@ use tailrace_shared::disk::{Disk, OpenMode};
 
 use super::committer::{Committer, Step};
 use super::control::{BatchNumber, Bind, Control, Part, Producer, Stamp};
-use super::testing::{batch, position, stretch, topic};
+use super::testing::{batch, cursor, position, stretch, topic};
 use super::{Binder, Committed, FullReason, NewBatch, OpenError, Recovered, Spool, SpoolOptions};
+use crate::position::JournalCursor;
 use crate::stretch::{Route, Stretch};
 
 const DATA: &str = "/data";
@@ -72,6 +73,7 @@ fn open(disk: &SimDisk) -> Result<(Committer, Arc<Recorder>, Recovered), OpenErr
 /// An entry of about 8 KiB that moves file 1 to `offset`.
 fn entry(offset: u64) -> Stretch {
     let mut stretch = stretch(&[], &[position(1, offset)]);
+    stretch.cursors = vec![cursor("system", offset)];
     stretch.batches = vec![batch(
         "logs",
         Route::Partition(0),
@@ -105,6 +107,7 @@ fn what_was_appended_is_recovered_with_its_identity() {
     let disk = disk.power_off(PowerLoss::DropAll);
     let (committer, _, recovered) = open(&disk).unwrap();
     assert_eq!(recovered.positions, [position(1, 20)]);
+    assert_eq!(recovered.cursors, [cursor("system", 20)]);
     assert_eq!(recovered.batches.len(), 1);
     let left = &recovered.batches[0];
     assert_eq!((left.number, left.stamp.as_ref().unwrap().base_sequence), (1, 1));
@@ -564,6 +567,7 @@ fn parts_that_find_no_room_wait_and_marks_still_fit() {
 #[derive(Debug, Clone, PartialEq, Default)]
 struct State {
     positions: BTreeMap<u64, u64>,
+    cursors: Vec<JournalCursor>,
     live: BTreeMap<BatchNumber, (Bytes, Option<(i64, i32)>)>,
     lanes: BTreeMap<u16, i32>,
 }
@@ -603,6 +607,7 @@ impl State {
         });
         Self {
             positions: positions.collect(),
+            cursors: recovered.cursors.clone(),
             live: live.collect(),
             lanes: recovered
                 .lanes
@@ -639,6 +644,7 @@ fn random_work(rng: &mut StdRng, state: &State, offset: &mut u64) -> (Vec<Contro
         *offset += 1;
         let size = rng.random_range(1..9000);
         let mut stretch = stretch(&[], &[position(rng.random_range(1..4), *offset)]);
+        stretch.cursors.push(cursor("system", *offset));
         for _ in 0..rng.random_range(0..3) {
             stretch
                 .batches
@@ -687,6 +693,7 @@ fn run(disk: &SimDisk, rng: &mut StdRng, allowed: &[State], offset: &mut u64, st
                 for position in &stretch.positions {
                     state.positions.insert(position.key.id.inode, position.offset);
                 }
+                state.cursors.clone_from(&stretch.cursors);
                 for batch in &batches {
                     state.live.insert(batch.number, (batch.bytes.clone(), None));
                 }

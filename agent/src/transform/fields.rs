@@ -88,7 +88,7 @@ impl<'a> Fields<'a> {
     }
 
     /// Adds what the agent knows itself. If the event has a field of that name, it keeps it.
-    pub(super) fn put_unless_taken(&mut self, name: &'static str, text: &'static str) {
+    pub(super) fn put_unless_taken(&mut self, name: &'a str, text: &'a str) {
         let name = match self.has(name) {
             true => Cow::Owned(format!("{AGENTS_OWN}{name}")),
             false => Cow::Borrowed(name),

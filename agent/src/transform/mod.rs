@@ -22,13 +22,10 @@ pub use redact::{Known, Redaction};
 pub use sample::Sample;
 pub use time::{TimeField, TimeFormat};
 
-use crate::frame::{Event, Stream};
+use crate::frame::Event;
 
 /// The header, or the member of a JSON object, that says why an event could not be parsed.
 pub const PROBLEM: &str = "parse_error";
-
-/// The header, or the member of a JSON object, that says where a container wrote an event.
-pub const STREAM: &str = "stream";
 
 /// What is to be done with the events of an input.
 #[derive(Debug, Default)]
@@ -62,12 +59,12 @@ pub struct Outcome<'a> {
     pub timestamp_ms: i64,
     /// The event, redacted.
     pub line: &'a [u8],
-    /// What was found in it, and where a container wrote it.
+    /// What was found in it, and what was said of it.
     pub fields: Fields<'a>,
     /// Whether the fields say all that the event does.
     pub is_parsed: bool,
-    /// Where a container wrote it.
-    pub stream: Option<Stream>,
+    /// What was said of it, which becomes headers or is among the fields.
+    pub said: &'a [(&'a str, &'a str)],
     /// Which of these become headers.
     pub headers: &'a [String],
     /// Why it could not be parsed, or its time not be told.
@@ -128,13 +125,11 @@ impl Transform {
             None => {}
         }
         let is_parsed = !fields.is_empty();
-        let stream = event.runtime.map(|runtime| runtime.stream);
-        if let Some(stream) = stream {
-            fields.put_unless_taken(STREAM, stream.name());
+        let said = event.said.map_or(&[][..], |said| said.fields);
+        for (name, text) in said {
+            fields.put_unless_taken(name, text);
         }
-        let mut timestamp_ms = event
-            .runtime
-            .map_or(now_ms, |runtime| time::not_ahead(runtime.time_ms, now_ms));
+        let mut timestamp_ms = event.said.map_or(now_ms, |said| time::not_ahead(said.time_ms, now_ms));
         if let Some(time) = self.time.as_ref().filter(|_| problem.is_none()) {
             match time.read(&fields, now_ms) {
                 Ok(time) => timestamp_ms = time,
@@ -165,7 +160,7 @@ impl Transform {
             line: &line,
             fields,
             is_parsed,
-            stream,
+            said,
             headers: &self.headers,
             problem,
         }))

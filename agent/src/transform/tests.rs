@@ -1,7 +1,7 @@
 //! All of a transform together.
 
 use super::*;
-use crate::frame::{Cut, Runtime};
+use crate::frame::{Cut, Said};
 use crate::line_regex::LineRegex;
 
 const NOW: i64 = 1_795_780_801_000;
@@ -143,11 +143,11 @@ fn fields_are_renamed_removed_and_made_numbers() {
 }
 
 #[test]
-fn what_the_runtime_says_of_a_container_is_a_field_and_the_time() {
+fn what_is_said_of_an_event_is_a_field_and_the_time() {
     let of_runtime = |line, time_ms| Event {
-        runtime: Some(Runtime {
+        said: Some(Said {
             time_ms,
-            stream: Stream::Stderr,
+            fields: &[("stream", "stderr")],
         }),
         ..event(line)
     };
@@ -157,13 +157,10 @@ fn what_the_runtime_says_of_a_container_is_a_field_and_the_time() {
     };
     let sent = |event: &Event<'_>| {
         transform.apply(event, NOW, |outcome| {
-            (outcome.timestamp_ms, outcome.is_parsed, outcome.stream)
+            (outcome.timestamp_ms, outcome.is_parsed, outcome.said.len())
         })
     };
-    assert_eq!(
-        sent(&of_runtime("a", NOW - 7)),
-        Ok((NOW - 7, false, Some(Stream::Stderr)))
-    );
+    assert_eq!(sent(&of_runtime("a", NOW - 7)), Ok((NOW - 7, false, 1)));
     assert_eq!(
         sent(&of_runtime("a", NOW + 3_600_001)).unwrap().0,
         NOW,

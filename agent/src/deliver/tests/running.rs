@@ -152,7 +152,7 @@ async fn append(spool: &Spool, deliver: &Deliver, from: u64, to: u64) {
         let stretch = Stretch {
             batches: vec![batch(TOPIC, route, &lines)],
             positions: vec![position(1, end)],
-            gone: Vec::new(),
+            ..Stretch::default()
         };
         spool.append(stretch).await.unwrap();
     }

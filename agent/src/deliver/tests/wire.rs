@@ -299,7 +299,7 @@ async fn append(spool: &Spool, deliver: &Deliver, lines: std::ops::Range<u64>) {
         let stretch = Stretch {
             batches: vec![batch(TOPIC, route, &[line.to_string()])],
             positions: vec![position(1, line + 1)],
-            gone: Vec::new(),
+            ..Stretch::default()
         };
         spool.append(stretch).await.unwrap();
     }

@@ -217,7 +217,7 @@ impl World {
         let stretch = Stretch {
             batches: batches.collect(),
             positions: positions.iter().map(|(file, end)| position(*file, *end)).collect(),
-            gone: Vec::new(),
+            ..Stretch::default()
         };
         match agent.stepper.step(std::mem::take(&mut agent.controls), Some(&stretch)) {
             Ok(true) => agent.positions.extend(positions),

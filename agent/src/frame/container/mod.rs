@@ -12,14 +12,17 @@ use std::borrow::Cow;
 use std::ops::ControlFlow;
 
 use joined::Joined;
+use runtime::Runtime;
 use runtime::Wrapped;
-pub use runtime::{Runtime, Stream};
 use unfinished::Unfinished;
 
 use super::events::ends_without_more;
 use super::lines::{Line, Lines};
 use super::multiline::Multiline;
-use super::{Consumed, Cut, End, Event};
+use super::{Consumed, Cut, End, Event, Said};
+
+/// The field that says where a container wrote an event.
+pub const STREAM: &str = "stream";
 
 /// What is said of a line that no runtime has written.
 const NOT_WRAPPED: &str = "container: no time, stream and tag at its start, nor JSON of Docker";
@@ -52,11 +55,15 @@ impl<'a> Text<'a> {
     }
 
     fn give(&self, max_len: usize, take: &mut impl FnMut(Event<'_>) -> ControlFlow<()>) -> ControlFlow<()> {
+        let fields = self.runtime.map(|runtime| [(STREAM, runtime.stream.name())]);
         let event = Event {
             bytes: &self.bytes,
             lines: self.lines,
             cut: self.cut,
-            runtime: self.runtime,
+            said: self.runtime.zip(fields.as_ref()).map(|(runtime, fields)| Said {
+                time_ms: runtime.time_ms,
+                fields,
+            }),
             problem: self.runtime.is_none().then_some(NOT_WRAPPED),
         };
         if self.bytes.len() <= max_len {

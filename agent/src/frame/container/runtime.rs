@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 /// Where a container wrote something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Stream {
+pub(in crate::frame) enum Stream {
     /// Its standard output.
     Stdout,
     /// Its standard error.
@@ -17,14 +17,14 @@ pub enum Stream {
 impl Stream {
     /// As runtimes write it.
     #[must_use]
-    pub fn name(self) -> &'static str {
+    pub(super) fn name(self) -> &'static str {
         match self {
             Self::Stdout => "stdout",
             Self::Stderr => "stderr",
         }
     }
 
-    fn named(name: &[u8]) -> Option<Self> {
+    pub(super) fn named(name: &[u8]) -> Option<Self> {
         [Self::Stdout, Self::Stderr]
             .into_iter()
             .find(|stream| stream.name().as_bytes() == name)
@@ -33,7 +33,7 @@ impl Stream {
 
 /// What the runtime says of an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Runtime {
+pub(in crate::frame) struct Runtime {
     /// When it came, in milliseconds since 1970.
     pub time_ms: i64,
     /// Where it was written.

@@ -6,6 +6,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 
 use super::super::{Charset, Framing, Languages, Multiline, Rule};
+use super::runtime::Stream;
 use super::*;
 
 fn framing(multiline: bool, max_len: usize) -> Framing {
@@ -25,12 +26,19 @@ fn framing(multiline: bool, max_len: usize) -> Framing {
 /// Stream, text and why it ends there; what no runtime has written has no stream.
 type Seen = (Option<Stream>, String, Cut);
 
+fn stream_of(event: &Event<'_>) -> Option<Stream> {
+    match event.said?.fields {
+        [(STREAM, name)] => Stream::named(name.as_bytes()),
+        _ => None,
+    }
+}
+
 fn cut_from(framing: &Framing, bytes: &[u8], mid_line: bool, end: End) -> (Vec<Seen>, Consumed) {
     let mut seen = Vec::new();
     let consumed = framing.cut(bytes, None, mid_line, end, |event| {
-        assert_eq!(event.runtime.is_none(), event.problem.is_some());
+        assert_eq!(event.said.is_none(), event.problem.is_some());
         let text = String::from_utf8(event.bytes.to_vec()).unwrap();
-        seen.push((event.runtime.map(|runtime| runtime.stream), text, event.cut));
+        seen.push((stream_of(&event), text, event.cut));
         ControlFlow::Continue(())
     });
     (seen, consumed)
@@ -215,7 +223,7 @@ proptest! {
         while at < file.len() {
             let consumed = framing.cut(&file.as_bytes()[at..], None, false, End::Final, |event| {
                 let text = String::from_utf8(event.bytes.to_vec()).unwrap();
-                seen.push((event.runtime.map(|runtime| runtime.stream), text, event.cut));
+                seen.push((stream_of(&event), text, event.cut));
                 ControlFlow::Break(())
             });
             prop_assert!(consumed.len > 0);

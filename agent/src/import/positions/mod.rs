@@ -170,9 +170,8 @@ pub async fn take_over(
         .map_err(PositionsError::Write)?;
     let appended = spool
         .append(Stretch {
-            batches: Vec::new(),
             positions,
-            gone: Vec::new(),
+            ..Stretch::default()
         })
         .await;
     spool.stop();
