@@ -38,13 +38,13 @@ The smallest configuration:
 const USAGE: &str = "\
 tailrace-agent [--config <FILE>] [--watch-config]
        tailrace-agent check [--config <FILE>]
-       tailrace-agent test [--config <FILE>] [--as <PATH> | --syslog <TOPIC>] < SAMPLE
+       tailrace-agent test [--config <FILE>] [--as <PATH> | --syslog <TOPIC> | --journald <TOPIC>] < SAMPLE
        tailrace-agent explain [--config <FILE>] <PATH>
        tailrace-agent status [--config <FILE>] [--watch]
        tailrace-agent import <TOOL> <FILE>
        tailrace-agent import-positions [--config <FILE>] <TOOL> <PATH>...";
 
-/// Follows files and delivers each line exactly once to Kafka topics; takes syslog too.
+/// Follows files and the journal, and delivers each line exactly once to Kafka topics; takes syslog too.
 #[derive(Debug, Parser)]
 #[command(version, override_usage = USAGE, after_help = EXAMPLES)]
 struct Cli {
@@ -150,6 +150,7 @@ const TEST_EXAMPLES: &str = "\
 Examples:
   tailrace-agent test --config agent.toml --as /var/log/nginx/access.log < sample.log
   tailrace-agent test --config agent-syslog.toml --syslog firewall < messages
+  journalctl --output=export --lines=20 | tailrace-agent test --config agent-journald.toml
   head -100 app.log | tailrace-agent test --config agent.toml | jq -r .value";
 
 #[derive(Debug, Args)]
@@ -160,6 +161,9 @@ struct TestArgs {
     /// Take the lines as messages that are sent to the [[syslog]] with this topic.
     #[arg(long, value_name = "TOPIC")]
     syslog: Option<String>,
+    /// Take what `journalctl --output=export` writes as entries of the [[journald]] with this topic.
+    #[arg(long, value_name = "TOPIC", conflicts_with_all = ["path", "syslog"])]
+    journald: Option<String>,
 }
 
 #[global_allocator]
@@ -212,10 +216,39 @@ fn check(file: &Path) -> anyhow::Result<()> {
     for (index, syslog) in config.syslog.iter().enumerate() {
         writeln!(io::stdout(), "[[syslog]] {}: {syslog}", index + 1)?;
     }
+    let journals = pipeline::journald_inputs(&config);
+    for (index, (journald, input)) in config.journald.iter().zip(journals).enumerate() {
+        input.check_program()?;
+        let (last, said) = runtime()?
+            .block_on(input.glance())
+            .unwrap_or_else(|error| (None, error));
+        let last = last.map_or("no entry".to_owned(), |message| {
+            format!("the last entry: {}", shortened(&message))
+        });
+        writeln!(io::stdout(), "[[journald]] {}: {journald}; {last}", index + 1)?;
+        if !said.is_empty() {
+            doubts.push(format!("journald {}: {said}", journald.name));
+        }
+    }
     if !doubts.is_empty() {
         bail!("{}: {}", file.display(), doubts.join("\n"));
     }
     Ok(writeln!(io::stdout(), "{}: ok", file.display())?)
+}
+
+/// For what is asked of others.
+fn runtime() -> io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build()
+}
+
+/// Its first line, or the beginning of that.
+fn shortened(message: &str) -> String {
+    const SHOWN: usize = 100;
+    let line = message.lines().next().unwrap_or_default();
+    match line.char_indices().nth(SHOWN) {
+        Some((end, _)) => format!("{}…", line.get(..end).unwrap_or(line)),
+        None => line.to_owned(),
+    }
 }
 
 fn test(file: &Path, args: &TestArgs) -> anyhow::Result<()> {
@@ -227,7 +260,22 @@ fn test(file: &Path, args: &TestArgs) -> anyhow::Result<()> {
         out: &mut out,
     };
     let sample = io::stdin().lock();
-    if args.path.is_none() && (args.syslog.is_some() || config.files.is_empty()) {
+    let first_is_journald = config.files.is_empty() && config.syslog.is_empty();
+    if args.journald.is_some() || (args.path.is_none() && args.syslog.is_none() && first_is_journald) {
+        let wanted = args.journald.as_deref();
+        let inputs = pipeline::journald_inputs(&config);
+        let Some(input) = inputs
+            .iter()
+            .find(|input| wanted.is_none_or(|topic| *input.records.topic == *topic))
+        else {
+            bail!(
+                "no [[journald]] of {} has the topic {}",
+                file.display(),
+                wanted.unwrap_or_default()
+            );
+        };
+        run.of_journal(input, sample)?;
+    } else if args.path.is_none() && (args.syslog.is_some() || config.files.is_empty()) {
         let wanted = args.syslog.as_deref();
         let is_it = |input: &&SyslogConfig| wanted.is_none_or(|topic| input.topic.as_str() == topic);
         let Some(input) = config.syslog.iter().find(is_it) else {
@@ -314,7 +362,7 @@ fn import_positions(file: &Path, args: &ImportPositionsArgs) -> anyhow::Result<(
     for path in &args.paths {
         progress.extend(import::read(args.tool, path)?);
     }
-    let runtime = tokio::runtime::Builder::new_current_thread().build()?;
+    let runtime = runtime()?;
     let taken = runtime.block_on(import::take_over(&config, inputs, progress))?;
     for (which, why) in &taken.left {
         eprintln!("{which}: not taken over: {why}");
@@ -331,10 +379,7 @@ fn import_positions(file: &Path, args: &ImportPositionsArgs) -> anyhow::Result<(
 fn run(file: &Path, watch_config: bool) -> anyhow::Result<()> {
     let config = AgentConfig::load(file)?;
     logging::init(&config.log)?;
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .context("cannot start threads")?;
+    let runtime = runtime().context("cannot start threads")?;
     runtime.block_on(async {
         let asked_to_stop = service::asked_to_stop()?;
         tokio::pin!(asked_to_stop);

@@ -14,7 +14,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustix::process::{Resource, getrlimit, setrlimit};
 use tailrace_shared::client::{Cluster, ClusterOptions, ConnectionOptions};
 use tailrace_shared::clock::{Clock, SystemClock};
 use tailrace_shared::disk::{Disk, RealDisk};
@@ -26,25 +25,29 @@ use tailrace_shared::tls::TlsError;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
-use crate::batch::{Size, StretchError};
+use crate::batch::StretchError;
 use crate::config::{AgentConfig, WatchMode};
 use crate::deliver::{Brokers, Deliver, DeliverOptions, DeliverStats, KafkaBrokers};
 use crate::discover::PatternError;
+use crate::journald::{self, Journal, NoJournalctl};
 use crate::position::checksum;
-use crate::reader::{self, Reader, Reload, Settings};
+use crate::reader::{self, Reader, Reload};
 use crate::receive::{self, Bound, ListenError, Receiver};
 use crate::reload::apart;
 use crate::spool::{OpenError, Opened, Recovered, Spool, SpoolStats};
 use crate::status::{self, FileStatus, FilesQuery};
-use crate::stretch::{QUEUE_DEPTH, Stretch};
-use crate::tail::Limits;
+use crate::stretch::QUEUE_DEPTH;
 use crate::watch::{Signal, Watch};
 
 mod inputs;
 mod metrics;
+mod settings;
+mod sources;
 
-pub use inputs::{doubts, inputs, syslog_inputs, template_of};
+pub use inputs::{doubts, inputs, journald_inputs, syslog_inputs, template_of, template_of_journal};
 use metrics::Metrics;
+use settings::settings;
+use sources::{pump, start_journals, start_receiver, start_thread};
 
 /// How long what was read may take to be spooled when the agent stops.
 const SPOOL_GRACE: Duration = Duration::from_secs(5);
@@ -54,8 +57,6 @@ const DELIVERY_GRACE: Duration = Duration::from_secs(10);
 const RELOAD_GRACE: Duration = Duration::from_secs(10);
 /// How often `/readyz` learns of what it waits for.
 const READINESS_EVERY: Duration = Duration::from_secs(1);
-/// File descriptors for all but followed files and connected senders.
-const OTHER_DESCRIPTORS: u64 = 256;
 
 /// What the agent stands on; tests bring their own.
 #[derive(Clone)]
@@ -109,6 +110,9 @@ pub enum StartError {
     /// What an earlier process left.
     #[error(transparent)]
     Spool(#[from] OpenError),
+    /// What reads journals.
+    #[error(transparent)]
+    Journalctl(#[from] NoJournalctl),
     /// No thread could be had.
     #[error("cannot start a thread: {0}; raise the limit on threads (TasksMax in systemd)")]
     Thread(io::Error),
@@ -129,6 +133,9 @@ pub enum Failure {
     /// The receiving thread ended.
     #[error("receiving stopped: {0}")]
     Receiver(Arc<StretchError>),
+    /// A thread that makes records of a journal ended.
+    #[error("reading the journal stopped: {0}")]
+    Journal(Arc<StretchError>),
     /// A defect.
     #[error("a thread panicked; the log says where")]
     Panic,
@@ -165,6 +172,7 @@ pub struct Agent {
     signal: Signal,
     files: FilesQuery,
     receiver: Option<Receiver>,
+    journals: Vec<Journal>,
     pump: JoinHandle<()>,
     spool: Arc<Spool>,
     delivery: Deliver,
@@ -192,6 +200,8 @@ impl Agent {
         };
 
         let bound = Bound::new(syslog_inputs(config)?).await?;
+        let journald = journald_inputs(config);
+        journald.iter().try_for_each(journald::Input::check_program)?;
 
         let (failed, failure) = watch::channel(None);
         let (opened, recovered) = open_spool(config, &seams).await?;
@@ -229,11 +239,23 @@ impl Agent {
             read_metrics: metrics.read.clone(),
             metrics: metrics.receive.clone(),
         };
-        let receiver = start_receiver(bound, config, receive_seams, failed)?;
+        let receiver = start_receiver(bound, config, receive_seams, failed.clone())?;
         if let Some(receiver) = &receiver {
             metrics.export_queued(&mut exporter, receiver);
         }
-        let pump = tokio::spawn(pump(read, received, Arc::clone(&spool)));
+        let (stretches, journaled) = mpsc::channel(QUEUE_DEPTH);
+        let journald_seams = journald::Seams {
+            clock: Arc::clone(&seams.clock),
+            routes: delivery.routes(),
+            stretches,
+            read_metrics: metrics.read.clone(),
+            receive_metrics: metrics.receive.clone(),
+            metrics: metrics.journald.clone(),
+        };
+        let journals = start_journals(journald, &recovered.cursors, config, &journald_seams, &failed)?;
+        // They end with their senders.
+        drop(journald_seams);
+        let pump = tokio::spawn(pump([read, received, journaled], Arc::clone(&spool)));
 
         let (stop_http, stopped) = watch::channel(false);
         let http = server.map(|server| {
@@ -263,6 +285,7 @@ impl Agent {
             signal,
             files,
             receiver,
+            journals,
             pump,
             spool,
             delivery,
@@ -292,6 +315,9 @@ impl Agent {
         self.signal.wake();
         if let Some(receiver) = &self.receiver {
             receiver.set_templates(templates);
+        }
+        for (journal, journald) in self.journals.iter().zip(&config.journald) {
+            journal.set_template(template_of_journal(journald));
         }
         self.config = config;
         let holds = matches!(tokio::time::timeout(RELOAD_GRACE, held).await, Ok(Ok(())));
@@ -338,6 +364,7 @@ impl Agent {
         if let Some(receiver) = &self.receiver {
             receiver.stop();
         }
+        self.journals.iter().for_each(Journal::stop);
         let mut pump = self.pump;
         let is_full = self.spool.stats().full.is_some();
         let grace = if is_full { Duration::ZERO } else { SPOOL_GRACE };
@@ -366,21 +393,6 @@ impl Agent {
 async fn until(mut stopped: watch::Receiver<bool>) {
     // An error means that the agent was dropped, and it stops too.
     stopped.wait_for(|stopped| *stopped).await.ok();
-}
-
-/// Makes stretches durable, one after the other: the next ones gather meanwhile. What is read from files does not keep what
-/// is received waiting, nor the other way round.
-async fn pump(mut read: mpsc::Receiver<Stretch>, mut received: mpsc::Receiver<Stretch>, spool: Arc<Spool>) {
-    loop {
-        let stretch = tokio::select! {
-            Some(stretch) = read.recv() => stretch,
-            Some(stretch) = received.recv() => stretch,
-            else => return,
-        };
-        if spool.append(stretch).await.is_err() {
-            return;
-        }
-    }
 }
 
 fn start_delivery(
@@ -428,45 +440,6 @@ async fn watch_readiness(
     }
 }
 
-/// Runs something for as long as the agent runs. Whatever ends it before ends the agent.
-fn start_thread(
-    name: &str,
-    failed: FailureSender,
-    failure: fn(Arc<StretchError>) -> Failure,
-    run: impl FnOnce() -> Result<(), StretchError> + Send + 'static,
-) -> Result<(), StartError> {
-    let run = move || {
-        let failure = match std::panic::catch_unwind(std::panic::AssertUnwindSafe(run)) {
-            Ok(Ok(())) => return,
-            Ok(Err(error)) => failure(Arc::new(error)),
-            Err(_) => Failure::Panic,
-        };
-        failed.send_replace(Some(failure));
-    };
-    let thread = std::thread::Builder::new().name(name.to_owned()).spawn(run);
-    thread.map(|_| ()).map_err(StartError::Thread)
-}
-
-fn start_receiver(
-    bound: Bound,
-    config: &AgentConfig,
-    seams: receive::Seams,
-    failed: FailureSender,
-) -> Result<Option<Receiver>, StartError> {
-    if bound.is_empty() {
-        return Ok(None);
-    }
-    let settings = receive::Settings {
-        host: config.host.as_str().into(),
-        linger: config.read.linger.0,
-        size: size(config),
-    };
-    let (receiver, gather) = bound.start(settings, seams).map_err(StartError::Thread)?;
-    start_thread("receiver", failed, Failure::Receiver, gather)?;
-    tracing::info!(addresses = ?receiver.addresses(), "taking syslog");
-    Ok(Some(receiver))
-}
-
 async fn open_spool(config: &AgentConfig, seams: &Seams) -> Result<(Opened, Recovered), StartError> {
     let options = config.spool.options();
     let (disk, data_dir) = (Arc::clone(&seams.disk), config.data_dir.clone());
@@ -479,67 +452,4 @@ async fn open_spool(config: &AgentConfig, seams: &Seams) -> Result<(Opened, Reco
         tracing::warn!(%damage, "a part of the spool was damaged and has been set aside");
     }
     Ok((opened, recovered))
-}
-
-fn settings(config: &AgentConfig, seams: &Seams) -> Settings {
-    let read = &config.read;
-    let mut off_limits = seams.off_limits.clone();
-    off_limits.push(config.data_dir.clone());
-    Settings {
-        host: config.host.as_str().into(),
-        off_limits,
-        scan_interval: read.scan_interval.0,
-        linger: read.linger.0,
-        tail: Limits {
-            open_files: read.open_files.min(descriptors_for_files(config)),
-            partial_line_timeout: read.partial_line_timeout.0,
-            drain_for: read.drain_for.0,
-            poll_interval: poll_interval(read.linger.0),
-            ..Limits::default()
-        },
-        size: size(config),
-    }
-}
-
-/// Whoever wants lines sooner than usual wants them noticed sooner too.
-fn poll_interval(linger: Duration) -> Duration {
-    (linger / 2).clamp(Duration::from_millis(1), Limits::default().poll_interval)
-}
-
-/// A stretch fits into a file of the spool even if nothing in it can be compressed.
-fn size(config: &AgentConfig) -> Size {
-    let bytes = |size: u64| usize::try_from(size).unwrap_or(usize::MAX);
-    let default = Size::default();
-    Size {
-        batch_bytes: bytes(config.read.batch_bytes.0),
-        stretch_bytes: default.stretch_bytes.min(bytes(config.spool.file_bytes.0 / 2)),
-        ..default
-    }
-}
-
-/// How many files may be open at once, after the process has allowed itself as many as it may.
-fn descriptors_for_files(config: &AgentConfig) -> usize {
-    let connected = config.syslog.iter().filter(|syslog| syslog.tcp.is_some());
-    let senders = connected.map(|syslog| syslog.connections_max as u64);
-    let others = senders.sum::<u64>() + OTHER_DESCRIPTORS;
-    let mut limit = getrlimit(Resource::Nofile);
-    limit.current = limit.maximum;
-    if let Err(error) = setrlimit(Resource::Nofile, limit) {
-        tracing::debug!(%error, "cannot raise the limit on open files");
-    }
-    match getrlimit(Resource::Nofile).current {
-        Some(limit) => usize::try_from(limit.saturating_sub(others).max(16)).unwrap_or(usize::MAX),
-        None => usize::MAX,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn who_lingers_less_polls_more_often() {
-        let polled = [0, 1, 4, 20, 60_000].map(|linger| poll_interval(Duration::from_millis(linger)).as_millis());
-        assert_eq!(polled, [1, 1, 2, 10, 10]);
-    }
 }

@@ -6,6 +6,8 @@ use crate::config::AgentConfig;
 #[must_use]
 pub fn apart(running: &AgentConfig, new: AgentConfig) -> (AgentConfig, Vec<&'static str>) {
     let pairs = || running.syslog.iter().zip(&new.syslog);
+    let journals = || running.journald.iter().zip(&new.journald);
+    let reads_alike = running.journald.len() == new.journald.len() && journals().all(|(old, new)| old.reads_as(new));
     let listens_alike = running.syslog.len() == new.syslog.len() && pairs().all(|(old, new)| old.listens_as(new));
     let differs = [
         ("data_dir", running.data_dir != new.data_dir),
@@ -16,6 +18,7 @@ pub fn apart(running: &AgentConfig, new: AgentConfig) -> (AgentConfig, Vec<&'sta
         ("[spool]", running.spool != new.spool),
         ("read.watch", running.read.watch != new.read.watch),
         ("[[syslog]]", !listens_alike),
+        ("[[journald]]", !reads_alike),
     ];
     let waiting = differs
         .into_iter()
@@ -29,6 +32,9 @@ pub fn apart(running: &AgentConfig, new: AgentConfig) -> (AgentConfig, Vec<&'sta
     };
     if listens_alike {
         now.syslog = new.syslog;
+    }
+    if reads_alike {
+        now.journald = new.journald;
     }
     now.read.watch = running.read.watch;
     (now, waiting)

@@ -49,8 +49,16 @@ tailrace_shared::metrics! {
         connections_refused: Counter["topic"] = "tailrace_agent_syslog_connections_refused_total", "Connections closed at once because there were connections_max.";
         handshakes_failed: Counter["topic"] = "tailrace_agent_syslog_handshakes_failed_total", "Connections that did not become one of TLS.";
         datagrams_dropped: Counter["topic"] = "tailrace_agent_syslog_datagrams_dropped_total", "Datagrams that the kernel dropped because its buffer was full: messages that are lost.";
-        queued: Gauge[] = "tailrace_agent_receiving_queued", "Pieces of what was received, of some ten kilobytes, that wait to become records; 16 at most.";
-        blocked: Gauge[] = "tailrace_agent_receiving_blocked", "1 while what is received waits for the spool to take more.";
+        queued: Gauge["source"] = "tailrace_agent_receiving_queued", "Pieces of what was received, of some ten kilobytes, that wait to become records; 16 at most.";
+        blocked: Gauge["source"] = "tailrace_agent_receiving_blocked", "1 while what is received waits for the spool to take more.";
+    }
+}
+
+tailrace_shared::metrics! {
+    /// What is counted of the system's journals.
+    pub struct JournaldMetrics {
+        entry_time: FloatGauge["topic"] = "tailrace_agent_journald_entry_timestamp_seconds", "When the last entry that was read was written, as a Unix time, or 0.";
+        restarts: Counter["topic"] = "tailrace_agent_journald_restarts_total", "How often journalctl ended and was started again; the log says why.";
     }
 }
 

@@ -4,7 +4,8 @@
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$root/target}
 export TAILRACE_BIN=${TAILRACE_BIN:-$CARGO_TARGET_DIR/release}
-export PATH=$PATH:/usr/sbin:/sbin # logrotate, for those who are not root
+# logrotate, for those who are not root; systemd-journal-remote
+export PATH=$PATH:/usr/sbin:/sbin:/lib/systemd
 venv=$CARGO_TARGET_DIR/test-venv
 
 # Installs a Debian package if the command that it brings is missing and this user may; fails if it is still missing.

@@ -37,9 +37,9 @@ pub enum Encoding {
 impl Encoding {
     /// For the events of one origin: what the agent knows of each, and what the configuration says.
     #[must_use]
-    pub fn new(format: Format, constants: [(&str, &str); 2], labels: &Labels) -> Self {
+    pub fn new(format: Format, constants: &[(&str, &str)], labels: &Labels) -> Self {
         let labels = labels.iter().map(|(key, value)| (key.as_str(), value.as_str()));
-        let pairs = constants.into_iter().chain(labels);
+        let pairs = constants.iter().copied().chain(labels);
         match format {
             Format::Raw => Self::Raw(RecordHeaders::encode(
                 pairs.map(|(key, value)| (key, Some(value.as_bytes()))),

@@ -22,7 +22,7 @@ fn batcher(size: Size) -> Batcher {
 
 fn encoding(format: Format) -> Encoding {
     let labels = BTreeMap::from([("env".to_owned(), "\"prod\"".to_owned())]);
-    Encoding::new(format, [("host", "web-1"), ("path", "/log/a")], &labels)
+    Encoding::new(format, &[("host", "web-1"), ("path", "/log/a")], &labels)
 }
 
 fn records(batch: &RoutedBatch) -> Vec<tailrace_shared::record::RecordView> {

@@ -19,11 +19,13 @@ use crate::frame::STREAM;
 use crate::spool::SpoolOptions;
 use crate::tail::StartAt;
 
+mod journald;
 mod multiline;
 mod syslog;
 mod transform;
 mod values;
 
+pub use journald::JournaldConfig;
 pub use multiline::MultilineConfig;
 pub use syslog::SyslogConfig;
 pub use transform::TransformConfig;
@@ -59,6 +61,9 @@ pub struct AgentConfig {
     /// What is taken from others that send it.
     #[serde(default, deserialize_with = "syslog::inputs")]
     pub syslog: Vec<SyslogConfig>,
+    /// What is read of the journals of systemd.
+    #[serde(default, deserialize_with = "journald::inputs")]
+    pub journald: Vec<JournaldConfig>,
 }
 
 /// `[collector]`
@@ -273,20 +278,23 @@ impl AgentConfig {
             spool: SpoolConfig::default(),
             files,
             syslog: Vec::new(),
+            journald: Vec::new(),
         }
     }
 
     /// Reads the file.
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
         let config: Self = tailrace_shared::config::load(path)?;
-        if config.files.is_empty() && config.syslog.is_empty() {
+        if config.files.is_empty() && config.syslog.is_empty() && config.journald.is_empty() {
             return Err(ConfigError {
                 file: path.to_owned(),
                 position: None,
                 key: String::new(),
                 problem: "nothing is collected".to_owned(),
                 remedy: Some(
-                    "add [[files]] with a topic and what to include, or [[syslog]] with a topic and a port".to_owned(),
+                    "add [[files]] with a topic and what to include, [[journald]] with a topic, or [[syslog]] with a topic and a \
+                     port"
+                        .to_owned(),
                 ),
             });
         }

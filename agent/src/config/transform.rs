@@ -27,11 +27,15 @@ impl TransformConfig {
 impl<'de> Deserialize<'de> for TransformConfig {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let table = Table::deserialize(deserializer)?;
-        table
-            .compile()
-            .map(|transform| Self(Arc::new(transform)))
-            .map_err(D::Error::custom)
+        let checked = table.check_fields();
+        checked.and_then(|()| table.compiled()).map_err(D::Error::custom)
     }
+}
+
+/// Of events that have fields even if none are parsed.
+pub(super) fn with_fields<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<TransformConfig>, D::Error> {
+    let table = Table::deserialize(deserializer)?;
+    table.compiled().map(Some).map_err(D::Error::custom)
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -62,8 +66,12 @@ struct Table {
 }
 
 impl Table {
-    fn compile(self) -> Result<Transform, String> {
-        let preset = self.parse.as_ref().and_then(|parse| parse.preset);
+    fn compiled(self) -> Result<TransformConfig, String> {
+        self.compile().map(|transform| TransformConfig(Arc::new(transform)))
+    }
+
+    /// Whether whatever needs fields can have some.
+    fn check_fields(&self) -> Result<(), String> {
         let needs_fields = [
             ("time", self.time.is_some()),
             ("rename", !self.rename.is_empty()),
@@ -87,6 +95,11 @@ impl Table {
         if let (None, Some(needs)) = (&self.parse, needs) {
             return Err(format!("{needs} needs fields: say with `parse` how they are found"));
         }
+        Ok(())
+    }
+
+    fn compile(self) -> Result<Transform, String> {
+        let preset = self.parse.as_ref().and_then(|parse| parse.preset);
         let mut numbers = self.numbers;
         numbers.extend(
             preset

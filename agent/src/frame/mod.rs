@@ -20,7 +20,7 @@ use container::Container;
 pub use container::STREAM;
 use encoding_rs::Encoding;
 use events::Events;
-pub use lines::{Line, Lines};
+pub use lines::{Line, Lines, piece_len};
 pub use multiline::{Multiline, Rule};
 pub use trace::Languages;
 

@@ -10,6 +10,7 @@ use tailrace_shared::record::Batches;
 
 use crate::batch::{Batcher, Encoding, Size, StretchError};
 use crate::frame::{End, Event, mark_of};
+use crate::journald::{self, ExportError};
 use crate::reader::Input;
 use crate::receive;
 use crate::records::{Sent, Template};
@@ -21,6 +22,9 @@ pub enum DryRunError {
     /// Standard input, or standard output.
     #[error(transparent)]
     Io(#[from] io::Error),
+    /// The sample.
+    #[error("standard input is not what `journalctl --output=export` writes: {0}")]
+    Export(#[from] ExportError),
     /// A record could not be built, which should never be seen.
     #[error(transparent)]
     Build(#[from] StretchError),
@@ -92,6 +96,19 @@ impl DryRun<'_> {
                 take(Event::plain(bytes.get(message).unwrap_or_default(), 1, cut))
             });
         })
+    }
+
+    /// What becomes of what `journalctl --output=export` writes.
+    ///
+    /// # Errors
+    /// When the sample cannot be read or is no export, or nothing can be written.
+    pub fn of_journal(self, input: &journald::Input, sample: impl Read) -> Result<(), DryRunError> {
+        let encoding = input.encoding(self.host);
+        let mut failed = None;
+        self.show(&input.records, &encoding, sample, |bytes, take| {
+            failed = input.cut(bytes, take).err();
+        })?;
+        failed.map_or(Ok(()), |error| Err(error.into()))
     }
 
     fn show(

@@ -6,9 +6,10 @@ use std::sync::Arc;
 use tailrace_shared::tls::TlsServer;
 
 use super::StartError;
-use crate::config::{AgentConfig, FilesConfig, Glob, SyslogConfig, TransformConfig};
+use crate::config::{AgentConfig, FilesConfig, Glob, JournaldConfig, SyslogConfig, TransformConfig};
 use crate::discover::{Pattern, PatternError, Selection, exclusions};
 use crate::frame::{Framing, Multiline};
+use crate::journald;
 use crate::reader::Input;
 use crate::receive;
 use crate::records::Template;
@@ -50,6 +51,32 @@ pub fn syslog_inputs(config: &AgentConfig) -> Result<Vec<receive::Input>, StartE
         })
     };
     config.syslog.iter().map(input).collect()
+}
+
+/// The inputs of a configuration that read journals.
+#[must_use]
+pub fn journald_inputs(config: &AgentConfig) -> Vec<journald::Input> {
+    let input = |journald: &JournaldConfig| journald::Input {
+        name: journald.name.as_str().into(),
+        records: template_of_journal(journald),
+        selection: journald.selection(),
+        more_fields: journald.fields.clone(),
+        start_at: journald.start_at,
+        max_len: journald.max_message_bytes.as_usize(),
+    };
+    config.journald.iter().map(input).collect()
+}
+
+/// What becomes of the entries of a journal: something is done in any case, for they say more than their message.
+#[must_use]
+pub fn template_of_journal(journald: &JournaldConfig) -> Template {
+    let transform = journald.transform.as_ref().map(TransformConfig::compiled);
+    Template {
+        topic: journald.topic.as_str().into(),
+        labels: journald.labels.clone(),
+        format: journald.format,
+        transform: Some(transform.unwrap_or_default()),
+    }
 }
 
 /// What becomes of the messages of an input.

@@ -7,15 +7,16 @@ use tailrace_shared::telemetry::metrics::Exporter;
 
 use crate::config::AgentConfig;
 use crate::deliver::Deliver;
-use crate::receive::{Bound, Receiver, datagrams_dropped};
+use crate::receive::{self, Bound, Receiver, datagrams_dropped};
 use crate::spool::Spool;
-use crate::status::{DeliveryMetrics, ReadMetrics, ReceiveMetrics, TOPIC_LABEL};
+use crate::status::{DeliveryMetrics, JournaldMetrics, ReadMetrics, ReceiveMetrics, TOPIC_LABEL};
 use crate::transform::Dropped;
 
 #[derive(Clone)]
 pub(super) struct Metrics {
     pub(super) read: ReadMetrics,
     pub(super) receive: ReceiveMetrics,
+    pub(super) journald: JournaldMetrics,
     pub(super) delivery: DeliveryMetrics,
 }
 
@@ -24,6 +25,7 @@ impl Metrics {
         Ok(Self {
             read: ReadMetrics::register(exporter.registry())?,
             receive: ReceiveMetrics::register(exporter.registry())?,
+            journald: JournaldMetrics::register(exporter.registry())?,
             delivery: DeliveryMetrics::register(exporter.registry())?,
         })
     }
@@ -33,8 +35,12 @@ impl Metrics {
         for topic in received.clone() {
             self.receive.start_at_zero(TOPIC_LABEL, topic.as_str());
         }
+        let journals = config.journald.iter().map(|journald| &journald.topic);
+        for topic in journals.clone() {
+            self.journald.start_at_zero(TOPIC_LABEL, topic.as_str());
+        }
         let read = config.files.iter().map(|files| &files.topic);
-        for topic in read.chain(received) {
+        for topic in read.chain(received).chain(journals) {
             self.read.start_at_zero(TOPIC_LABEL, topic.as_str());
             for why in Dropped::ALL {
                 self.read.events_dropped.with([topic.as_str(), why.name()]).inc_by(0);
@@ -55,7 +61,7 @@ impl Metrics {
         let (metrics, queued) = (self.receive.clone(), receiver.queued());
         exporter.before_scrape(move || {
             let queued = i64::try_from(queued()).unwrap_or(i64::MAX);
-            metrics.queued.with([]).set(queued);
+            metrics.queued.with([receive::SOURCE]).set(queued);
         });
     }
 

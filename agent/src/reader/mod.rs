@@ -62,7 +62,7 @@ impl Input {
             }
         }
         let constants = [("host", host), ("path", &path.to_string_lossy())];
-        Encoding::new(self.records.format, constants, &labels)
+        Encoding::new(self.records.format, &constants, &labels)
     }
 }
 

@@ -8,7 +8,7 @@
 mod datagrams;
 mod dropped;
 mod framing;
-mod gather;
+mod messages;
 mod origins;
 mod streams;
 
@@ -27,8 +27,10 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::batch::{Size, StretchError};
+use crate::batch::{Batcher, StretchError};
 use crate::frame::Cut;
+pub use crate::gather::Settings;
+use crate::gather::{Gatherer, Outlet};
 use crate::records::Template;
 use crate::status::{ReadMetrics, ReceiveMetrics};
 use crate::stretch::{Routes, Stretch};
@@ -36,7 +38,8 @@ use crate::stretch::{Routes, Stretch};
 use datagrams::Datagrams;
 pub use dropped::{SocketNo, datagrams_dropped};
 pub use framing::{Framing, cut_datagram};
-use gather::Gatherer;
+use messages::Messages;
+use origins::Origins;
 pub use origins::encoding;
 use streams::Streams;
 
@@ -85,6 +88,9 @@ struct Message {
     sender: IpAddr,
 }
 
+/// In metrics of what is gathered.
+pub const SOURCE: &str = "syslog";
+
 /// How many chunks may wait to be gathered.
 const QUEUE_DEPTH: usize = 16;
 
@@ -117,17 +123,6 @@ pub struct Seams {
     pub read_metrics: ReadMetrics,
     /// What is counted of senders.
     pub metrics: ReceiveMetrics,
-}
-
-/// What all inputs have in common.
-#[derive(Debug, Clone)]
-pub struct Settings {
-    /// The name of this machine in records.
-    pub host: Arc<str>,
-    /// The shortest time between two stretches while little arrives.
-    pub linger: Duration,
-    /// How large stretches become.
-    pub size: Size,
 }
 
 /// Ports that are taken, and inputs that do not take anything from them yet.
@@ -197,9 +192,20 @@ impl Bound {
         let stop = CancellationToken::new();
         let (templates, current) = watch::channel(self.templates);
         let metrics = seams.metrics.clone();
-        let gatherer = Gatherer::new(current, settings, chunks, seams);
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
-        let gather = move || runtime.block_on(gatherer.run());
+        let outlet = Outlet {
+            stretches: seams.stretches,
+            linger: settings.linger,
+            blocked: metrics.blocked.with([SOURCE]),
+            sent: seams.read_metrics.stretches.with([]),
+        };
+        let messages = Messages {
+            templates: current,
+            origins: Origins::new(settings.host),
+            clock: seams.clock,
+            metrics: seams.read_metrics,
+        };
+        let batcher = Batcher::new(seams.routes, settings.size);
+        let gather = Gatherer::new(messages, batcher, chunks, outlet).on_a_thread()?;
         let local = |address: io::Result<SocketAddr>| address.ok();
         let udp = self.datagrams.iter().map(Datagrams::local_addr);
         let tcp = self.streams.iter().map(Streams::local_addr);

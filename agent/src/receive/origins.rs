@@ -21,7 +21,7 @@ pub(super) struct Origin {
 /// How the messages of a sender become records.
 #[must_use]
 pub fn encoding(template: &Template, host: &str, source_ip: &str) -> Encoding {
-    let constants = [("host", host), ("source_ip", source_ip)];
+    let constants = &[("host", host), ("source_ip", source_ip)];
     Encoding::new(template.format, constants, &template.labels)
 }
 

@@ -17,7 +17,7 @@ use std::borrow::Cow;
 pub use condition::{Condition, Test};
 pub use fields::{AGENTS_OWN, Field, Fields};
 pub(crate) use parse::json::write_string;
-pub use parse::{Parser, Preset};
+pub use parse::{Parser, Preset, SEVERITIES};
 pub use redact::{Known, Redaction};
 pub use sample::Sample;
 pub use time::{TimeField, TimeFormat};

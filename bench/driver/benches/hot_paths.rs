@@ -73,7 +73,7 @@ impl Routes for OneBatch {
 fn batcher() -> (Batcher, Encoding, Vec<u8>) {
     let encoding = Encoding::new(
         Format::Raw,
-        [("host", "web1"), ("path", "/var/log/app.log")],
+        &[("host", "web1"), ("path", "/var/log/app.log")],
         &BTreeMap::new(),
     );
     (Batcher::new(Arc::new(OneBatch), Size::default()), encoding, text())

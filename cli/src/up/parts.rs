@@ -6,17 +6,13 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Result, anyhow, bail};
-use tailrace_agent::config::{
-    AgentConfig, CollectorConfig as Destination, FilesConfig, HttpConfig as AgentHttpConfig, ReadConfig, SpoolConfig,
-    TopicName, system_host_name,
-};
+use tailrace_agent::config::{AgentConfig, FilesConfig, HttpConfig as AgentHttpConfig, TopicName};
 use tailrace_agent::pipeline::{self, Agent, Seams};
 use tailrace_agent::spool;
 use tailrace_collector::broker::DataDirError;
 use tailrace_collector::config::CollectorConfig;
 use tailrace_collector::server::{self, Collector, ListenerError};
 use tailrace_shared::config::ListenAddr;
-use tailrace_shared::telemetry::logging::LogConfig;
 
 use super::{UpArgs, globs};
 
@@ -54,21 +50,10 @@ pub(super) fn agent_config(args: &UpArgs, data_dir: &Path) -> Result<AgentConfig
         ..FilesConfig::new(topic, include.collect::<Result<_>>()?)
     };
     Ok(AgentConfig {
-        data_dir: data_dir.join("agent"),
-        host: system_host_name(),
-        collector: Destination {
-            bootstrap: Vec::new(),
-            tls: None,
-            sasl: None,
-        },
         http: AgentHttpConfig {
             listen: args.agent_http.clone(),
         },
-        log: LogConfig::default(),
-        read: ReadConfig::default(),
-        spool: SpoolConfig::default(),
-        files: vec![files],
-        syslog: Vec::new(),
+        ..AgentConfig::new(data_dir.join("agent"), Vec::new(), vec![files])
     })
 }
 

@@ -7,6 +7,7 @@ mod preset;
 mod syslog;
 
 pub use preset::Preset;
+pub use syslog::SEVERITIES;
 
 use super::Fields;
 use crate::line_regex::LineRegex;

@@ -1,0 +1,203 @@
+//! Lets `journalctl` follow a journal, and reads what it writes. Whenever it ends it is started again, behind the last entry
+//! that it gave.
+
+use std::io;
+use std::process::{ExitStatus, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
+use tokio::process::{Child, ChildStderr, Command};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use super::export::{Entries, ExportError, Parser};
+use super::selection::{From, Selection};
+use crate::status::JournaldMetrics;
+use crate::tail::StartAt;
+
+/// So much is read at once.
+const READ_LEN: usize = 64 << 10;
+/// How long it stays ended, at first and at most.
+const PAUSE: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
+/// Of what it complains of, a line is so long at most.
+const COMPLAINT_LEN_MAX: u64 = 4 << 10;
+
+/// What is read at once.
+#[derive(Debug)]
+pub(super) enum Piece {
+    /// Entries.
+    Entries(Entries),
+    /// None: what is before this cursor is not to be sent.
+    Begin(String),
+}
+
+/// Why nothing more is read.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum FollowError {
+    #[error("cannot run {program}: {source}")]
+    Run { program: String, source: io::Error },
+    #[error("cannot read what journalctl writes: {0}")]
+    Read(#[from] io::Error),
+    #[error("journalctl does not write as expected: {0}")]
+    Export(#[from] ExportError),
+    #[error("journalctl has ended ({status}): {complaint}")]
+    Ended { status: ExitStatus, complaint: String },
+}
+
+/// The stretches are taken by nobody.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Closed;
+
+pub(super) struct Follower {
+    pub(super) input: Arc<str>,
+    pub(super) topic: Arc<str>,
+    pub(super) selection: Selection,
+    /// Which fields are read, by the journal's names.
+    pub(super) fields: Vec<String>,
+    pub(super) start_at: StartAt,
+    /// Of the last entry that was read; empty if none was, and all are to be.
+    pub(super) last: Option<String>,
+    pub(super) pieces: mpsc::Sender<Piece>,
+    pub(super) metrics: JournaldMetrics,
+}
+
+impl Follower {
+    /// Follows until `stop`, or until nobody takes what it reads.
+    pub(super) async fn run(mut self, stop: CancellationToken) {
+        let mut pause = PAUSE.0;
+        loop {
+            let before = self.last.clone();
+            let error = tokio::select! {
+                () = stop.cancelled() => return,
+                ended = self.follow() => match ended {
+                    Ok(Closed) => return,
+                    Err(error) => error,
+                },
+            };
+            pause = if self.last == before { pause } else { PAUSE.0 };
+            self.metrics.restarts.with([&self.topic]).inc();
+            tracing::warn!(input = %self.input, topic = %self.topic, "{error}; starting it again in {} s", pause.as_secs());
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = tokio::time::sleep(pause) => {}
+            }
+            pause = (pause * 2).min(PAUSE.1);
+        }
+    }
+
+    /// One life of `journalctl`.
+    async fn follow(&mut self) -> Result<Closed, FollowError> {
+        if self.last.is_none() {
+            let begin = match self.start_at {
+                StartAt::Beginning => String::new(),
+                StartAt::End => self.last_of_all().await?,
+            };
+            if self.pieces.send(Piece::Begin(begin.clone())).await.is_err() {
+                return Ok(Closed);
+            }
+            self.last = Some(begin);
+        }
+        let mut known = self.last.clone().filter(|cursor| !cursor.is_empty());
+        let from = known.as_deref().map_or(From::Beginning, From::Cursor);
+        let mut child = run(self.selection.follow(&self.fields, from))?;
+        let complaints = child
+            .stderr
+            .take()
+            .map(|stderr| tokio::spawn(listen(stderr, Arc::clone(&self.input))));
+        let mut stdout = child.stdout.take().ok_or(io::Error::from(io::ErrorKind::BrokenPipe))?;
+        let mut parser = Parser::new(self.fields.clone());
+        let mut bytes = Vec::with_capacity(READ_LEN);
+        loop {
+            bytes.clear();
+            if stdout.read_buf(&mut bytes).await? == 0 {
+                break;
+            }
+            let mut entries = Entries::default();
+            parser.feed(&bytes, &mut entries)?;
+            if !entries.is_empty()
+                && let Some(known) = known.take()
+            {
+                self.go_on_behind(&known, &mut entries);
+            }
+            let Some(last) = entries.last_cursor() else { continue };
+            let last = last.to_owned();
+            if self.pieces.send(Piece::Entries(entries)).await.is_err() {
+                return Ok(Closed);
+            }
+            self.last = Some(last);
+        }
+        let status = child.wait().await?;
+        let complaint = match complaints {
+            Some(complaints) => complaints.await.unwrap_or_default(),
+            None => String::new(),
+        };
+        Err(FollowError::Ended { status, complaint })
+    }
+
+    /// Leaves out the entry that was read already, which is the first one unless it is gone.
+    fn go_on_behind(&self, known: &str, entries: &mut Entries) {
+        if entries.iter_from(0).next().is_some_and(|first| first.cursor == known) {
+            entries.drop_first();
+        } else {
+            tracing::warn!(
+                input = %self.input,
+                topic = %self.topic,
+                cursor = known,
+                "the entry behind which reading goes on is not in the journal any more, or not selected: what came after it \
+                 and was removed before it was read is lost"
+            );
+        }
+    }
+
+    /// The cursor of the last entry; empty if there is none.
+    async fn last_of_all(&self) -> Result<String, FollowError> {
+        let entries = read_all(self.selection.last_of_all()).await?.0;
+        Ok(entries.last_cursor().unwrap_or_default().to_owned())
+    }
+}
+
+/// Starts it, and lets it end when nobody waits for it any more.
+fn run(mut command: Command) -> Result<Child, FollowError> {
+    command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true);
+    command.spawn().map_err(|source| FollowError::Run {
+        program: command.as_std().get_program().display().to_string(),
+        source,
+    })
+}
+
+/// All that it writes before it ends, and what it says beside that.
+pub(super) async fn read_all(command: Command) -> Result<(Entries, String), FollowError> {
+    let output = run(command)?.wait_with_output().await?;
+    let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+    if !output.status.success() {
+        return Err(FollowError::Ended {
+            status: output.status,
+            complaint: said,
+        });
+    }
+    let mut entries = Entries::default();
+    Parser::new(Vec::new()).feed(&output.stdout, &mut entries)?;
+    Ok((entries, said))
+}
+
+/// Says what it complains of, and returns the last of it.
+async fn listen(stderr: ChildStderr, input: Arc<str>) -> String {
+    let mut lines = BufReader::new(stderr);
+    let (mut line, mut last) = (Vec::new(), String::new());
+    while matches!(
+        (&mut lines).take(COMPLAINT_LEN_MAX).read_until(b'\n', &mut line).await,
+        Ok(1..)
+    ) {
+        last = String::from_utf8_lossy(&line).trim().to_owned();
+        line.clear();
+        if !last.is_empty() {
+            tracing::warn!(%input, "journalctl: {last}");
+        }
+    }
+    last
+}
