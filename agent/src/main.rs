@@ -227,7 +227,11 @@ fn check(file: &Path) -> anyhow::Result<()> {
         });
         writeln!(io::stdout(), "[[journald]] {}: {journald}; {last}", index + 1)?;
         if !said.is_empty() {
-            doubts.push(format!("journald {}: {said}", journald.name));
+            doubts.push(format!(
+                "journald {}: {said}; if it may not read the journal, put the agent's user into the group systemd-journal, or run it \
+                 with CAP_DAC_READ_SEARCH as its unit does",
+                journald.name
+            ));
         }
     }
     if !doubts.is_empty() {

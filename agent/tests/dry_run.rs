@@ -166,3 +166,43 @@ fn messages_are_shown_as_if_they_were_sent() {
     let (ok, said) = test_with("agent-syslog.toml", ["--syslog", "none"], sample);
     assert!(!ok && said.contains("no [[syslog]] of"), "{said}");
 }
+
+#[test]
+fn entries_of_a_journal_are_shown_with_what_the_journal_says_of_them() {
+    let entry = |unit: &str, priority: &str, message: &str| {
+        format!(
+            "__CURSOR=s=1;i=1\n__REALTIME_TIMESTAMP=1795780801000000\n_SYSTEMD_UNIT={unit}\nPRIORITY={priority}\nMESSAGE={message}\n\n"
+        )
+    };
+    let sample = entry("a.service", "4", "disk is hot") + &entry("a.service", "7", "chatter");
+    let (ok, said) = test_with("agent-journald.toml", ["--journald", "system"], &sample);
+    let lines: Vec<serde_json::Value> = said.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let [sent, dropped] = &*lines else { panic!("{said}") };
+    assert!(ok);
+    assert_eq!(
+        (&sent["value"], &sent["timestamp_ms"]),
+        (&"disk is hot".into(), &1_795_780_801_000_i64.into())
+    );
+    assert_eq!(
+        (&sent["headers"]["unit"], &sent["headers"]["severity"]),
+        (&"a.service".into(), &"warning".into())
+    );
+    assert_eq!(dropped["not_sent_because_of"], "drop");
+    let web = entry("web@1.service", "6", r#"{"status":200}"#);
+    let (_, said) = test_with("agent-journald.toml", ["--journald", "web"], &web);
+    let record: serde_json::Value = serde_json::from_str(&said).unwrap();
+    let value: serde_json::Value = serde_json::from_str(record["value"].as_str().unwrap()).unwrap();
+    assert_eq!(
+        (&value["status"], &value["unit"]),
+        (&200.into(), &"web@1.service".into())
+    );
+    let (ok, said) = test_with(
+        "agent-journald.toml",
+        ["--journald", "system"],
+        "Nov 28 12:00:00 web-1 app: text\n",
+    );
+    assert!(
+        !ok && said.contains("is not what `journalctl --output=export` writes"),
+        "{said}"
+    );
+}

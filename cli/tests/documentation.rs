@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
-use tailrace_agent::status::{DeliveryMetrics, ReadMetrics, ReceiveMetrics};
+use tailrace_agent::status::{DeliveryMetrics, JournaldMetrics, ReadMetrics, ReceiveMetrics};
 use tailrace_collector::metrics::CollectorMetrics;
 
 fn read(path: &str) -> String {
@@ -20,6 +20,7 @@ fn metrics() -> BTreeSet<&'static str> {
         ReadMetrics::DEFINITIONS,
         DeliveryMetrics::DEFINITIONS,
         ReceiveMetrics::DEFINITIONS,
+        JournaldMetrics::DEFINITIONS,
     ];
     all.concat().iter().map(|metric| metric.name).collect()
 }

@@ -41,7 +41,16 @@ const AGENT: Layers = &[
     ("deliver", &["position", "spool", "stretch"]),
     (
         "config",
-        &["batch", "discover", "frame", "line_regex", "spool", "tail", "transform"],
+        &[
+            "batch",
+            "discover",
+            "frame",
+            "journald",
+            "line_regex",
+            "spool",
+            "tail",
+            "transform",
+        ],
     ),
     (
         "import",
@@ -59,8 +68,23 @@ const AGENT: Layers = &[
         ],
     ),
     ("status", &["deliver", "spool", "watch"]),
-    ("receive", &["batch", "frame", "records", "status", "stretch"]),
     ("records", &["batch", "frame", "status", "transform"]),
+    ("gather", &["batch", "position", "stretch"]),
+    ("receive", &["batch", "frame", "gather", "records", "status", "stretch"]),
+    (
+        "journald",
+        &[
+            "batch",
+            "frame",
+            "gather",
+            "position",
+            "records",
+            "status",
+            "stretch",
+            "tail",
+            "transform",
+        ],
+    ),
     (
         "reader",
         &[
@@ -71,7 +95,7 @@ const AGENT: Layers = &[
     (
         "inspect",
         &[
-            "batch", "config", "discover", "frame", "reader", "receive", "records", "status", "stretch",
+            "batch", "config", "discover", "frame", "journald", "reader", "receive", "records", "status", "stretch",
         ],
     ),
 ];

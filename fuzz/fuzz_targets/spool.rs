@@ -30,6 +30,7 @@ fuzz_target!(|input: &[u8]| {
     let first = open(&disk);
     let second = open(&disk.restart());
     assert_eq!(first.positions, second.positions);
+    assert_eq!(first.cursors, second.cursors);
     assert_eq!(first.lanes, second.lanes);
     assert_eq!(first.floors, second.floors);
     assert_eq!(first.batches, second.batches);
@@ -71,7 +72,7 @@ fn files(mut input: Input<'_>) -> Vec<Vec<u8>> {
 }
 
 fn header(number: u64) -> Vec<u8> {
-    let mut block = b"TRSPOOL\0\x02\0\0\0\0\0\0\0".to_vec();
+    let mut block = b"TRSPOOL\0\x03\0\0\0\0\0\0\0".to_vec();
     block.extend(number.to_le_bytes());
     block.extend(SEED.to_le_bytes());
     block.extend(crc32c(&[&block]).to_le_bytes());

@@ -231,11 +231,10 @@ impl Parser {
     fn feed_name<'a>(&mut self, bytes: &'a [u8], into: &mut Entries) -> Result<&'a [u8], ExportError> {
         let end = memchr::memchr2(b'=', b'\n', bytes);
         let (part, rest) = bytes.split_at(end.unwrap_or(bytes.len()));
-        if self.name.len() + part.len() > NAME_LEN_MAX {
-            self.name.extend_from_slice(part);
+        self.name.extend_from_slice(part.get(..=NAME_LEN_MAX).unwrap_or(part));
+        if self.name.len() > NAME_LEN_MAX || !self.name.iter().copied().all(is_of_name) {
             return Err(no_field(&self.name));
         }
-        self.name.extend_from_slice(part);
         let Some((delimiter, rest)) = rest.split_first() else {
             return Ok(rest);
         };
@@ -258,6 +257,10 @@ impl Parser {
         };
         Ok(rest)
     }
+}
+
+fn is_of_name(byte: u8) -> bool {
+    byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_'
 }
 
 fn no_field(line: &[u8]) -> ExportError {
@@ -385,7 +388,8 @@ mod tests {
     fn what_is_no_export_is_refused() {
         let refused = |bytes: &[u8]| read(bytes).unwrap_err().to_string();
         assert!(refused(b"=\n").contains("no field"));
-        assert!(refused(&[b'x'; 300]).contains("no field: \"xxx"));
+        assert!(refused(&[b'X'; 300]).contains("no field: \"XXX"));
+        assert!(refused(b"Nov 28 12:00:00 web-1 app: text\n").contains("no field: \"Nov"));
         assert!(refused(b"MESSAGE=a\n__REALTIME_TIMESTAMP=1\n\n").contains("without __CURSOR"));
         assert!(refused(b"__CURSOR=a\n__REALTIME_TIMESTAMP=z\n\n").contains("without __REALTIME_TIMESTAMP"));
         assert!(refused(b"MESSAGE\n\x01\0\0\0\0\0\0\0ab").contains("no field: \"b"));
