@@ -116,7 +116,8 @@ struct ImportPositionsArgs {
     /// Whose positions they are. It should have stopped.
     tool: Tool,
     /// Filebeat's directory registry/filebeat, the DB of an input of Fluent Bit, Promtail's file of positions, rsyslog's work
-    /// directory, or checkpoints.json of a source of Vector; several, where the other agent keeps several.
+    /// directory, or checkpoints.json (of journald: checkpoint.txt) of a source of Vector; several, where the other agent
+    /// keeps several.
     #[arg(required = true, value_name = "PATH")]
     paths: Vec<PathBuf>,
 }
@@ -371,9 +372,13 @@ fn import_positions(file: &Path, args: &ImportPositionsArgs) -> anyhow::Result<(
     for (which, why) in &taken.left {
         eprintln!("{which}: not taken over: {why}");
     }
+    let journals = match taken.journals {
+        0 => String::new(),
+        count => format!(" and {count} journals"),
+    };
     Ok(writeln!(
         io::stdout(),
-        "{}: {} files go on where they were, {} do not",
+        "{}: {} files{journals} go on where they were, {} do not",
         config.data_dir.display(),
         taken.files,
         taken.left.len()

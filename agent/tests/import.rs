@@ -47,11 +47,15 @@ impl Switch {
     }
 
     fn take_over(&self, tool: &str, positions: &Path) -> (bool, String, String) {
+        self.take_over_with(tool, positions, "")
+    }
+
+    fn take_over_with(&self, tool: &str, positions: &Path, inputs: &str) -> (bool, String, String) {
         let dir = self.dir.path().display();
         let config = self.write(
             "agent.toml",
             &format!(
-                "data_dir = \"{dir}/data\"\n[collector]\nbootstrap = [\"a:1\"]\n[[files]]\ntopic = \"t\"\ninclude = [\"{dir}/*.log\"]\n"
+                "data_dir = \"{dir}/data\"\n[collector]\nbootstrap = [\"a:1\"]\n[[files]]\ntopic = \"t\"\ninclude = [\"{dir}/*.log\"]\n{inputs}"
             ),
         );
         let positions = positions.to_str().unwrap();
@@ -271,6 +275,79 @@ fn a_configuration_is_printed_and_what_did_not_come_over_is_said_with_its_line()
     assert!(ok && said.contains("include = [\"/var/log/a.log\"]"), "{said}");
     assert!(
         complaints.contains("filebeat.yml:3: close_eof: not carried over"),
+        "{complaints}"
+    );
+}
+
+/// The journals of the spool, and behind which entries they go on.
+fn cursors(switch: &Switch) -> Vec<(String, String)> {
+    let cursors = switch.recovered().cursors.into_iter();
+    cursors
+        .map(|at| (at.input.to_string(), at.cursor.to_string()))
+        .collect()
+}
+
+#[test]
+fn journals_go_on_behind_the_entry_that_another_agent_has_read_last() {
+    let registry = |switch: &Switch| {
+        let set = |key: &str| {
+            format!(
+                "{{\"op\":\"set\",\"id\":1}}\n{{\"k\":\"{key}\",\"v\":{{\"cursor\":{{\"position\":\"s=a;i=1\",\"version\":1}}}}}}\n"
+            )
+        };
+        let log = set("journald::everything::LOCAL_SYSTEM_JOURNAL");
+        switch.write("registry/log.json", &log).parent().unwrap().to_owned()
+    };
+    let database = |switch: &Switch| {
+        let path = switch.path("journal.db");
+        let database = rusqlite::Connection::open(&path).unwrap();
+        let rows = "CREATE TABLE in_systemd_cursor (cursor TEXT NOT NULL, updated INTEGER); INSERT INTO in_systemd_cursor VALUES \
+                    ('s=a;i=1', 1)";
+        database.execute_batch(rows).unwrap();
+        path
+    };
+    let positions = |switch: &Switch| {
+        let lines = "positions:\n  cursor-everything: s=a;i=1\n  cursor-cloud: xyz\n";
+        switch.write("positions.yaml", lines)
+    };
+    let checkpoint = |switch: &Switch| switch.write("everything/checkpoint.txt", "s=a;i=1\n");
+    let state = |switch: &Switch| {
+        let file = switch.write("work/imjournal.state", "s=a;i=1\n");
+        file.parent().unwrap().to_owned()
+    };
+    type Write<'a> = &'a dyn Fn(&Switch) -> PathBuf;
+    let tools: [(&str, Write<'_>); 5] = [
+        ("filebeat", &registry),
+        ("fluent-bit", &database),
+        ("promtail", &positions),
+        ("vector", &checkpoint),
+        ("rsyslog", &state),
+    ];
+    for (tool, positions) in tools {
+        let switch = Switch::new();
+        let positions = positions(&switch);
+        let (ok, said, complaints) =
+            switch.take_over_with(tool, &positions, "[[journald]]\ntopic = \"j\"\nname = \"ours\"\n");
+        assert!(
+            ok && said.contains("0 files and 1 journals go on"),
+            "{tool}: {said}{complaints}"
+        );
+        assert_eq!(cursors(&switch), [("ours".to_owned(), "s=a;i=1".to_owned())], "{tool}");
+        let (ok, _, complaints) = switch.take_over_with(tool, &positions, "");
+        assert!(
+            !ok && complaints.contains("positions of its own"),
+            "{tool}: {complaints}"
+        );
+    }
+    let switch = Switch::new();
+    let two = "[[journald]]\ntopic = \"j\"\n[[journald]]\ntopic = \"j\"\nname = \"everything\"\n";
+    let file = checkpoint(&switch);
+    assert!(switch.take_over_with("vector", &file, two).0);
+    assert_eq!(cursors(&switch), [("everything".to_owned(), "s=a;i=1".to_owned())]);
+    let switch = Switch::new();
+    let (ok, _, complaints) = switch.take_over_with("rsyslog", &state(&switch), two);
+    assert!(
+        ok && complaints.contains("no [[journald]] has the name"),
         "{complaints}"
     );
 }

@@ -59,6 +59,7 @@ const AGENT: Layers = &[
             "config",
             "discover",
             "frame",
+            "journald",
             "line_regex",
             "position",
             "spool",

@@ -17,18 +17,19 @@ pub struct Note {
     pub text: String,
 }
 
-/// `[collector]`, all `[[files]]` and all `[[syslog]]`.
+/// `[collector]`, all `[[files]]`, all `[[journald]]` and all `[[syslog]]`.
 #[derive(Debug, Default)]
 pub(super) struct Draft {
     pub(super) bootstrap: Vec<String>,
     pub(super) tls: Option<Vec<(&'static str, Value)>>,
     pub(super) sasl: Option<Vec<(&'static str, Value)>>,
     pub(super) inputs: Vec<Input>,
+    pub(super) journald: Vec<Input>,
     pub(super) syslog: Vec<Input>,
     pub(super) notes: Vec<Note>,
 }
 
-/// One `[[files]]` or `[[syslog]]`: keys and values in their order, and those of its transform.
+/// One `[[files]]`, `[[journald]]` or `[[syslog]]`: keys and values in their order, and those of its transform.
 #[derive(Debug, Default)]
 pub(super) struct Input {
     pub(super) keys: Vec<(&'static str, Value)>,
@@ -64,6 +65,27 @@ impl Input {
         self.keys.push(("ignore_older", Value::String(format!("{time}{unit}"))));
     }
 
+    /// Of a journal: only entries that have one of the values given for each field.
+    pub(super) fn journal_matches(&mut self, matches: Vec<String>) {
+        let is_unit = |text: &String| text.starts_with("_SYSTEMD_UNIT=");
+        let (units, others): (Vec<_>, Vec<_>) = matches.into_iter().partition(is_unit);
+        // They are what systemd says of a unit too.
+        let units = units.iter().filter_map(|text| Some(text.split_once('=')?.1.to_owned()));
+        for (key, texts) in [("units", units.collect::<Vec<_>>()), ("matches", others)] {
+            self.add_texts(key, texts);
+        }
+    }
+
+    /// More of a list, if there are any.
+    pub(super) fn add_texts(&mut self, key: &'static str, texts: Vec<String>) {
+        let texts = texts.into_iter().map(Value::String);
+        match self.keys.iter_mut().find(|(other, _)| *other == key) {
+            Some((_, Value::Array(there))) => there.extend(texts),
+            _ if texts.len() == 0 => {}
+            _ => self.keys.push((key, Value::Array(texts.collect()))),
+        }
+    }
+
     pub(super) fn has(&self, key: &str) -> bool {
         self.keys.iter().chain(&self.transform).any(|(other, _)| *other == key)
     }
@@ -75,6 +97,16 @@ impl Draft {
             line,
             text: text.to_string(),
         });
+    }
+
+    /// Gives journals names of their own where there are several; `wanted` are what they are called elsewhere.
+    pub(super) fn add_journal(&mut self, mut ours: Input, wanted: &str) {
+        let name = match wanted {
+            "" => format!("journal-{}", self.journald.len() + 1),
+            wanted => wanted.to_owned(),
+        };
+        ours.keys.push(("name", Value::String(name)));
+        self.journald.push(ours);
     }
 
     /// What nobody wanted of some settings.
@@ -140,8 +172,9 @@ impl Display for Draft {
             }
         }
         let files = self.inputs.iter().map(|input| ("files", input));
+        let journald = self.journald.iter().map(|input| ("journald", input));
         let syslog = self.syslog.iter().map(|input| ("syslog", input));
-        for (name, input) in files.chain(syslog) {
+        for (name, input) in files.chain(journald).chain(syslog) {
             writeln!(f, "\n[[{name}]]")?;
             write_keys(f, &input.keys)?;
             if !input.transform.is_empty() {

@@ -49,10 +49,12 @@ pub(super) fn draft(settings: &Settings, draft: &mut Draft) {
             );
         } else if ["log", "filestream", "container", "docker"].contains(&&*kind) {
             files(input, &kind, default_topic.as_ref(), settings, draft);
+        } else if kind == "journald" {
+            journal(input, default_topic.as_ref(), draft);
         } else {
             draft.note(
                 input.line(),
-                format_args!("an input of type {kind}: not carried over, it is none of files"),
+                format_args!("an input of type {kind}: not carried over, it is none of files or journals"),
             );
         }
     }
@@ -129,6 +131,69 @@ fn environment(text: &str) -> String {
             format!("{before}${{{}", variable.replacen(':', ":-", 1))
         }
         _ => text.to_owned(),
+    }
+}
+
+fn journal(input: &Settings, default_topic: Option<&Text>, draft: &mut Draft) {
+    let id = input.text("id").map_or_else(String::new, |id| id.text);
+    let named = input.text("topic").or_else(|| default_topic.cloned());
+    let named = named.filter(|named| !named.text.contains('%'));
+    let mut ours = Input::default();
+    ours.keys
+        .push(("topic", topic(named.as_ref().map_or("journald", |named| &*named.text))));
+    let texts = |name: &str| -> Vec<String> { input.texts(name).into_iter().map(|text| text.text).collect() };
+    match &*texts("paths") {
+        [] => {}
+        // A file is read with those beside it.
+        [path] => {
+            let path = Path::new(path);
+            let directory = if path.extension().is_some() {
+                path.parent()
+            } else {
+                Some(path)
+            };
+            let directory = directory.unwrap_or(path).display().to_string();
+            ours.keys.push(("directory", Value::String(directory)));
+        }
+        _ => draft.note(
+            input.line(),
+            "an input of type journald: paths: only one directory each; write others by hand",
+        ),
+    }
+    for (key, theirs) in [("units", "units"), ("identifiers", "syslog_identifiers")] {
+        ours.add_texts(key, texts(theirs));
+    }
+    let matches = ["include_matches", "include_matches.match"].into_iter().flat_map(texts);
+    let matches = matches.chain(texts("transports").into_iter().map(|name| format!("_TRANSPORT={name}")));
+    ours.journal_matches(matches.map(|text| journal_field(&text)).collect());
+    if input.text("seek").is_some_and(|seek| seek.text == "tail") {
+        ours.keys.push(("start_at", Value::String("end".to_owned())));
+    }
+    for name in ["type", "enabled", "backoff", "max_backoff", "cursor_seek_fallback"] {
+        input.text(name);
+    }
+    draft.note_left(input, "input journald: ");
+    draft.add_journal(ours, &id);
+}
+
+/// `systemd.unit=a` is `_SYSTEMD_UNIT=a` there too.
+fn journal_field(text: &str) -> String {
+    let known = [
+        ("systemd.unit", "_SYSTEMD_UNIT"),
+        ("syslog.identifier", "SYSLOG_IDENTIFIER"),
+        ("systemd.transport", "_TRANSPORT"),
+        ("host.hostname", "_HOSTNAME"),
+        ("process.name", "_COMM"),
+        ("syslog.priority", "PRIORITY"),
+    ];
+    match text.split_once('=') {
+        Some((name, value)) => {
+            let found = known
+                .iter()
+                .find(|(theirs, _)| *theirs == name.trim_start_matches("journald."));
+            format!("{}={value}", found.map_or(name, |(_, journal)| journal))
+        }
+        None => text.to_owned(),
     }
 }
 

@@ -1,4 +1,4 @@
-//! Fluent Bit's configuration, in both of its languages: inputs of the types `tail` and `syslog`, outputs of the type `kafka`, and the
+//! Fluent Bit's configuration, in both of its languages: inputs of the types `tail`, `systemd` and `syslog`, outputs of the type `kafka`, and the
 //! parsers and filters that we have as well.
 
 mod classic;
@@ -7,7 +7,7 @@ mod parsers;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use toml::Value;
 
@@ -15,7 +15,7 @@ use super::draft::{Draft, Input, address, strings, topic};
 use super::settings::{Settings, Text};
 use super::tree::Node;
 use crate::frame::Charset;
-use filters::{Tagged, matches};
+use filters::{Source, Tagged, matches};
 use parsers::Parsers;
 
 /// What is not needed here: how often it looks, how it buffers, how it keeps its positions.
@@ -69,20 +69,22 @@ pub(super) fn draft(settings: &Settings, draft: &mut Draft) {
         *number += 1;
         match &*kind {
             "tail" => inputs.extend(files(input, &tag, &parsers, &outputs, draft)),
+            "systemd" => inputs.push(journal(input, &tag, &outputs, draft)),
             "syslog" => inputs.extend(syslog(input, &tag, &outputs, draft)),
             _ => draft.note(
                 input.line(),
-                format_args!("an input of type {kind}: not carried over, it is none of files or syslog"),
+                format_args!("an input of type {kind}: not carried over, it is none of files, journals or syslog"),
             ),
         }
     }
     for filter in settings.list("pipeline.filters") {
         filters::apply(filter, &mut inputs, draft);
     }
-    for Tagged { ours, is_syslog, .. } in inputs {
-        match is_syslog {
-            true => draft.syslog.push(ours),
-            false => draft.inputs.push(ours),
+    for Tagged { tag, ours, source } in inputs {
+        match source {
+            Source::Files => draft.inputs.push(ours),
+            Source::Journald => draft.add_journal(ours, tag.trim_end_matches(['.', '*'])),
+            Source::Syslog => draft.syslog.push(ours),
         }
     }
     for (name, file) in settings.below("@include") {
@@ -268,7 +270,7 @@ fn files(
     Some(Tagged {
         tag,
         ours,
-        is_syslog: false,
+        source: Source::Files,
     })
 }
 
@@ -291,8 +293,48 @@ fn begun(input: &Settings, default_tag: &str, outputs: &[Output], draft: &mut Dr
     Tagged {
         tag,
         ours,
-        is_syslog: true,
+        source: Source::Syslog,
     }
+}
+
+fn journal(input: &Settings, default_tag: &str, outputs: &[Output], draft: &mut Draft) -> Tagged {
+    let mut begun = begun(input, default_tag, outputs, draft);
+    begun.source = Source::Journald;
+    let ours = &mut begun.ours;
+    if let Some(path) = input.text("path") {
+        ours.keys.push(("directory", Value::String(path.text)));
+    }
+    let kind = input.text("systemd_filter_type");
+    // Several of one name, or a list.
+    let named = input.below("systemd_filter").into_iter().map(|(_, filter)| filter);
+    let mut filters: Vec<_> = named.filter(|filter| filter.text.contains('=')).collect();
+    if filters.is_empty() {
+        filters = input.texts("systemd_filter");
+    }
+    let fields = filters
+        .iter()
+        .filter_map(|filter| filter.text.split_once('='))
+        .map(|(field, _)| field);
+    let is_or = kind.is_none_or(|kind| kind.text.eq_ignore_ascii_case("or"));
+    if is_or && fields.collect::<BTreeSet<_>>().len() > 1 {
+        draft.note(
+            input.line(),
+            "systemd_filter: left out, it asks for one of several fields; write an input of its own for each",
+        );
+    } else {
+        ours.journal_matches(filters.into_iter().map(|filter| filter.text).collect());
+    }
+    if input.is_set("read_from_tail") {
+        ours.keys.push(("start_at", Value::String("end".to_owned())));
+    }
+    for name in NOT_NEEDED
+        .into_iter()
+        .chain(["max_fields", "max_entries", "lowercase", "strip_underscores"])
+    {
+        input.text(name);
+    }
+    draft.note_left(input, "input systemd: ");
+    begun
 }
 
 fn syslog(input: &Settings, default_tag: &str, outputs: &[Output], draft: &mut Draft) -> Option<Tagged> {

@@ -1,4 +1,4 @@
-//! `tailrace-agent import`: the configuration of another agent, as far as it is about files, as ours; and how far that agent
+//! `tailrace-agent import`: the configuration of another agent, as far as it is about files, journals and syslog, as ours; and how far that agent
 //! has read, so that a switch neither repeats nor skips a line.
 
 mod draft;
@@ -78,15 +78,17 @@ pub fn import(tool: Tool, text: &str) -> Result<Imported, ImportError> {
         Tool::Vector => vector::draft(&settings, &mut draft),
     }
     draft.note_left(&settings, "");
-    if draft.inputs.is_empty() && draft.syslog.is_empty() {
+    if draft.inputs.is_empty() && draft.journald.is_empty() && draft.syslog.is_empty() {
         return Err(ImportError::Nothing(match tool {
-            Tool::Filebeat => "there is no input of type log, filestream or container in filebeat.inputs",
-            Tool::FluentBit => "there is no input of type tail or syslog; ask for each included file by itself",
-            Tool::Promtail => "no scrape_configs has a static_configs with __path__",
-            Tool::Rsyslog => {
-                "there is no input of type imfile, imudp or imtcp; ask for each file of /etc/rsyslog.d by itself"
+            Tool::Filebeat => "there is no input of type log, filestream, container or journald in filebeat.inputs",
+            Tool::FluentBit => {
+                "there is no input of type tail, systemd or syslog; ask for each included file by itself"
             }
-            Tool::Vector => "there is no source of type file or syslog",
+            Tool::Promtail => "no scrape_configs has a static_configs with __path__, or a journal",
+            Tool::Rsyslog => {
+                "there is no input of type imfile, imudp or imtcp, nor imjournal; ask for each file of /etc/rsyslog.d by itself"
+            }
+            Tool::Vector => "there is no source of type file, journald or syslog",
         }));
     }
     let toml = draft.to_string();

@@ -1,9 +1,10 @@
-//! Promtail's configuration: `scrape_configs` with `static_configs`, and the stages of their pipelines that we have as well.
+//! Promtail's configuration: `scrape_configs` with `static_configs` or a `journal`, and the stages of their pipelines that we have as well.
 
 use toml::Value;
 
 use super::draft::{Draft, Input, strings, table, topic};
 use super::settings::{Settings, Text};
+use crate::journald::FIELDS;
 
 pub(super) fn draft(settings: &Settings, draft: &mut Draft) {
     draft.bootstrap = vec!["collector:9092".to_owned()];
@@ -21,6 +22,9 @@ pub(super) fn draft(settings: &Settings, draft: &mut Draft) {
         let stages: Vec<_> = scrape.list("pipeline_stages");
         for group in scrape.list("static_configs") {
             files(group, &job, &stages, draft);
+        }
+        if scrape.has("journal") {
+            journal(scrape, &job, &stages, draft);
         }
         for stage in stages {
             draft.note_left(stage, &format!("{job}: pipeline_stages."));
@@ -51,7 +55,7 @@ fn files(group: &Settings, job: &str, stages: &[&Settings], draft: &mut Draft) {
     }
     let kept: Vec<_> = labels
         .iter()
-        .filter(|(name, _)| !name.starts_with("__") && !crate::batch::RESERVED_LABELS.contains(&&**name))
+        .filter(|(name, _)| !is_reserved(name))
         .map(|(name, text)| (name.clone(), Value::String(text.text.clone())))
         .collect();
     if !kept.is_empty() {
@@ -61,6 +65,67 @@ fn files(group: &Settings, job: &str, stages: &[&Settings], draft: &mut Draft) {
         apply(stage, &mut ours, draft);
     }
     draft.inputs.push(ours);
+}
+
+fn journal(scrape: &Settings, job: &str, stages: &[&Settings], draft: &mut Draft) {
+    let mut ours = Input::default();
+    ours.keys.push(("topic", topic(job)));
+    if let Some(path) = scrape.text("journal.path") {
+        ours.keys.push(("directory", Value::String(path.text)));
+    }
+    let matches = scrape
+        .text("journal.matches")
+        .map_or_else(String::new, |matches| matches.text);
+    ours.journal_matches(matches.split_whitespace().map(str::to_owned).collect());
+    if scrape.is_set("journal.json") {
+        ours.keys.push(("format", Value::String("json".to_owned())));
+    }
+    let labels = scrape.below("journal.labels.").into_iter();
+    let labels = labels.map(|(name, text)| (name, Value::String(text.text)));
+    let is_field = |name: &str| FIELDS.iter().any(|(_, ours)| *ours == name);
+    let labels: Vec<_> = labels
+        .filter(|(name, _)| !is_reserved(name) && !is_field(name))
+        .collect();
+    if !labels.is_empty() {
+        ours.keys.push(("labels", table(labels)));
+    }
+    scrape.text("journal.max_age");
+    for relabel in scrape.list("relabel_configs") {
+        let from = relabel
+            .texts("source_labels")
+            .into_iter()
+            .map(|text| text.text)
+            .collect::<String>();
+        let field = FIELDS
+            .iter()
+            .find(|(journal, _)| from == format!("__journal_{}", journal.to_ascii_lowercase()));
+        let to = relabel.text("target_label").map_or_else(String::new, |to| to.text);
+        // It is a header anyway.
+        if field.is_none_or(|(_, ours)| *ours != to) {
+            draft.note(
+                relabel.line(),
+                format_args!("{job}: relabel_configs: {from} as {to}: not carried over"),
+            );
+        }
+        relabel.below("");
+    }
+    for stage in stages {
+        apply(stage, &mut ours, draft);
+    }
+    for key in ["container", "multiline"] {
+        if ours.has(key) {
+            draft.note(
+                scrape.line(),
+                format_args!("{job}: {key}: left out, an entry of a journal is an event"),
+            );
+            ours.keys.retain(|(other, _)| *other != key);
+        }
+    }
+    draft.add_journal(ours, job);
+}
+
+fn is_reserved(label: &str) -> bool {
+    label.starts_with("__") || crate::batch::RESERVED_LABELS.contains(&label)
 }
 
 /// One stage. What is not taken of it is left, and said.

@@ -1,4 +1,4 @@
-//! rsyslog's configuration: inputs of the types `imfile`, `imudp` and `imtcp`, in both of its languages, and actions of the type
+//! rsyslog's configuration: inputs of the types `imfile`, `imudp` and `imtcp`, and the module `imjournal`, in both of its languages, and actions of the type
 //! `omkafka`.
 
 use toml::Value;
@@ -61,6 +61,11 @@ pub(super) fn draft(text: &str, draft: &mut Draft) {
                     line,
                     "module: senders speak TLS; write it as tls = { cert = ..., key = ... } of [[syslog]]",
                 );
+            }
+            What::Object(kind, settings)
+                if kind == "module" && settings.text("load").is_some_and(|load| load.text == "imjournal") =>
+            {
+                journal(topic.as_deref(), draft);
             }
             What::Object(kind, _) if ["global", "module", "ruleset", "template"].contains(&&**kind) => {}
             What::Object(kind, settings) => {
@@ -162,6 +167,12 @@ fn received(protocol: &'static str, address: Option<&str>, port: &str, topic_of_
     ours
 }
 
+fn journal(topic_of_all: Option<&str>, draft: &mut Draft) {
+    let mut ours = Input::default();
+    ours.keys.push(("topic", topic(topic_of_all.unwrap_or("journal"))));
+    draft.add_journal(ours, "imjournal");
+}
+
 fn begun(file: String, tag: Option<&str>, topic_of_all: Option<&str>) -> Input {
     let mut ours = Input::default();
     let tag = tag.map(|tag| tag.trim_end_matches(':'));
@@ -227,7 +238,10 @@ impl Old {
             },
             "udpserverrun" => draft.syslog.push(received("udp", None, value, topic_of_all)),
             "inputtcpserverrun" => draft.syslog.push(received("tcp", None, value, topic_of_all)),
+            "modload" if value == "imjournal" => journal(topic_of_all, draft),
             "modload"
+            | "imjournalstatefile"
+            | "omitlocallogging"
             | "workdirectory"
             | "inputfilestatefile"
             | "inputfilepollinterval"

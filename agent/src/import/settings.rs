@@ -163,6 +163,12 @@ impl Settings {
         sections
     }
 
+    /// The rests of all names that begin like this.
+    pub(super) fn names_below(&self, prefix: &str) -> Vec<String> {
+        let rests = self.0.iter().filter_map(|setting| setting.name.strip_prefix(prefix));
+        rests.map(str::to_owned).collect()
+    }
+
     /// All texts whose names begin like this, with the rest of their names.
     pub(super) fn below(&self, prefix: &str) -> Vec<(String, Text)> {
         let below = self.0.iter().filter_map(|setting| {

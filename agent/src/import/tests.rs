@@ -74,7 +74,7 @@ drop = [{ matches = "^DBG" }]
         [
             "7: prospector.scanner.exclude_files: \"^/var/log/shop/debug\" is a regular expression; write it as a glob in exclude",
             "17: an input of type log: left out, it is not enabled",
-            "20: an input of type tcp: not carried over, it is none of files",
+            "20: an input of type tcp: not carried over, it is none of files or journals",
             "22: processors: not carried over",
             "27: output.kafka.required_acks: acknowledged by all replicas, always",
         ]
@@ -125,6 +125,10 @@ drop = [{ matches = "debug" }]
 parse = "json"
 rename = { time = "ts" }
 time = { field = "time" }
+
+[[journald]]
+topic = "journal"
+name = "journal"
 "#;
     assert_eq!(toml, expected);
     assert_eq!(
@@ -132,7 +136,6 @@ time = { field = "time" }
         [
             "5: clients: Promtail sends to Loki; set collector.bootstrap by hand",
             "22: system: pipeline_stages.labels.level: not carried over",
-            "24: journal: journal.max_age: not carried over",
         ]
     );
 }
@@ -215,7 +218,7 @@ multiline = { start = '^\[', timeout = "2000ms" }
         notes,
         [
             "15: sources.shop.line_delimiter: not carried over",
-            "18: sources.metrics: not carried over, it is none of files or syslog",
+            "18: sources.metrics: not carried over, it is none of files, journals or syslog",
             "21: transforms.parse.type: not carried over",
             "22: transforms.parse.inputs: not carried over",
             "23: transforms.parse.source: not carried over",
@@ -346,4 +349,81 @@ fn docker_inputs_of_filebeat_have_ids_and_no_paths() {
         "{ours}"
     );
     assert_eq!(notes, [""; 0]);
+}
+
+/// What is made of the first journal, and the notes.
+fn journal(tool: Tool, text: &str) -> (String, Vec<String>) {
+    let (toml, notes) = imported(tool, text);
+    let (_, journal) = toml.split_once("[[journald]]\n").unwrap();
+    (journal.to_owned(), notes)
+}
+
+#[test]
+fn journals_come_over_with_what_is_selected_of_them() {
+    let (ours, notes) = journal(
+        Tool::Filebeat,
+        "filebeat.inputs:\n- type: journald\n  id: everything\n  paths: [/var/log/journal/remote/a.journal]\n  units: [a.service]\n  \
+         syslog_identifiers: [sshd]\n  include_matches.match: [\"systemd.unit=b.service\", \"_UID=0\"]\n  seek: tail\n\
+         output.kafka: {hosts: [k], topic: logs}\n",
+    );
+    assert_eq!(
+        ours,
+        "topic = \"logs\"\ndirectory = \"/var/log/journal/remote\"\nunits = [\"a.service\", \
+         \"b.service\"]\nidentifiers = [\"sshd\"]\nmatches = [\"_UID=0\"]\nstart_at = \"end\"\nname = \"everything\"\n"
+    );
+    assert_eq!(notes, [""; 0]);
+
+    let (ours, notes) = journal(
+        Tool::Vector,
+        "sources:\n  system:\n    type: journald\n    include_units: [nginx, docker.socket]\n    exclude_units: [chatter]\n    \
+         include_matches:\n      _TRANSPORT: [kernel]\n    journal_directory: /logs\n    since_now: true\n    current_boot_only: false\n\
+         sinks:\n  out:\n    type: kafka\n    bootstrap_servers: k:9092\n    topic: logs\n    encoding:\n      codec: json\n",
+    );
+    assert_eq!(
+        ours,
+        "topic = \"logs\"\nunits = [\"nginx.service\", \"docker.socket\"]\nmatches = [\"_TRANSPORT=kernel\"]\ndirectory = \
+         \"/logs\"\nformat = \"json\"\nstart_at = \"end\"\nname = \"system\"\n\n[journald.transform]\ndrop = [{ field = \"unit\", \
+         matches = '^chatter\\.service$' }]\n"
+    );
+    assert_eq!(notes, [""; 0]);
+
+    let (ours, notes) = journal(
+        Tool::Promtail,
+        "clients: []\nscrape_configs:\n- job_name: systemd\n  journal:\n    path: /var/log/journal\n    max_age: 12h\n    labels: {job: \
+         systemd, unit: x}\n    matches: _SYSTEMD_UNIT=a.service _TRANSPORT=stdout\n  relabel_configs:\n  - source_labels: \
+         ['__journal__systemd_unit']\n    target_label: unit\n  - source_labels: ['__journal__hostname']\n    target_label: node\n  \
+         pipeline_stages:\n  - drop: {expression: debug}\n",
+    );
+    assert_eq!(
+        ours,
+        "topic = \"systemd\"\ndirectory = \"/var/log/journal\"\nunits = [\"a.service\"]\nmatches = [\"_TRANSPORT=stdout\"]\nlabels = { \
+         job = \"systemd\" }\nname = \"systemd\"\n\n[journald.transform]\ndrop = [{ matches = \"debug\" }]\n"
+    );
+    assert_eq!(
+        notes,
+        ["12: systemd: relabel_configs: __journal__hostname as node: not carried over"]
+    );
+
+    let (ours, notes) = journal(
+        Tool::FluentBit,
+        "[INPUT]\n    Name systemd\n    Tag host.*\n    Path /var/log/journal\n    Systemd_Filter _SYSTEMD_UNIT=docker.service\n    \
+         Systemd_Filter _SYSTEMD_UNIT=kubelet.service\n    Read_From_Tail On\n    DB /var/lib/j.db\n    Strip_Underscores On\n[INPUT]\n    Name \
+         systemd\n    Systemd_Filter A=1\n    Systemd_Filter B=2\n[OUTPUT]\n    Name kafka\n    Match *\n    Brokers k:9092\n    Topics \
+         logs\n    Format raw\n",
+    );
+    assert_eq!(
+        ours,
+        "topic = \"logs\"\ndirectory = \"/var/log/journal\"\nunits = [\"docker.service\", \"kubelet.service\"]\nstart_at = \
+         \"end\"\nname = \"host\"\n\n[[journald]]\ntopic = \"logs\"\nname = \"systemd.1\"\n"
+    );
+    assert_eq!(
+        notes,
+        ["11: systemd_filter: left out, it asks for one of several fields; write an input of its own for each"]
+    );
+
+    let (ours, _) = journal(
+        Tool::Rsyslog,
+        "module(load=\"imjournal\" StateFile=\"imjournal.state\")\naction(type=\"omkafka\" broker=\"k:9092\" topic=\"logs\")\n",
+    );
+    assert_eq!(ours, "topic = \"logs\"\nname = \"imjournal\"\n");
 }

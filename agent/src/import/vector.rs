@@ -1,4 +1,4 @@
-//! Vector's configuration: sources of the types `file` and `syslog`, and the sink of type `kafka`.
+//! Vector's configuration: sources of the types `file`, `journald` and `syslog`, and the sink of type `kafka`.
 
 use toml::Value;
 
@@ -41,10 +41,11 @@ pub(super) fn draft(settings: &Settings, draft: &mut Draft) {
         let prefix = format!("sources.{source}.");
         match settings.text(&format!("{prefix}type")) {
             Some(kind) if kind.text == "file" => files(settings, &prefix, &source, &to, draft),
+            Some(kind) if kind.text == "journald" => journal(settings, &prefix, &source, &to, draft),
             Some(kind) if kind.text == "syslog" => syslog(settings, &prefix, &source, &to, draft),
             _ => draft.note(
                 line,
-                format_args!("sources.{source}: not carried over, it is none of files or syslog"),
+                format_args!("sources.{source}: not carried over, it is none of files, journals or syslog"),
             ),
         }
     }
@@ -147,6 +148,55 @@ fn files(settings: &Settings, prefix: &str, source: &str, to: &Destination, draf
         ),
         _ => draft.inputs.push(ours),
     }
+}
+
+fn journal(settings: &Settings, prefix: &str, source: &str, to: &Destination, draft: &mut Draft) {
+    let get = |name: &str| settings.text(&format!("{prefix}{name}"));
+    let texts = |name: &str| {
+        settings
+            .texts(&format!("{prefix}{name}"))
+            .into_iter()
+            .map(|text| text.text)
+    };
+    let mut ours = Input::default();
+    ours.keys.push(("topic", topic_of(to, source, draft)));
+    // A name without a suffix is a service.
+    let unit = |name: String| {
+        if name.contains('.') {
+            name
+        } else {
+            format!("{name}.service")
+        }
+    };
+    let units = texts("include_units").chain(texts("units")).map(unit);
+    let mut matches: Vec<_> = units.map(|unit| format!("_SYSTEMD_UNIT={unit}")).collect();
+    for field in settings.names_below(&format!("{prefix}include_matches.")) {
+        matches.extend(texts(&format!("include_matches.{field}")).map(|value| format!("{field}={value}")));
+    }
+    ours.journal_matches(matches);
+    for unit in texts("exclude_units").map(unit) {
+        ours.condition_on("unit", "drop", Value::String(format!("^{}$", regex::escape(&unit))));
+    }
+    let paths = [
+        ("directory", "journal_directory"),
+        ("namespace", "journal_namespace"),
+        ("journalctl", "journalctl_path"),
+    ];
+    for (key, theirs) in paths {
+        if let Some(text) = get(theirs) {
+            ours.keys.push((key, Value::String(text.text)));
+        }
+    }
+    if to.is_json {
+        ours.keys.push(("format", Value::String("json".to_owned())));
+    }
+    if settings.is_set(&format!("{prefix}since_now")) {
+        ours.keys.push(("start_at", Value::String("end".to_owned())));
+    }
+    for name in ["current_boot_only", "batch_size", "data_dir", "emit_cursor"] {
+        get(name);
+    }
+    draft.add_journal(ours, source);
 }
 
 /// Its events are always parsed.

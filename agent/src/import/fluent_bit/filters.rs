@@ -11,8 +11,15 @@ use crate::batch::RESERVED_LABELS;
 pub(super) struct Tagged {
     pub(super) tag: String,
     pub(super) ours: Input,
-    /// Whether it is one of `[[syslog]]`.
-    pub(super) is_syslog: bool,
+    pub(super) source: Source,
+}
+
+/// Which of our tables it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Source {
+    Files,
+    Journald,
+    Syslog,
 }
 
 /// Whether what has this tag goes to where this is said: `*` stands for anything.
@@ -72,7 +79,7 @@ pub(super) fn apply(filter: &Settings, inputs: &mut [Tagged], draft: &mut Draft)
                 remove(filter, "remove", ours, draft);
                 rename(filter, ours, draft);
             }
-            "kubernetes" if !input.is_syslog => {
+            "kubernetes" if input.source == Source::Files => {
                 super::parsers::container(ours);
                 filter.below("");
                 let said =

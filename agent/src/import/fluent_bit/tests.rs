@@ -137,7 +137,7 @@ drop = [{ field = "level", matches = "^DEBUG$" }]
             "6: @include more.conf: ask for that file by itself",
             "30: skip_long_lines: lines longer than max_line_bytes are split, and nothing is skipped",
             "40: path_key: the path is `path` here, and not `filename`",
-            "43: an input of type cpu: not carried over, it is none of files or syslog",
+            "43: an input of type cpu: not carried over, it is none of files, journals or syslog",
             "46: filter kubernetes: namespace, pod and container come from the path; pod labels do not come over",
             "59: host: left out, the agent sets `host` itself",
             "62: filter lua: left out, it matches no input that came over",

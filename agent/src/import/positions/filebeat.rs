@@ -65,8 +65,14 @@ fn parsed<T: for<'de> Deserialize<'de>>(path: &Path, text: &str) -> Result<T, Po
     serde_json::from_str(text).map_err(|error| unknown(path, Tool::Filebeat, error.to_string()))
 }
 
-/// Of the input `log`, or of the input `filestream`.
+/// Of the input `log`, `filestream` or `journald`.
 fn progress_of(key: &str, state: &Value) -> Option<Progress> {
+    if let Some(rest) = key.strip_prefix("journald::") {
+        return Some(Progress::Journal {
+            name: rest.rsplit_once("::").map_or("", |(id, _)| id).to_owned(),
+            cursor: state.pointer("/cursor/position")?.as_str()?.to_owned(),
+        });
+    }
     let path = state
         .get("source")
         .or_else(|| state.pointer("/meta/source"))?
@@ -83,5 +89,5 @@ fn progress_of(key: &str, state: &Value) -> Option<Progress> {
         .or_else(in_key);
     let path = PathBuf::from(path);
     let which = Which::Named { path, inode };
-    Some(Progress { which, offset })
+    Some(Progress::File { which, offset })
 }

@@ -1,4 +1,4 @@
-//! The database of an input of the type `tail` (`DB`): SQLite, a row for each file.
+//! The database of an input of the type `tail` (`DB`), SQLite: a row for each file. Of one of the type `systemd`: one row, a cursor.
 
 use std::path::{Path, PathBuf};
 
@@ -10,6 +10,14 @@ use super::{PositionsError, Progress, Which, unknown};
 pub(super) fn read(path: &Path) -> Result<Vec<Progress>, PositionsError> {
     let failed = |error: rusqlite::Error| unknown(path, Tool::FluentBit, error.to_string());
     let database = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY).map_err(failed)?;
+    let has_journal = "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = 'in_systemd_cursor'";
+    if database
+        .query_row(has_journal, (), |row| row.get::<_, i64>(0))
+        .map_err(failed)?
+        > 0
+    {
+        return journal(&database).map_err(failed);
+    }
     let query = "SELECT name, offset, inode FROM in_tail_files ORDER BY id";
     let mut statement = database.prepare(query).map_err(failed)?;
     let rows = statement.query_map((), |row| {
@@ -17,7 +25,7 @@ pub(super) fn read(path: &Path) -> Result<Vec<Progress>, PositionsError> {
             row.get::<_, i64>(column)
                 .map(|number| u64::try_from(number).unwrap_or(0))
         };
-        Ok(Progress {
+        Ok(Progress::File {
             which: Which::Named {
                 path: PathBuf::from(row.get::<_, String>(0)?),
                 inode: Some(number(2)?),
@@ -26,4 +34,15 @@ pub(super) fn read(path: &Path) -> Result<Vec<Progress>, PositionsError> {
         })
     });
     rows.and_then(Iterator::collect).map_err(failed)
+}
+
+fn journal(database: &Connection) -> rusqlite::Result<Vec<Progress>> {
+    let mut statement = database.prepare("SELECT cursor FROM in_systemd_cursor ORDER BY rowid DESC LIMIT 1")?;
+    let rows = statement.query_map((), |row| {
+        Ok(Progress::Journal {
+            name: String::new(),
+            cursor: row.get(0)?,
+        })
+    })?;
+    rows.collect()
 }

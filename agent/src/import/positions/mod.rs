@@ -1,4 +1,4 @@
-//! How far another agent has read, taken over as our positions: the files go on where that agent left them.
+//! How far another agent has read, taken over as our positions: files and journals go on where that agent left them.
 
 mod filebeat;
 mod files;
@@ -20,18 +20,28 @@ use tailrace_shared::disk::{Disk, DiskFile, RealDisk};
 use super::Tool;
 use crate::config::AgentConfig;
 use crate::discover::Selection;
-use crate::position::{FileKey, FilePosition, Fingerprint};
+use crate::position::{FileKey, FilePosition, Fingerprint, JournalCursor};
 use crate::spool::{Binder, Committed, Control, NewBatch, OpenError, Spool, Stopped};
 use crate::stretch::{Stretch, lane_of};
 use crate::tail::{Mark, read_head};
 
-/// How far a file was read.
+/// How far something was read.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Progress {
-    /// Which file.
-    pub which: Which,
-    /// So many bytes.
-    pub offset: u64,
+pub enum Progress {
+    /// A file.
+    File {
+        /// Which.
+        which: Which,
+        /// So many bytes.
+        offset: u64,
+    },
+    /// A journal of systemd.
+    Journal {
+        /// What the other agent calls it; empty if it has one only.
+        name: String,
+        /// The last entry that was read.
+        cursor: String,
+    },
 }
 
 /// What the other agent knows a file by.
@@ -70,8 +80,10 @@ impl fmt::Display for Which {
 pub struct TakenOver {
     /// Files that go on where they were.
     pub files: usize,
-    /// Files that do not, and why.
-    pub left: Vec<(Which, String)>,
+    /// Journals that do.
+    pub journals: usize,
+    /// Those that do not, and why.
+    pub left: Vec<(String, String)>,
 }
 
 /// Why no position was taken over.
@@ -112,8 +124,8 @@ pub enum PositionsError {
     Stopped(#[from] Stopped),
 }
 
-/// What another agent knows. `path` is Filebeat's registry directory, the database of an input of Fluent Bit, Promtail's file of positions, rsyslog's work directory, or the
-/// checkpoints.json of a source of Vector.
+/// What another agent knows. `path` is Filebeat's registry directory, the database of an input of Fluent Bit, Promtail's file of positions,
+/// rsyslog's work directory, or the checkpoints.json of a file source or the checkpoint.txt of a journald source of Vector.
 pub fn read(tool: Tool, path: &Path) -> Result<Vec<Progress>, PositionsError> {
     match tool {
         Tool::Filebeat => filebeat::read(path),
@@ -144,22 +156,35 @@ pub async fn take_over(
 ) -> Result<TakenOver, PositionsError> {
     let disk: Arc<dyn Disk> = Arc::new(RealDisk);
     let (opened, recovered) = Spool::open(Arc::clone(&disk), &config.data_dir, &config.spool.options())?;
-    if !recovered.positions.is_empty() {
+    if !recovered.positions.is_empty() || !recovered.cursors.is_empty() {
         return Err(PositionsError::NotNew(config.data_dir.clone()));
     }
     let (topics, selections): (Vec<_>, Vec<_>) = inputs.into_iter().unzip();
     let files = Files::new(Arc::clone(&disk), config, selections);
-    let (mut taken, mut positions) = (TakenOver::default(), Vec::new());
+    let (mut positions, mut cursors, mut left) = (Vec::new(), Vec::new(), Vec::new());
     for progress in progress {
-        match files
-            .find(&progress.which)
-            .and_then(|place| position(config, &topics, place, progress.offset))
-        {
-            Ok(position) => positions.push(position),
-            Err(why) => taken.left.push((progress.which, why)),
+        match progress {
+            Progress::File { which, offset } => {
+                let place = files.find(&which);
+                match place.and_then(|place| position(config, &topics, place, offset)) {
+                    Ok(position) => positions.push(position),
+                    Err(why) => left.push((which.to_string(), why)),
+                }
+            }
+            Progress::Journal { name, cursor } => match journal(config, &name) {
+                Ok(input) => cursors.push(JournalCursor {
+                    input,
+                    cursor: cursor.into(),
+                }),
+                Err(why) => left.push((format!("the journal {name}"), why)),
+            },
         }
     }
-    taken.files = positions.len();
+    let taken = TakenOver {
+        files: positions.len(),
+        journals: cursors.len(),
+        left,
+    };
     let failed = Arc::new(parking_lot::Mutex::new(None));
     let on_fatal = {
         let failed = Arc::clone(&failed);
@@ -171,6 +196,7 @@ pub async fn take_over(
     let appended = spool
         .append(Stretch {
             positions,
+            cursors,
             ..Stretch::default()
         })
         .await;
@@ -191,6 +217,18 @@ impl Binder for NothingToSend {
     }
 
     fn committed(&self, _committed: Committed) {}
+}
+
+/// The `[[journald]]` that goes on: what has the same name, or the only one.
+fn journal(config: &AgentConfig, name: &str) -> Result<Arc<str>, String> {
+    let mut names = config.journald.iter().map(|journald| &*journald.name);
+    let found = match &*config.journald {
+        [only] => Some(&*only.name),
+        _ => names.find(|other| *other == name),
+    };
+    found
+        .map(Arc::from)
+        .ok_or_else(|| format!("no [[journald]] has the name \"{name}\": give it to the one that goes on with it"))
 }
 
 /// Where a file is, and what selects it.

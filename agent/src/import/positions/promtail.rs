@@ -1,4 +1,4 @@
-//! positions.yaml: paths and offsets.
+//! positions.yaml: paths and offsets, and cursors of journals.
 
 use std::path::{Path, PathBuf};
 
@@ -12,14 +12,20 @@ pub(super) fn read(path: &Path) -> Result<Vec<Progress>, PositionsError> {
     if !settings.has("positions") {
         return Err(unknown("there is no `positions` in it".to_owned()));
     }
-    let files = settings.below("positions.").into_iter().filter_map(|(path, offset)| {
-        // What is no path is the cursor of something else.
-        let offset = offset.text.parse().ok().filter(|_| path.starts_with('/'))?;
+    let progress = settings.below("positions.").into_iter().filter_map(|(key, at)| {
+        if let Some(job) = key.strip_prefix("cursor-").or_else(|| key.strip_prefix("journal-")) {
+            // There are cursors of other things.
+            return at.text.starts_with("s=").then(|| Progress::Journal {
+                name: job.to_owned(),
+                cursor: at.text,
+            });
+        }
+        let offset = at.text.parse().ok().filter(|_| key.starts_with('/'))?;
         let which = Which::Named {
-            path: PathBuf::from(path),
+            path: PathBuf::from(key),
             inode: None,
         };
-        Some(Progress { which, offset })
+        Some(Progress::File { which, offset })
     });
-    Ok(files.collect())
+    Ok(progress.collect())
 }

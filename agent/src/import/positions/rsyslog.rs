@@ -1,4 +1,5 @@
-//! The state files of imfile in rsyslog's work directory: one for each file, with its inode in its name.
+//! The state files of imfile in rsyslog's work directory: one for each file, with its inode in its name. The one of imjournal: a
+//! cursor.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -25,6 +26,12 @@ pub(super) fn read(directory: &Path) -> Result<Vec<Progress>, PositionsError> {
     for entry in fs::read_dir(directory).map_err(failed)? {
         let entry = entry.map_err(failed)?;
         let name = entry.file_name();
+        if name == "imjournal.state" {
+            progress.push(Progress::Journal {
+                name: String::new(),
+                cursor: text_of(&entry.path())?.trim().to_owned(),
+            });
+        }
         let Some(id) = name.to_str().and_then(|name| name.strip_prefix("imfile-state:")) else {
             continue;
         };
@@ -32,7 +39,7 @@ pub(super) fn read(directory: &Path) -> Result<Vec<Progress>, PositionsError> {
         let state: State =
             serde_json::from_str(&text_of(&path)?).map_err(|error| unknown(&path, Tool::Rsyslog, error.to_string()))?;
         let inode = id.split(':').next().and_then(|inode| inode.parse().ok());
-        progress.push(Progress {
+        progress.push(Progress::File {
             which: Which::Named {
                 path: state.filename,
                 inode,
@@ -44,7 +51,7 @@ pub(super) fn read(directory: &Path) -> Result<Vec<Progress>, PositionsError> {
         true => Err(unknown(
             directory,
             Tool::Rsyslog,
-            "there is no imfile-state in it".to_owned(),
+            "there is no imfile-state in it, nor imjournal.state".to_owned(),
         )),
         false => Ok(progress),
     }

@@ -1,4 +1,5 @@
-//! checkpoints.json of a file source: offsets by a checksum of the first line, or by device and inode.
+//! checkpoints.json of a file source: offsets by a checksum of the first line, or by device and inode. checkpoint.txt of a
+//! journald source: a cursor.
 
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::Path;
@@ -29,9 +30,16 @@ enum Fingerprint {
 }
 
 pub(super) fn read(path: &Path) -> Result<Vec<Progress>, PositionsError> {
+    if path.extension().is_some_and(|extension| extension == "txt") {
+        let source = path.parent().and_then(Path::file_name);
+        return Ok(vec![Progress::Journal {
+            name: source.unwrap_or_default().to_string_lossy().into_owned(),
+            cursor: text_of(path)?.trim().to_owned(),
+        }]);
+    }
     let Checkpoints { checkpoints } =
         serde_json::from_str(&text_of(path)?).map_err(|error| unknown(path, Tool::Vector, error.to_string()))?;
-    let progress = |Checkpoint { fingerprint, position }| Progress {
+    let progress = |Checkpoint { fingerprint, position }| Progress::File {
         which: match fingerprint {
             Fingerprint::FirstLinesChecksum(checksum) => Which::FirstLine(checksum),
             Fingerprint::DevInode(device, inode) => Which::Inode { device, inode },
