@@ -14,17 +14,18 @@ class JournalWriter:
     """Writes entries to a file of a journal."""
 
     def __init__(self, directory: pathlib.Path, name: str = "machine"):
-        directory.mkdir(exist_ok=True)
+        directory.mkdir(exist_ok=True, parents=True)
         self.file = directory / f"{name}.journal"
         command = ["systemd-journal-remote", f"--output={self.file}", "--split-mode=none", "-"]
         self.child = subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.DEVNULL)
         self.written = 0
+        self.boot_id = BOOT_ID
 
     def write(self, *messages: bytes, **fields: str) -> None:
         for message in messages:
             self.written += 1
             entry = b"__REALTIME_TIMESTAMP=%d\n" % (time.time_ns() // 1000)
-            entry += b"__MONOTONIC_TIMESTAMP=%d\n_BOOT_ID=%s\n" % (time.monotonic_ns() // 1000, BOOT_ID)
+            entry += b"__MONOTONIC_TIMESTAMP=%d\n_BOOT_ID=%s\n" % (time.monotonic_ns() // 1000, self.boot_id)
             for name, value in {"_HOSTNAME": "web-1", "_SYSTEMD_UNIT": "app.service", **fields}.items():
                 entry += f"{name}={value}\n".encode()
             entry += b"MESSAGE\n%s%s\n\n" % (len(message).to_bytes(8, "little"), message)

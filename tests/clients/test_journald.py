@@ -1,12 +1,14 @@
 """Journals of systemd: each entry becomes a record once and in order, whatever is killed."""
 
 import json
+import os
 import pathlib
 import random
+import shutil
 import subprocess
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -167,6 +169,39 @@ def test_a_reload_changes_what_entries_become_and_reads_none_of_them_again(
         wait_for_entries(collector, agent, 2)
     sites = [dict(record.headers() or [])["site"] for record in read_messages(collector.bootstrap, "system")]
     assert sites == [b"a", b"b"]
+
+
+@pytest.fixture
+def namespace() -> Iterator[tuple[str, pathlib.Path]]:
+    """A journal where the system has its own, under a name that nobody else uses."""
+    machine = pathlib.Path("/etc/machine-id")
+    if os.getuid() != 0 or not machine.exists():
+        pytest.skip("impossible: only root, on a machine with an id, can add a journal to the system's")
+    name = f"tailrace-{os.getpid()}"
+    directory = pathlib.Path(f"/var/log/journal/{machine.read_text().strip()}.{name}")
+    yield name, directory
+    shutil.rmtree(directory)
+
+
+def test_what_was_written_before_the_last_start_of_the_machine_is_read_too(
+    collector: Collector, start_agent: Start, namespace: tuple[str, pathlib.Path]
+) -> None:
+    name, directory = namespace
+    this_boot = pathlib.Path("/proc/sys/kernel/random/boot_id").read_text().replace("-", "").strip().encode()
+    with JournalWriter(directory, "system") as journal:
+        journal.write(b"before")
+        journal.boot_id = this_boot
+        journal.write(b"after")
+        journal.wait_written()
+        agent = start_agent(f'[[journald]]\ntopic = "system"\nnamespace = "{name}"\n')
+        wait_for_entries(collector, agent, 2)
+        journal.write(b"now")
+        wait_for_entries(collector, agent, 3)
+        agent.kill()
+        agent.start().wait_ready()
+        journal.write(b"later")
+        wait_for_entries(collector, agent, 1)
+    assert values(collector) == [b"before", b"after", b"now", b"later"]
 
 
 def test_entries_that_were_removed_before_they_were_read_are_told_of(

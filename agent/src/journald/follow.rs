@@ -86,9 +86,10 @@ impl Follower {
         }
     }
 
-    /// One life of `journalctl`.
+    /// Reads what is there, of all boots, and then what follows.
     async fn follow(&mut self) -> Result<Closed, FollowError> {
-        if self.last.is_none() {
+        let is_new = self.last.is_none();
+        if is_new {
             let begin = match self.start_at {
                 StartAt::Beginning => String::new(),
                 StartAt::End => self.last_of_all().await?,
@@ -98,13 +99,30 @@ impl Follower {
             }
             self.last = Some(begin);
         }
+        let all = self.selection.all(&self.fields, self.from());
+        // The last entry of all need not be one that is selected.
+        match self.read(all, !is_new).await {
+            Err(FollowError::Ended { status, .. }) if status.success() => {}
+            ended => return ended,
+        }
+        let follow = self.selection.follow(&self.fields, self.from());
+        self.read(follow, false).await
+    }
+
+    fn from(&self) -> From<'_> {
+        match &self.last {
+            Some(cursor) if !cursor.is_empty() => From::Cursor(cursor),
+            _ => From::Beginning,
+        }
+    }
+
+    /// One life of `journalctl`. Where it begins with the entry that was read last, that is left out; where it has to and
+    /// does not, that is said.
+    async fn read(&mut self, command: Command, has_to: bool) -> Result<Closed, FollowError> {
         let mut known = self.last.clone().filter(|cursor| !cursor.is_empty());
-        let from = known.as_deref().map_or(From::Beginning, From::Cursor);
-        let mut child = run(self.selection.follow(&self.fields, from))?;
-        let complaints = child
-            .stderr
-            .take()
-            .map(|stderr| tokio::spawn(listen(stderr, Arc::clone(&self.input))));
+        let mut child = run(command)?;
+        let input = Arc::clone(&self.input);
+        let complaints = child.stderr.take().map(|stderr| tokio::spawn(listen(stderr, input)));
         let mut stdout = child.stdout.take().ok_or(io::Error::from(io::ErrorKind::BrokenPipe))?;
         let mut parser = Parser::new(self.fields.clone());
         let mut bytes = Vec::with_capacity(READ_LEN);
@@ -115,10 +133,15 @@ impl Follower {
             }
             let mut entries = Entries::default();
             parser.feed(&bytes, &mut entries)?;
-            if !entries.is_empty()
+            let first = entries.iter_from(0).next().map(|first| first.cursor.to_owned());
+            if let Some(first) = first
                 && let Some(known) = known.take()
             {
-                self.go_on_behind(&known, &mut entries);
+                if first == known {
+                    entries.drop_first();
+                } else if has_to {
+                    self.say_gone(&known);
+                }
             }
             let Some(last) = entries.last_cursor() else { continue };
             let last = last.to_owned();
@@ -135,19 +158,14 @@ impl Follower {
         Err(FollowError::Ended { status, complaint })
     }
 
-    /// Leaves out the entry that was read already, which is the first one unless it is gone.
-    fn go_on_behind(&self, known: &str, entries: &mut Entries) {
-        if entries.iter_from(0).next().is_some_and(|first| first.cursor == known) {
-            entries.drop_first();
-        } else {
-            tracing::warn!(
-                input = %self.input,
-                topic = %self.topic,
-                cursor = known,
-                "the entry behind which reading goes on is not in the journal any more, or not selected: what came after it \
-                 and was removed before it was read is lost"
-            );
-        }
+    fn say_gone(&self, cursor: &str) {
+        tracing::warn!(
+            input = %self.input,
+            topic = %self.topic,
+            cursor,
+            "the entry behind which reading goes on is not in the journal any more, or not selected: what came after it and was \
+             removed before it was read is lost"
+        );
     }
 
     /// The cursor of the last entry; empty if there is none.

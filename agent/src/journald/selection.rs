@@ -40,7 +40,8 @@ impl Selection {
             .args(["--output=export", "--no-pager"])
             .arg(format!("--output-fields=MESSAGE,{}", fields.join(",")));
         if let Some(directory) = &self.directory {
-            command.arg("--directory").arg(directory);
+            // What is there may be of other machines and their boots.
+            command.arg("--merge").arg("--directory").arg(directory);
         }
         if let Some(namespace) = &self.namespace {
             command.arg("--namespace").arg(namespace);
@@ -55,10 +56,19 @@ impl Selection {
         command.arg("--").args(&self.matches);
     }
 
-    /// All of them, and those that follow.
+    /// All of them that are there.
+    pub(super) fn all(&self, fields: &[String], from: From<'_>) -> Command {
+        self.selected(fields, from, &[])
+    }
+
+    /// Those of this boot, and those that follow: that is what following means to it where the journal is the system's.
     pub(super) fn follow(&self, fields: &[String], from: From<'_>) -> Command {
+        self.selected(fields, from, &["--follow", "--no-tail"])
+    }
+
+    fn selected(&self, fields: &[String], from: From<'_>, how: &[&str]) -> Command {
         let mut command = self.journal(fields);
-        command.args(["--quiet", "--follow", "--no-tail"]);
+        command.arg("--quiet").args(how);
         if let From::Cursor(cursor) = from {
             command.arg(format!("--cursor={cursor}"));
         }
