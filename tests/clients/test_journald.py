@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from tests.clients.journal import JournalWriter
+from tests.lib.journal import JournalWriter
 from tests.lib.processes import Agent, Collector, wait_until
 from tests.lib.reading import read_messages, read_topic
 

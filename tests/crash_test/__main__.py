@@ -1,4 +1,5 @@
-"""Kills agent, collector and consumer by the schedule that the seed gives, while programs write and rotate logs.
+"""Kills agent, collector and consumer by the schedule that the seed gives, while programs write and rotate logs, and
+one writes to a journal.
 
 Now and then the agent is told to take on its configuration again.
 
@@ -17,8 +18,9 @@ import sqlite3
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 
-from tests.crash_test import TOPIC, senders, verify
+from tests.crash_test import TOPIC, journals, senders, verify
 from tests.crash_test.schedule import Kill, schedule
 from tests.crash_test.writers import ContainerWriter, EventWriter, Writer
 from tests.lib.processes import SMALL_WAL, Agent, Collector, Process, free_port
@@ -56,6 +58,7 @@ class Crash:
         self.database = work / "consumer.db"
         self.collector = Collector(work, "[topics]\npartitions = 3\n" + SMALL_WAL)
         self.syslog_port = free_port()
+        self.journal = work / "journal"
         self.agent = Agent(work, self.collector.bootstrap, self.inputs())
         module = "tests.crash_test.consumer"
         command = [sys.executable, "-m", module, self.collector.bootstrap, str(self.database)]
@@ -63,11 +66,17 @@ class Crash:
         self.processes = {one.name: one for one in (self.agent, self.collector, self.consumer)}
         self.victims = [options.only] if options.only else sorted(self.processes)
         self.writers = [self.writer(number) for number in range(options.writers)]
+        self.journals = [
+            journals.JournalProgram(options.writers, self.journal, options.seed, options.rate)
+            for _ in range(journals.are_possible())
+        ]
+        self.writers += self.journals
         self.senders = [
             senders.Sender(number, self.syslog_port, options.seed, options.rate) for number in range(SENDERS)
         ]
         self.kills: collections.Counter[str] = collections.Counter()
         self.reloads = 0
+        self.readers_killed = 0
         self.lost_messages = 0
 
     def inputs(self) -> str:
@@ -78,6 +87,9 @@ class Crash:
                 path = self.directory(directory, kind)
                 path.mkdir()
                 inputs += f'[[files]]\ntopic = "{TOPIC}"\ninclude = ["{path}/{pattern}"]\n{kind.CONFIG}'
+        if journals.are_possible():
+            self.journal.mkdir()
+            inputs += f'[[journald]]\ntopic = "{TOPIC}"\ndirectory = "{self.journal}"\n'
         return f'{inputs}[[syslog]]\ntopic = "{senders.TOPIC}"\ntcp = "127.0.0.1:{self.syslog_port}"\n'
 
     def directory(self, name: str, kind: type[Writer]) -> pathlib.Path:
@@ -135,6 +147,8 @@ class Crash:
                 if reloads.random() < 0.3:
                     self.reloads += self.agent.reload()
                     self.watch(reloads.choice([0, 0.01, 0.3]))
+                if reloads.random() < 0.1:
+                    self.readers_killed += sum(journal.kill_reader() for journal in self.journals)
                 log.write(f"    {time.strftime('%H:%M:%S', time.gmtime())} UTC\n")
                 self.strike(kill)
                 if (count + 1) % 20 == 0:
@@ -175,8 +189,8 @@ class Crash:
     def consumed(self) -> int:
         return self.query("SELECT count(*) FROM line")
 
-    def written(self) -> int:
-        return sum(sum(writer.lines_per_file) for writer in self.writers)
+    def written(self, writers: Sequence[Writer] | None = None) -> int:
+        return sum(sum(writer.lines_per_file) for writer in (self.writers if writers is None else writers))
 
     def sent(self) -> int:
         return sum(sum(sender.lines_per_connection) for sender in self.senders)
@@ -212,6 +226,8 @@ class Crash:
             f"{self.sent()} messages by {SENDERS} senders, of which {self.lost_messages} were lost on their way to an "
             "agent that was killed or stopped\n"
             f"killed: {kills}; the agent took on its configuration again {self.reloads} times\n"
+            f"{self.written(self.journals)} of the lines were entries of a journal, whose reader was killed "
+            f"{self.readers_killed} times by itself\n"
             f"the agent found {self.unseen()} files that were rotated before it saw them\n"
             f"the collector: {self.collector.starts} starts, newest checkpoint {max(checkpoints, default='none')}, "
             f"{segments} segments"
