@@ -13,8 +13,8 @@ const BUSY_INTERVAL: Duration = Duration::from_millis(250);
 const URGENT_INTERVAL: Duration = Duration::from_millis(10);
 /// … one that does not change, but cannot be watched, this often, …
 const UNWATCHED_INTERVAL: Duration = Duration::from_secs(1);
-/// … and all less often if they hold many names: a look costs about two microseconds for each, and may take a fiftieth
-/// of the time.
+/// … and all less often if they hold many names: a look costs about two microseconds for each, and all together may take a
+/// twenty-fifth of the time.
 const INTERVAL_PER_NAME: Duration = Duration::from_micros(100);
 
 /// Which directory is looked at when: no I/O, only the timetable.
@@ -22,6 +22,8 @@ const INTERVAL_PER_NAME: Duration = Duration::from_micros(100);
 pub struct Rounds {
     dirs: HashMap<Arc<Path>, Round>,
     agenda: BTreeSet<(Duration, Arc<Path>)>,
+    /// What the directories on the agenda cost together.
+    agenda_cost: Duration,
     /// For a directory that has links to files: the directories that really have them.
     real_dirs: HashMap<PathBuf, BTreeSet<PathBuf>>,
 }
@@ -148,25 +150,32 @@ impl Rounds {
         };
         let dir = Arc::clone(dir);
         let cost = INTERVAL_PER_NAME.saturating_mul(u32::try_from(names).unwrap_or(u32::MAX));
+        let planned = round.due;
+        self.set(&dir, None);
+        // One of many names waits for all of them, one of few for as many like itself.
+        let alike = u32::try_from(self.agenda.len() + 1).unwrap_or(u32::MAX);
+        let share = cost.saturating_mul(alike).min(self.agenda_cost + cost);
         let due = match outcome {
-            Outcome::Changed => Some(now + BUSY_INTERVAL.max(cost)),
-            Outcome::Unwatched => Some(now + UNWATCHED_INTERVAL.max(cost)),
+            Outcome::Changed => Some(now + BUSY_INTERVAL.max(share)),
+            Outcome::Unwatched => Some(now + UNWATCHED_INTERVAL.max(share)),
             Outcome::Watched => None,
         };
-        let planned = round.due.filter(|_| due.is_some());
-        self.set(&dir, planned.into_iter().chain(due).min());
         if let Some(round) = self.dirs.get_mut(&dir) {
             (round.looked_at, round.cost) = (now, cost);
         }
+        let planned = planned.filter(|_| due.is_some());
+        self.set(&dir, planned.into_iter().chain(due).min());
     }
 
     fn set(&mut self, dir: &Arc<Path>, due: Option<Duration>) {
         if let Some(round) = self.dirs.get_mut(dir) {
             if let Some(planned) = std::mem::replace(&mut round.due, due) {
                 self.agenda.remove(&(planned, Arc::clone(dir)));
+                self.agenda_cost -= round.cost;
             }
             if let Some(due) = due {
                 self.agenda.insert((due, Arc::clone(dir)));
+                self.agenda_cost += round.cost;
             }
         }
     }
@@ -232,7 +241,29 @@ mod tests {
         }
         assert_eq!(rounds.next_due(), Some(SECOND + BUSY_INTERVAL));
         assert_eq!(rounds.next(SECOND * 10), Some(PathBuf::from("/few")));
-        assert_eq!(rounds.next_due(), Some(SECOND * 11));
+        let both = Duration::from_millis(10_001);
+        assert_eq!(rounds.next_due(), Some(SECOND + both));
+    }
+
+    #[test]
+    fn many_directories_share_the_time_that_looks_may_take() {
+        let names: Vec<_> = (0..10).map(|number| format!("/{number}")).collect();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        let mut rounds = Rounds::default();
+        rounds.meet(&meeting(&names), true, SECOND);
+        let mut look_at_all = |now| {
+            while let Some(dir) = rounds.next(now) {
+                rounds.looked(&dir, 1000, Outcome::Changed, now);
+            }
+            rounds.next_due().unwrap()
+        };
+        let next = look_at_all(SECOND);
+        assert!(next >= SECOND + BUSY_INTERVAL);
+        assert_eq!(
+            look_at_all(SECOND * 10),
+            SECOND * 11,
+            "each costs 100 ms, and there are ten"
+        );
     }
 
     #[test]
