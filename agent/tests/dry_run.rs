@@ -188,7 +188,7 @@ fn entries_of_a_journal_are_shown_with_what_the_journal_says_of_them() {
         (&"a.service".into(), &"warning".into())
     );
     assert_eq!(dropped["not_sent_because_of"], "drop");
-    let web = entry("web@1.service", "6", r#"{"status":200}"#);
+    let web = entry("web@1.service", "6", r#"{"status":200,"time":"2026-11-27T12:00:01Z"}"#);
     let (_, said) = test_with("agent-journald.toml", ["--journald", "web"], &web);
     let record: serde_json::Value = serde_json::from_str(&said).unwrap();
     let value: serde_json::Value = serde_json::from_str(record["value"].as_str().unwrap()).unwrap();

@@ -312,7 +312,7 @@ fn journals_go_on_behind_the_entry_that_another_agent_has_read_last() {
     };
     let checkpoint = |switch: &Switch| switch.write("everything/checkpoint.txt", "s=a;i=1\n");
     let state = |switch: &Switch| {
-        let file = switch.write("work/imjournal.state", "s=a;i=1\n");
+        let file = switch.write("work/journal-of-this-machine", "s=a;i=1\n");
         file.parent().unwrap().to_owned()
     };
     type Write<'a> = &'a dyn Fn(&Switch) -> PathBuf;

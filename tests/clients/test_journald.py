@@ -83,10 +83,10 @@ def test_no_entry_is_lost_or_doubled_when_agent_journalctl_or_collector_are_kill
 ) -> None:
     directory = tmp_path / "journal"
     agent = start_agent(f'[[journald]]\ntopic = "system"\ndirectory = "{directory}"\n')
-    source = random.Random(5)
     stop = threading.Event()
 
     def write() -> None:
+        source = random.Random(4)
         number = 0
         with JournalWriter(directory) as journal:
             while not stop.is_set():
@@ -99,15 +99,19 @@ def test_no_entry_is_lost_or_doubled_when_agent_journalctl_or_collector_are_kill
     written: list[int] = []
     writer = threading.Thread(target=write)
     writer.start()
+    source = random.Random(5)
     restarts = 0
-    for _ in range(25):
+    victims = [0, 1, 2, 3] * 6
+    source.shuffle(victims)
+    for victim in victims:
         time.sleep(source.uniform(0.05, 0.6))
-        match source.randrange(4):
+        match victim:
             case 0 | 1:
                 agent.kill()
                 agent.start()
             case 2:
-                children = ["pkill", "-9", "-f", f"journalctl.*{directory}"]
+                assert agent.child is not None
+                children = ["pkill", "-9", "-P", str(agent.child.pid)]
                 restarts += subprocess.run(children, check=False).returncode == 0
             case 3:
                 collector.kill()
@@ -221,6 +225,33 @@ def test_entries_that_were_removed_before_they_were_read_are_told_of(
         agent.start().wait_ready()
         wait_for_entries(collector, agent, 1)
     assert "not in the journal any more" in agent.log()
+    assert values(collector) == [b"one", b"two", b"three"]
+
+
+def test_entries_that_journald_has_moved_to_another_file_are_not_read_again(
+    collector: Collector, start_agent: Start, tmp_path: pathlib.Path
+) -> None:
+    """As it does with what was written before /var was there."""
+    directory = tmp_path / "journal"
+    with JournalWriter(directory, "a") as journal:
+        journal.write(b"one", b"two")
+        journal.wait_written()
+    agent = start_agent(f'[[journald]]\ntopic = "system"\ndirectory = "{directory}"\n')
+    wait_for_entries(collector, agent, 2)
+    assert agent.stop() == 0
+    export = subprocess.run(
+        ["journalctl", f"--file={journal.file}", "--output=export"], capture_output=True, check=True
+    )
+    journal.file.unlink()
+    with JournalWriter(directory, "b") as moved:
+        assert moved.child.stdin is not None
+        moved.child.stdin.write(export.stdout)
+        moved.written = 2
+        moved.write(b"three")
+        moved.wait_written()
+        agent.start().wait_ready()
+        wait_for_entries(collector, agent, 1)
+    assert "not in the journal any more" not in agent.log()
     assert values(collector) == [b"one", b"two", b"three"]
 
 

@@ -164,6 +164,7 @@ impl Batcher {
             fields: Fields::default(),
             is_parsed: false,
             said: &[],
+            renamed: &[],
             headers: &[],
             problem: None,
         };
@@ -185,11 +186,14 @@ impl Batcher {
         match encoding {
             Encoding::Raw(constants) => {
                 let problem = outcome.problem.iter().map(|reason| (PROBLEM, reason.clone()));
+                let said = outcome.said.iter().map(|(name, text)| {
+                    let renamed = outcome.renamed.iter().find(|(from, _)| from == name);
+                    (renamed.map_or(*name, |(_, to)| to), (*text).to_owned())
+                });
                 // Not those that were removed, nor twice those that are asked for.
-                let said = outcome.said.iter().filter(|(name, _)| {
+                let said = said.filter(|(name, _)| {
                     outcome.fields.has(name) && !outcome.headers.iter().any(|header| header == name)
                 });
-                let said = said.map(|(name, text)| (*name, (*text).to_owned()));
                 let more: Vec<_> = fields.chain(said).chain(problem).collect();
                 let headers = constants.with(more.iter().map(|(name, text)| (*name, text.as_bytes())));
                 self.put(slot, |records, _| {

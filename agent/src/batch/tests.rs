@@ -106,6 +106,7 @@ fn json_line(line: &'static str) -> Outcome<'static> {
         fields: serde_json::from_str(line).unwrap(),
         is_parsed: true,
         said: &[],
+        renamed: &[],
         headers: &[],
         problem: None,
     }

@@ -23,7 +23,7 @@ pub struct JournaldConfig {
     /// How far it was read is kept under this name, so several `[[journald]]` need different ones. Default `journal`.
     #[serde(default = "default_name")]
     pub name: String,
-    /// Only entries of these units, such as `nginx.service` or `docker*`. Default: all.
+    /// Only entries of these units, such as `nginx.service`: whole names. Default: all.
     #[serde(default)]
     pub units: Vec<String>,
     /// Only entries with one of these identifiers (`SYSLOG_IDENTIFIER`), such as `sshd`. Default: all.
@@ -60,7 +60,7 @@ pub struct JournaldConfig {
     pub max_message_bytes: ByteSize,
     /// Where the journal's files are, such as `/var/log/journal/remote`. Default: where the system has its own.
     pub directory: Option<PathBuf>,
-    /// The journal of this namespace (`LogNamespace=` of units). Default: that of the system.
+    /// The journal of this namespace (`LogNamespace=` of units), unless there is a `directory`. Default: that of the system.
     pub namespace: Option<String>,
     /// The program that reads journals. Default `journalctl`, wherever `PATH` has it.
     #[serde(default = "default_journalctl")]
@@ -141,12 +141,23 @@ pub(super) fn inputs<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<J
                 input.name
             )));
         }
+        if let Some(pattern) = input.units.iter().find(|unit| unit.contains(['*', '?', '['])) {
+            return Err(refuse(format!(
+                "asks for the units \"{pattern}\", and journalctl looks up patterns only when it starts; say transform = {{ keep = [{{ \
+                 field = \"unit\", matches = '^web@' }}] }}"
+            )));
+        }
         if let Some(no_match) = input.matches.iter().find(|text| !is_match(text)) {
             return Err(refuse(format!("has the match \"{no_match}\"; write it as FIELD=value")));
         }
         if let Some(no_field) = input.fields.iter().find(|name| !is_field(name)) {
             return Err(refuse(format!(
                 "asks for the field \"{no_field}\"; the journal's names are of A-Z, 0-9 and _"
+            )));
+        }
+        if let Some(known) = input.fields.iter().find(|name| is_there_anyway(name)) {
+            return Err(refuse(format!(
+                "asks for the field \"{known}\", which is in each record anyway; leave it out"
             )));
         }
         let is_taken = |label: &&String| FIELDS.iter().any(|(_, ours)| ours == label) || input.fields.contains(label);
@@ -157,6 +168,11 @@ pub(super) fn inputs<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<J
         }
     }
     Ok(inputs)
+}
+
+fn is_there_anyway(name: &str) -> bool {
+    let is_usual = FIELDS.iter().any(|(journal, _)| *journal == name);
+    is_usual || name == "MESSAGE" || name.starts_with("__")
 }
 
 fn is_match(text: &str) -> bool {
@@ -203,6 +219,8 @@ mod tests {
     fn mistakes_are_named_with_their_remedy() {
         for (lines, expected) in [
             ("[[journald]]\ntopic = \"other\"", "say name ="),
+            ("units = [\"web@*.service\"]", "keep = "),
+            ("fields = [\"_PID\"]", "leave it out"),
             ("matches = [\"kernel\"]", "FIELD=value"),
             ("fields = [\"message_id\"]", "A-Z"),
             ("priority = \"error\"", "`err`"),

@@ -65,17 +65,6 @@ impl Input {
         self.keys.push(("ignore_older", Value::String(format!("{time}{unit}"))));
     }
 
-    /// Of a journal: only entries that have one of the values given for each field.
-    pub(super) fn journal_matches(&mut self, matches: Vec<String>) {
-        let is_unit = |text: &String| text.starts_with("_SYSTEMD_UNIT=");
-        let (units, others): (Vec<_>, Vec<_>) = matches.into_iter().partition(is_unit);
-        // They are what systemd says of a unit too.
-        let units = units.iter().filter_map(|text| Some(text.split_once('=')?.1.to_owned()));
-        for (key, texts) in [("units", units.collect::<Vec<_>>()), ("matches", others)] {
-            self.add_texts(key, texts);
-        }
-    }
-
     /// More of a list, if there are any.
     pub(super) fn add_texts(&mut self, key: &'static str, texts: Vec<String>) {
         let texts = texts.into_iter().map(Value::String);
@@ -99,13 +88,9 @@ impl Draft {
         });
     }
 
-    /// Gives journals names of their own where there are several; `wanted` are what they are called elsewhere.
+    /// One more journal, by what it is called elsewhere: its position goes by that.
     pub(super) fn add_journal(&mut self, mut ours: Input, wanted: &str) {
-        let name = match wanted {
-            "" => format!("journal-{}", self.journald.len() + 1),
-            wanted => wanted.to_owned(),
-        };
-        ours.keys.push(("name", Value::String(name)));
+        ours.keys.push(("name", Value::String(wanted.to_owned())));
         self.journald.push(ours);
     }
 

@@ -135,7 +135,7 @@ fn environment(text: &str) -> String {
 }
 
 fn journal(input: &Settings, default_topic: Option<&Text>, draft: &mut Draft) {
-    let id = input.text("id").map_or_else(String::new, |id| id.text);
+    let id = input.text("id").map_or_else(|| "journald".to_owned(), |id| id.text);
     let named = input.text("topic").or_else(|| default_topic.cloned());
     let named = named.filter(|named| !named.text.contains('%'));
     let mut ours = Input::default();
@@ -160,16 +160,28 @@ fn journal(input: &Settings, default_topic: Option<&Text>, draft: &mut Draft) {
             "an input of type journald: paths: only one directory each; write others by hand",
         ),
     }
-    for (key, theirs) in [("units", "units"), ("identifiers", "syslog_identifiers")] {
-        ours.add_texts(key, texts(theirs));
+    let (patterns, units): (Vec<_>, Vec<_>) = texts("units")
+        .into_iter()
+        .partition(|unit| unit.contains(['*', '?', '[']));
+    if !patterns.is_empty() {
+        draft.note(
+            input.line(),
+            format_args!(
+                "input journald: units {}: left out, they are patterns; write them as journald.transform.keep",
+                patterns.join(", ")
+            ),
+        );
     }
+    ours.add_texts("units", units);
+    ours.add_texts("identifiers", texts("syslog_identifiers"));
     let matches = ["include_matches", "include_matches.match"].into_iter().flat_map(texts);
     let matches = matches.chain(texts("transports").into_iter().map(|name| format!("_TRANSPORT={name}")));
-    ours.journal_matches(matches.map(|text| journal_field(&text)).collect());
-    if input.text("seek").is_some_and(|seek| seek.text == "tail") {
+    ours.add_texts("matches", matches.map(|text| journal_field(&text)).collect());
+    let says_tail = |name: &str| input.text(name).is_some_and(|place| place.text == "tail");
+    if says_tail("seek") || says_tail("cursor_seek_fallback") {
         ours.keys.push(("start_at", Value::String("end".to_owned())));
     }
-    for name in ["type", "enabled", "backoff", "max_backoff", "cursor_seek_fallback"] {
+    for name in ["type", "enabled", "backoff", "max_backoff"] {
         input.text(name);
     }
     draft.note_left(input, "input journald: ");

@@ -8,6 +8,7 @@ mod parsers;
 mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
 
 use toml::Value;
 
@@ -80,10 +81,10 @@ pub(super) fn draft(settings: &Settings, draft: &mut Draft) {
     for filter in settings.list("pipeline.filters") {
         filters::apply(filter, &mut inputs, draft);
     }
-    for Tagged { tag, ours, source } in inputs {
+    for Tagged { ours, source, .. } in inputs {
         match source {
             Source::Files => draft.inputs.push(ours),
-            Source::Journald => draft.add_journal(ours, tag.trim_end_matches(['.', '*'])),
+            Source::Journald(name) => draft.add_journal(ours, &name),
             Source::Syslog => draft.syslog.push(ours),
         }
     }
@@ -299,7 +300,13 @@ fn begun(input: &Settings, default_tag: &str, outputs: &[Output], draft: &mut Dr
 
 fn journal(input: &Settings, default_tag: &str, outputs: &[Output], draft: &mut Draft) -> Tagged {
     let mut begun = begun(input, default_tag, outputs, draft);
-    begun.source = Source::Journald;
+    // Its database does not say of which input it is, so it goes by that file's name.
+    let database = input.text("db").map(|database| PathBuf::from(database.text));
+    let name = database
+        .as_deref()
+        .and_then(Path::file_stem)
+        .map(|name| name.to_string_lossy().into_owned());
+    begun.source = Source::Journald(name.unwrap_or_else(|| begun.tag.clone()));
     let ours = &mut begun.ours;
     if let Some(path) = input.text("path") {
         ours.keys.push(("directory", Value::String(path.text)));
@@ -322,7 +329,7 @@ fn journal(input: &Settings, default_tag: &str, outputs: &[Output], draft: &mut 
             "systemd_filter: left out, it asks for one of several fields; write an input of its own for each",
         );
     } else {
-        ours.journal_matches(filters.into_iter().map(|filter| filter.text).collect());
+        ours.add_texts("matches", filters.into_iter().map(|filter| filter.text).collect());
     }
     if input.is_set("read_from_tail") {
         ours.keys.push(("start_at", Value::String("end".to_owned())));

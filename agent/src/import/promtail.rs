@@ -76,19 +76,27 @@ fn journal(scrape: &Settings, job: &str, stages: &[&Settings], draft: &mut Draft
     let matches = scrape
         .text("journal.matches")
         .map_or_else(String::new, |matches| matches.text);
-    ours.journal_matches(matches.split_whitespace().map(str::to_owned).collect());
+    ours.add_texts("matches", matches.split_whitespace().map(str::to_owned).collect());
     if scrape.is_set("journal.json") {
         ours.keys.push(("format", Value::String("json".to_owned())));
     }
     let labels = scrape.below("journal.labels.").into_iter();
     let labels = labels.map(|(name, text)| (name, Value::String(text.text)));
     let is_field = |name: &str| FIELDS.iter().any(|(_, ours)| *ours == name);
-    let labels: Vec<_> = labels
-        .filter(|(name, _)| !is_reserved(name) && !is_field(name))
-        .collect();
+    let (taken, labels): (Vec<_>, Vec<_>) = labels.partition(|(name, _)| is_reserved(name) || is_field(name));
+    for (name, _) in taken {
+        draft.note(
+            scrape.line(),
+            format_args!("{job}: label {name}: left out, that is what a field of entries is called"),
+        );
+    }
     if !labels.is_empty() {
         ours.keys.push(("labels", table(labels)));
     }
+    draft.note(
+        scrape.line(),
+        format_args!("{job}: max_age: all that is in the journal is read here, however old"),
+    );
     scrape.text("journal.max_age");
     for relabel in scrape.list("relabel_configs") {
         let from = relabel
@@ -101,7 +109,10 @@ fn journal(scrape: &Settings, job: &str, stages: &[&Settings], draft: &mut Draft
             .find(|(journal, _)| from == format!("__journal_{}", journal.to_ascii_lowercase()));
         let to = relabel.text("target_label").map_or_else(String::new, |to| to.text);
         // It is a header anyway.
-        if field.is_none_or(|(_, ours)| *ours != to) {
+        let is_plain = !["regex", "replacement", "action", "separator"]
+            .iter()
+            .any(|name| relabel.has(name));
+        if !is_plain || field.is_none_or(|(_, ours)| *ours != to) {
             draft.note(
                 relabel.line(),
                 format_args!("{job}: relabel_configs: {from} as {to}: not carried over"),

@@ -65,7 +65,7 @@ pub(super) fn draft(text: &str, draft: &mut Draft) {
             What::Object(kind, settings)
                 if kind == "module" && settings.text("load").is_some_and(|load| load.text == "imjournal") =>
             {
-                journal(topic.as_deref(), draft);
+                journal(settings, topic.as_deref(), draft);
             }
             What::Object(kind, _) if ["global", "module", "ruleset", "template"].contains(&&**kind) => {}
             What::Object(kind, settings) => {
@@ -167,9 +167,25 @@ fn received(protocol: &'static str, address: Option<&str>, port: &str, topic_of_
     ours
 }
 
-fn journal(topic_of_all: Option<&str>, draft: &mut Draft) {
+fn journal(settings: &Settings, topic_of_all: Option<&str>, draft: &mut Draft) {
     let mut ours = Input::default();
     ours.keys.push(("topic", topic(topic_of_all.unwrap_or("journal"))));
+    if settings.is_set("ignorepreviousmessages") {
+        ours.keys.push(("start_at", Value::String("end".to_owned())));
+    }
+    for name in [
+        "load",
+        "statefile",
+        "persiststateinterval",
+        "filecreatemode",
+        "usepid",
+        "usepidfromsystem",
+        "ignorenonvalidstatefile",
+        "workaroundjournalbug",
+    ] {
+        settings.text(name);
+    }
+    draft.note_left(settings, "module imjournal: ");
     draft.add_journal(ours, "imjournal");
 }
 
@@ -238,7 +254,7 @@ impl Old {
             },
             "udpserverrun" => draft.syslog.push(received("udp", None, value, topic_of_all)),
             "inputtcpserverrun" => draft.syslog.push(received("tcp", None, value, topic_of_all)),
-            "modload" if value == "imjournal" => journal(topic_of_all, draft),
+            "modload" if value == "imjournal" => journal(&Settings::default(), topic_of_all, draft),
             "modload"
             | "imjournalstatefile"
             | "omitlocallogging"

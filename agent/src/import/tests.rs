@@ -136,6 +136,7 @@ name = "journal"
         [
             "5: clients: Promtail sends to Loki; set collector.bootstrap by hand",
             "22: system: pipeline_stages.labels.level: not carried over",
+            "23: journal: max_age: all that is in the journal is read here, however old",
         ]
     );
 }
@@ -362,16 +363,19 @@ fn journal(tool: Tool, text: &str) -> (String, Vec<String>) {
 fn journals_come_over_with_what_is_selected_of_them() {
     let (ours, notes) = journal(
         Tool::Filebeat,
-        "filebeat.inputs:\n- type: journald\n  id: everything\n  paths: [/var/log/journal/remote/a.journal]\n  units: [a.service]\n  \
+        "filebeat.inputs:\n- type: journald\n  id: everything\n  paths: [/var/log/journal/remote/a.journal]\n  units: [a.service, 'web@*']\n  \
          syslog_identifiers: [sshd]\n  include_matches.match: [\"systemd.unit=b.service\", \"_UID=0\"]\n  seek: tail\n\
          output.kafka: {hosts: [k], topic: logs}\n",
     );
     assert_eq!(
         ours,
-        "topic = \"logs\"\ndirectory = \"/var/log/journal/remote\"\nunits = [\"a.service\", \
-         \"b.service\"]\nidentifiers = [\"sshd\"]\nmatches = [\"_UID=0\"]\nstart_at = \"end\"\nname = \"everything\"\n"
+        "topic = \"logs\"\ndirectory = \"/var/log/journal/remote\"\nunits = [\"a.service\"]\nidentifiers = \
+         [\"sshd\"]\nmatches = [\"_SYSTEMD_UNIT=b.service\", \"_UID=0\"]\nstart_at = \"end\"\nname = \"everything\"\n"
     );
-    assert_eq!(notes, [""; 0]);
+    assert_eq!(
+        notes,
+        ["2: input journald: units web@*: left out, they are patterns; write them as journald.transform.keep"]
+    );
 
     let (ours, notes) = journal(
         Tool::Vector,
@@ -381,7 +385,7 @@ fn journals_come_over_with_what_is_selected_of_them() {
     );
     assert_eq!(
         ours,
-        "topic = \"logs\"\nunits = [\"nginx.service\", \"docker.socket\"]\nmatches = [\"_TRANSPORT=kernel\"]\ndirectory = \
+        "topic = \"logs\"\nmatches = [\"_SYSTEMD_UNIT=nginx.service\", \"_SYSTEMD_UNIT=docker.socket\", \"_TRANSPORT=kernel\"]\ndirectory = \
          \"/logs\"\nformat = \"json\"\nstart_at = \"end\"\nname = \"system\"\n\n[journald.transform]\ndrop = [{ field = \"unit\", \
          matches = '^chatter\\.service$' }]\n"
     );
@@ -396,12 +400,16 @@ fn journals_come_over_with_what_is_selected_of_them() {
     );
     assert_eq!(
         ours,
-        "topic = \"systemd\"\ndirectory = \"/var/log/journal\"\nunits = [\"a.service\"]\nmatches = [\"_TRANSPORT=stdout\"]\nlabels = { \
+        "topic = \"systemd\"\ndirectory = \"/var/log/journal\"\nmatches = [\"_SYSTEMD_UNIT=a.service\", \"_TRANSPORT=stdout\"]\nlabels = { \
          job = \"systemd\" }\nname = \"systemd\"\n\n[journald.transform]\ndrop = [{ matches = \"debug\" }]\n"
     );
     assert_eq!(
         notes,
-        ["12: systemd: relabel_configs: __journal__hostname as node: not carried over"]
+        [
+            "3: systemd: label unit: left out, that is what a field of entries is called",
+            "3: systemd: max_age: all that is in the journal is read here, however old",
+            "12: systemd: relabel_configs: __journal__hostname as node: not carried over"
+        ]
     );
 
     let (ours, notes) = journal(
@@ -413,17 +421,18 @@ fn journals_come_over_with_what_is_selected_of_them() {
     );
     assert_eq!(
         ours,
-        "topic = \"logs\"\ndirectory = \"/var/log/journal\"\nunits = [\"docker.service\", \"kubelet.service\"]\nstart_at = \
-         \"end\"\nname = \"host\"\n\n[[journald]]\ntopic = \"logs\"\nname = \"systemd.1\"\n"
+        "topic = \"logs\"\ndirectory = \"/var/log/journal\"\nmatches = [\"_SYSTEMD_UNIT=docker.service\", \"_SYSTEMD_UNIT=kubelet.service\"]\nstart_at = \
+         \"end\"\nname = \"j\"\n\n[[journald]]\ntopic = \"logs\"\nname = \"systemd.1\"\n"
     );
     assert_eq!(
         notes,
         ["11: systemd_filter: left out, it asks for one of several fields; write an input of its own for each"]
     );
 
-    let (ours, _) = journal(
+    let (ours, notes) = journal(
         Tool::Rsyslog,
-        "module(load=\"imjournal\" StateFile=\"imjournal.state\")\naction(type=\"omkafka\" broker=\"k:9092\" topic=\"logs\")\n",
+        "module(load=\"imjournal\" StateFile=\"imjournal.state\" IgnorePreviousMessages=\"on\" Ratelimit.Burst=\"9\")\naction(type=\"omkafka\" broker=\"k:9092\" topic=\"logs\")\n",
     );
-    assert_eq!(ours, "topic = \"logs\"\nname = \"imjournal\"\n");
+    assert_eq!(ours, "topic = \"logs\"\nstart_at = \"end\"\nname = \"imjournal\"\n");
+    assert_eq!(notes, ["1: module imjournal: ratelimit.burst: not carried over"]);
 }

@@ -173,7 +173,7 @@ fn journal(settings: &Settings, prefix: &str, source: &str, to: &Destination, dr
     for field in settings.names_below(&format!("{prefix}include_matches.")) {
         matches.extend(texts(&format!("include_matches.{field}")).map(|value| format!("{field}={value}")));
     }
-    ours.journal_matches(matches);
+    ours.add_texts("matches", matches);
     for unit in texts("exclude_units").map(unit) {
         ours.condition_on("unit", "drop", Value::String(format!("^{}$", regex::escape(&unit))));
     }
@@ -193,7 +193,15 @@ fn journal(settings: &Settings, prefix: &str, source: &str, to: &Destination, dr
     if settings.is_set(&format!("{prefix}since_now")) {
         ours.keys.push(("start_at", Value::String("end".to_owned())));
     }
-    for name in ["current_boot_only", "batch_size", "data_dir", "emit_cursor"] {
+    if let Some(kind) = get("type")
+        && get("current_boot_only").is_none_or(|only| only.text != "false")
+    {
+        draft.note(
+            kind.line,
+            format_args!("sources.{source}: current_boot_only: entries of earlier boots are read here too"),
+        );
+    }
+    for name in ["batch_size", "data_dir", "emit_cursor"] {
         get(name);
     }
     draft.add_journal(ours, source);

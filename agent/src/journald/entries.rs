@@ -67,7 +67,7 @@ impl Intake for Journaled {
         let mut last = None;
         for entry in entries.iter_from(taken) {
             appended += 1;
-            records.count_bytes(entry.message.len());
+            records.count_bytes(entry.message.map_or(0, <[u8]>::len));
             last = Some((entry.cursor, entry.time_ms));
             if give(&entry, &self.names, self.max_len, |event| records.take(event)).is_break() {
                 break;
@@ -113,9 +113,14 @@ pub(super) fn give(
         time_ms: entry.time_ms,
         fields: &fields,
     };
-    let is_cut = entry.left_out > 0;
+    let problem = match entry.message {
+        None => Some("journald: the entry has no message"),
+        Some(_) => {
+            (entry.left_out > 0).then_some("journald: the message is longer than 4 MiB, and its rest is left out")
+        }
+    };
     let mut after = ControlFlow::Continue(());
-    let mut rest = entry.message;
+    let mut rest = entry.message.unwrap_or_default();
     loop {
         let len = if rest.len() > max_len {
             piece_len(rest, max_len)
@@ -125,7 +130,7 @@ pub(super) fn give(
         let (bytes, behind) = rest.split_at(len);
         let event = Event {
             said: Some(said),
-            problem: is_cut.then_some("journald: the message is longer than 16 MiB, and its rest is left out"),
+            problem,
             ..Event::plain(
                 bytes,
                 1,

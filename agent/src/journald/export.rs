@@ -6,9 +6,12 @@ use std::ops::Range;
 /// No name is longer: the journal has 64 at most.
 const NAME_LEN_MAX: usize = 256;
 /// Of a longer message the rest is left out: the journal sets no limit, and all of it is held at once.
-const MESSAGE_LEN_MAX: usize = 16 << 20;
+const MESSAGE_LEN_MAX: usize = 4 << 20;
 /// Of a longer value of another field, the same.
 const VALUE_LEN_MAX: usize = 8 << 10;
+
+/// The field that each entry begins with.
+const CURSOR: &[u8] = b"__CURSOR";
 
 /// These bytes are none of the export format.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -26,7 +29,7 @@ pub enum ExportError {
 struct Entry {
     cursor: Range<usize>,
     time_ms: i64,
-    message: Range<usize>,
+    message: Option<Range<usize>>,
     left_out: usize,
     /// Those of [`Entries::fields`].
     fields: Range<usize>,
@@ -47,8 +50,8 @@ pub struct EntryView<'a> {
     pub cursor: &'a str,
     /// When the journal took it, in milliseconds since 1970.
     pub time_ms: i64,
-    /// What it says: bytes, though nearly always text.
-    pub message: &'a [u8],
+    /// What it says, if anything: bytes, though nearly always text.
+    pub message: Option<&'a [u8]>,
     /// So many more bytes did it have.
     pub left_out: usize,
     /// The number of each field that is asked for and there, and its value.
@@ -66,12 +69,6 @@ impl Entries {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.list.is_empty()
-    }
-
-    /// The memory that they take.
-    #[must_use]
-    pub fn bytes(&self) -> usize {
-        self.bytes.len()
     }
 
     /// Those that follow the first `skip`.
@@ -97,7 +94,7 @@ impl Entries {
         EntryView {
             cursor: self.text(&entry.cursor),
             time_ms: entry.time_ms,
-            message: self.bytes.get(entry.message.clone()).unwrap_or_default(),
+            message: entry.message.clone().and_then(|message| self.bytes.get(message)),
             left_out: entry.left_out,
             fields: fields.iter().map(|(field, range)| (*field, self.text(range))).collect(),
         }
@@ -245,6 +242,10 @@ impl Parser {
             std::mem::take(&mut self.begun).finish(into)?;
             return Ok(rest);
         }
+        // Of an entry that it cannot read to its end journalctl leaves out the empty line.
+        if self.name == CURSOR && self.begun.has_any {
+            std::mem::take(&mut self.begun).finish(into)?;
+        }
         let target = self.begun.target(&self.name, &self.wanted);
         self.name.clear();
         self.state = match delimiter {
@@ -274,7 +275,7 @@ impl Begun {
     fn target(&mut self, name: &[u8], wanted: &[String]) -> Target {
         self.has_any = true;
         match name {
-            b"__CURSOR" if self.cursor.is_empty() => return Target::Cursor,
+            CURSOR if self.cursor.is_empty() => return Target::Cursor,
             b"__REALTIME_TIMESTAMP" if self.time.is_empty() => return Target::Time,
             b"MESSAGE" if self.message.is_none() => {
                 self.message = Some(Vec::new());
@@ -323,7 +324,7 @@ impl Begun {
         }
         let first_field = into.fields.len();
         let cursor = into.put_text(&self.cursor);
-        let message = into.put(&self.message.unwrap_or_default());
+        let message = self.message.map(|message| into.put(&message));
         for (field, value) in self.values {
             let value = into.put_text(&value);
             into.fields.push((field, value));
@@ -368,14 +369,14 @@ mod tests {
             EntryView {
                 cursor: "s=1;i=1",
                 time_ms: 1_700_000_000_123,
-                message: b"one=1",
+                message: Some(b"one=1"),
                 left_out: 0,
                 fields: vec![(0, "a.service"), (1, "6")],
             },
             EntryView {
                 cursor: "s=1;i=2",
                 time_ms: 1_700_000_001_000,
-                message: b"a\n\n\xffb",
+                message: Some(b"a\n\n\xffb"),
                 left_out: 0,
                 fields: vec![],
             },
@@ -407,7 +408,23 @@ mod tests {
         let entry = [b"__CURSOR=a\n__REALTIME_TIMESTAMP=1\nMESSAGE=", &long[..], b"\n\n"].concat();
         let entries = read(&entry).unwrap();
         let entry = entries.iter_from(0).next().unwrap();
-        assert_eq!((entry.message.len(), entry.left_out), (MESSAGE_LEN_MAX, 10));
+        assert_eq!((entry.message.unwrap().len(), entry.left_out), (MESSAGE_LEN_MAX, 10));
+    }
+
+    #[test]
+    fn an_entry_that_is_not_finished_ends_where_the_next_one_begins() {
+        let begun = b"__CURSOR=s=1;i=0\n__REALTIME_TIMESTAMP=1\nPRIORITY=3\n";
+        let entries = read(&[begun, TWO].concat()).unwrap();
+        let messages: Vec<_> = entries
+            .iter_from(0)
+            .map(|entry| (entry.cursor, entry.message))
+            .collect();
+        let expected: [(_, Option<&[u8]>); 3] = [
+            ("s=1;i=0", None),
+            ("s=1;i=1", Some(b"one=1")),
+            ("s=1;i=2", Some(b"a\n\n\xffb")),
+        ];
+        assert_eq!(messages, expected);
     }
 
     proptest! {

@@ -9,6 +9,7 @@ use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
 use tokio::process::{Child, ChildStderr, Command};
 use tokio::sync::mpsc;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::export::{Entries, ExportError, Parser};
@@ -20,6 +21,8 @@ use crate::tail::StartAt;
 const READ_LEN: usize = 64 << 10;
 /// How long it stays ended, at first and at most.
 const PAUSE: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
+/// How long is waited for the rest of that once it has ended.
+const COMPLAINTS_WAIT: Duration = Duration::from_secs(1);
 /// Of what it complains of, a line is so long at most.
 const COMPLAINT_LEN_MAX: u64 = 4 << 10;
 
@@ -137,7 +140,7 @@ impl Follower {
             if let Some(first) = first
                 && let Some(known) = known.take()
             {
-                if first == known {
+                if is_same(&first, &known) {
                     entries.drop_first();
                 } else if has_to {
                     self.say_gone(&known);
@@ -151,10 +154,14 @@ impl Follower {
             self.last = Some(last);
         }
         let status = child.wait().await?;
+        // What it has started itself may hold on to this.
         let complaint = match complaints {
-            Some(complaints) => complaints.await.unwrap_or_default(),
-            None => String::new(),
+            Some(complaints) => timeout(COMPLAINTS_WAIT, complaints)
+                .await
+                .map(Result::unwrap_or_default),
+            None => Ok(String::new()),
         };
+        let complaint = complaint.unwrap_or_default();
         Err(FollowError::Ended { status, complaint })
     }
 
@@ -171,8 +178,30 @@ impl Follower {
     /// The cursor of the last entry; empty if there is none.
     async fn last_of_all(&self) -> Result<String, FollowError> {
         let entries = read_all(self.selection.last_of_all()).await?.0;
-        Ok(entries.last_cursor().unwrap_or_default().to_owned())
+        let last = entries.last_cursor().unwrap_or_default().to_owned();
+        if last.is_empty() {
+            tracing::warn!(
+                input = %self.input,
+                topic = %self.topic,
+                "there is no entry after which to begin, or none that may be read: whatever can be read later is read whole"
+            );
+        }
+        Ok(last)
     }
+}
+
+/// Whether two cursors are of one entry, which may have moved to another file: then only its place there differs (`s`, `i`),
+/// and not its boot, its times and its content.
+fn is_same(one: &str, other: &str) -> bool {
+    let is_place = |part: &&str| part.starts_with("s=") || part.starts_with("i=");
+    let of_entry = |cursor: &str| {
+        cursor
+            .split(';')
+            .filter(|part| !is_place(part))
+            .map(str::to_owned)
+            .collect::<Vec<_>>()
+    };
+    one == other || (of_entry(one) == of_entry(other) && of_entry(one).len() > 1)
 }
 
 /// Starts it, and lets it end when nobody waits for it any more.
@@ -218,4 +247,16 @@ async fn listen(stderr: ChildStderr, input: Arc<str>) -> String {
         }
     }
     last
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_same;
+
+    #[test]
+    fn an_entry_is_the_same_in_another_file() {
+        let here = "s=1;i=7;b=b0;m=5;t=6;x=9";
+        assert!(is_same(here, here) && is_same(here, "s=2;i=1;b=b0;m=5;t=6;x=9"));
+        assert!(!is_same(here, "s=1;i=7;b=b0;m=5;t=6;x=8") && !is_same("s=1;i=1", "s=1;i=2"));
+    }
 }

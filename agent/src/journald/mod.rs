@@ -33,9 +33,6 @@ pub use export::{Entries, EntryView, ExportError, Parser};
 use follow::Follower;
 pub use selection::Selection;
 
-/// In metrics of what is gathered.
-pub const SOURCE: &str = "journald";
-
 /// Fields of an entry that become headers, or members of a JSON object: the journal's names and ours.
 pub const FIELDS: [(&str, &str); 4] = [
     ("_SYSTEMD_UNIT", "unit"),
@@ -122,7 +119,7 @@ impl Input {
         let last = follow::read_all(self.selection.last(&self.journal_names())).await;
         let (entries, said) = last.map_err(|error| error.to_string())?;
         let last = entries.iter_from(0).last();
-        let last = last.map(|entry| String::from_utf8_lossy(entry.message).into_owned());
+        let last = last.map(|entry| String::from_utf8_lossy(entry.message.unwrap_or_default()).into_owned());
         Ok((last, said))
     }
 
@@ -178,7 +175,7 @@ impl Input {
         let outlet = Outlet {
             stretches: seams.stretches,
             linger: settings.linger,
-            blocked: seams.receive_metrics.blocked.with([SOURCE]),
+            blocked: seams.receive_metrics.blocked.with([&format!("journald {}", self.name)]),
             sent: seams.read_metrics.stretches.with([]),
         };
         let journaled = Journaled {

@@ -34,11 +34,11 @@ pub(super) enum From<'a> {
 
 impl Selection {
     /// What it does with any of them: entries in the export format, with no more than these fields.
-    fn journal(&self, fields: &[String]) -> Command {
+    fn journal<S: std::borrow::Borrow<str>>(&self, fields: &[S]) -> Command {
         let mut command = Command::new(&self.journalctl);
         command
             .args(["--output=export", "--no-pager"])
-            .arg(format!("--output-fields=MESSAGE,{}", fields.join(",")));
+            .arg(format!("--output-fields={}", fields.join(",")));
         if let Some(directory) = &self.directory {
             // What is there may be of other machines and their boots.
             command.arg("--merge").arg("--directory").arg(directory);
@@ -67,7 +67,7 @@ impl Selection {
     }
 
     fn selected(&self, fields: &[String], from: From<'_>, how: &[&str]) -> Command {
-        let mut command = self.journal(fields);
+        let mut command = self.journal(&with_message(fields));
         command.arg("--quiet").args(how);
         if let From::Cursor(cursor) = from {
             command.arg(format!("--cursor={cursor}"));
@@ -78,16 +78,22 @@ impl Selection {
 
     /// The last entry, whether it would be selected or not.
     pub(super) fn last_of_all(&self) -> Command {
-        let mut command = self.journal(&[]);
+        let mut command = self.journal(&["_BOOT_ID"]);
         command.args(["--quiet", "--lines=1"]);
         command
     }
 
     /// The last one of them, and what there is to be said of the journal.
     pub(super) fn last(&self, fields: &[String]) -> Command {
-        let mut command = self.journal(fields);
+        let mut command = self.journal(&with_message(fields));
         command.arg("--lines=1");
         self.select(&mut command);
         command
     }
+}
+
+fn with_message(fields: &[String]) -> Vec<&str> {
+    std::iter::once("MESSAGE")
+        .chain(fields.iter().map(String::as_str))
+        .collect()
 }

@@ -65,6 +65,8 @@ pub struct Outcome<'a> {
     pub is_parsed: bool,
     /// What was said of it, which becomes headers or is among the fields.
     pub said: &'a [(&'a str, &'a str)],
+    /// Fields that have another name now: the old, the new.
+    pub renamed: &'a [(String, String)],
     /// Which of these become headers.
     pub headers: &'a [String],
     /// Why it could not be parsed, or its time not be told.
@@ -161,6 +163,7 @@ impl Transform {
             fields,
             is_parsed,
             said,
+            renamed: &self.rename,
             headers: &self.headers,
             problem,
         }))

@@ -13,8 +13,8 @@ const BUSY_INTERVAL: Duration = Duration::from_millis(250);
 const URGENT_INTERVAL: Duration = Duration::from_millis(10);
 /// … one that does not change, but cannot be watched, this often, …
 const UNWATCHED_INTERVAL: Duration = Duration::from_secs(1);
-/// … and all less often if they hold many names: a look costs about two microseconds for each, and all together may take a
-/// twenty-fifth of the time.
+/// … and all less often if they hold many names: a look costs about two microseconds for each, and all that change may take about
+/// a twenty-fifth of the time.
 const INTERVAL_PER_NAME: Duration = Duration::from_micros(100);
 
 /// Which directory is looked at when: no I/O, only the timetable.

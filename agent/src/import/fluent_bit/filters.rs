@@ -15,10 +15,11 @@ pub(super) struct Tagged {
 }
 
 /// Which of our tables it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq)]
 pub(super) enum Source {
     Files,
-    Journald,
+    /// With the name of its position.
+    Journald(String),
     Syslog,
 }
 

@@ -69,7 +69,7 @@ fn parsed<T: for<'de> Deserialize<'de>>(path: &Path, text: &str) -> Result<T, Po
 fn progress_of(key: &str, state: &Value) -> Option<Progress> {
     if let Some(rest) = key.strip_prefix("journald::") {
         return Some(Progress::Journal {
-            name: rest.rsplit_once("::").map_or("", |(id, _)| id).to_owned(),
+            name: rest.rsplit_once("::").map_or("journald", |(id, _)| id).to_owned(),
             cursor: state.pointer("/cursor/position")?.as_str()?.to_owned(),
         });
     }

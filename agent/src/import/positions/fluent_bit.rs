@@ -16,7 +16,8 @@ pub(super) fn read(path: &Path) -> Result<Vec<Progress>, PositionsError> {
         .map_err(failed)?
         > 0
     {
-        return journal(&database).map_err(failed);
+        let name = path.file_stem().unwrap_or_default().to_string_lossy();
+        return journal(&database, &name).map_err(failed);
     }
     let query = "SELECT name, offset, inode FROM in_tail_files ORDER BY id";
     let mut statement = database.prepare(query).map_err(failed)?;
@@ -36,11 +37,11 @@ pub(super) fn read(path: &Path) -> Result<Vec<Progress>, PositionsError> {
     rows.and_then(Iterator::collect).map_err(failed)
 }
 
-fn journal(database: &Connection) -> rusqlite::Result<Vec<Progress>> {
+fn journal(database: &Connection, name: &str) -> rusqlite::Result<Vec<Progress>> {
     let mut statement = database.prepare("SELECT cursor FROM in_systemd_cursor ORDER BY rowid DESC LIMIT 1")?;
     let rows = statement.query_map((), |row| {
         Ok(Progress::Journal {
-            name: String::new(),
+            name: name.to_owned(),
             cursor: row.get(0)?,
         })
     })?;

@@ -37,7 +37,7 @@ pub enum Progress {
     },
     /// A journal of systemd.
     Journal {
-        /// What the other agent calls it; empty if it has one only.
+        /// What it is called when the other agent's configuration is imported.
         name: String,
         /// The last entry that was read.
         cursor: String,
@@ -162,6 +162,8 @@ pub async fn take_over(
     let (topics, selections): (Vec<_>, Vec<_>) = inputs.into_iter().unzip();
     let files = Files::new(Arc::clone(&disk), config, selections);
     let (mut positions, mut cursors, mut left) = (Vec::new(), Vec::new(), Vec::new());
+    let is_journal = |progress: &&Progress| matches!(progress, Progress::Journal { .. });
+    let only_journal = progress.iter().filter(is_journal).count() == 1;
     for progress in progress {
         match progress {
             Progress::File { which, offset } => {
@@ -171,7 +173,7 @@ pub async fn take_over(
                     Err(why) => left.push((which.to_string(), why)),
                 }
             }
-            Progress::Journal { name, cursor } => match journal(config, &name) {
+            Progress::Journal { name, cursor } => match journal(config, &name, only_journal) {
                 Ok(input) => cursors.push(JournalCursor {
                     input,
                     cursor: cursor.into(),
@@ -219,11 +221,11 @@ impl Binder for NothingToSend {
     fn committed(&self, _committed: Committed) {}
 }
 
-/// The `[[journald]]` that goes on: what has the same name, or the only one.
-fn journal(config: &AgentConfig, name: &str) -> Result<Arc<str>, String> {
+/// The `[[journald]]` that goes on: the one of the same name, or the only one with the only cursor.
+fn journal(config: &AgentConfig, name: &str, is_only: bool) -> Result<Arc<str>, String> {
     let mut names = config.journald.iter().map(|journald| &*journald.name);
     let found = match &*config.journald {
-        [only] => Some(&*only.name),
+        [only] if is_only => Some(&*only.name),
         _ => names.find(|other| *other == name),
     };
     found

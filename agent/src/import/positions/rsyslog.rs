@@ -26,13 +26,8 @@ pub(super) fn read(directory: &Path) -> Result<Vec<Progress>, PositionsError> {
     for entry in fs::read_dir(directory).map_err(failed)? {
         let entry = entry.map_err(failed)?;
         let name = entry.file_name();
-        if name == "imjournal.state" {
-            progress.push(Progress::Journal {
-                name: String::new(),
-                cursor: text_of(&entry.path())?.trim().to_owned(),
-            });
-        }
         let Some(id) = name.to_str().and_then(|name| name.strip_prefix("imfile-state:")) else {
+            progress.extend(journal(&entry.path()));
             continue;
         };
         let path = entry.path();
@@ -51,8 +46,20 @@ pub(super) fn read(directory: &Path) -> Result<Vec<Progress>, PositionsError> {
         true => Err(unknown(
             directory,
             Tool::Rsyslog,
-            "there is no imfile-state in it, nor imjournal.state".to_owned(),
+            "there is no imfile-state in it, nor a state file of imjournal".to_owned(),
         )),
         false => Ok(progress),
     }
+}
+
+/// Its name is in the configuration; what is in it is a cursor and nothing else.
+fn journal(path: &Path) -> Option<Progress> {
+    const LEN_MAX: u64 = 4096;
+    let is_short = fs::metadata(path).is_ok_and(|metadata| metadata.is_file() && metadata.len() <= LEN_MAX);
+    let text = fs::read_to_string(path).ok().filter(|_| is_short)?;
+    let cursor = text.trim();
+    (cursor.starts_with("s=") && cursor.contains(";i=")).then(|| Progress::Journal {
+        name: "imjournal".to_owned(),
+        cursor: cursor.to_owned(),
+    })
 }
