@@ -144,7 +144,8 @@ impl<'a> Records<'a> {
         if let Some(error) = self.failed {
             return Err(error);
         }
-        if self.count.bytes > 0 {
+        // An event may have no bytes.
+        if self.count.bytes > 0 || self.count.lines > 0 {
             let (metrics, topic, count) = (self.metrics, [&*self.template.topic], &self.count);
             metrics.read_bytes.with(topic).inc_by(count.bytes);
             metrics.read_lines.with(topic).inc_by(count.lines);

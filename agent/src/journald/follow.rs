@@ -13,7 +13,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::export::{Entries, ExportError, Parser};
-use super::selection::{From, Selection};
+use super::selection::{Begin, Selection};
 use crate::status::JournaldMetrics;
 use crate::tail::StartAt;
 
@@ -102,20 +102,20 @@ impl Follower {
             }
             self.last = Some(begin);
         }
-        let all = self.selection.all(&self.fields, self.from());
+        let all = self.selection.all(&self.fields, self.begin());
         // The last entry of all need not be one that is selected.
         match self.read(all, !is_new).await {
             Err(FollowError::Ended { status, .. }) if status.success() => {}
             ended => return ended,
         }
-        let follow = self.selection.follow(&self.fields, self.from());
+        let follow = self.selection.follow(&self.fields, self.begin());
         self.read(follow, false).await
     }
 
-    fn from(&self) -> From<'_> {
+    fn begin(&self) -> Begin<'_> {
         match &self.last {
-            Some(cursor) if !cursor.is_empty() => From::Cursor(cursor),
-            _ => From::Beginning,
+            Some(cursor) if !cursor.is_empty() => Begin::Cursor(cursor),
+            _ => Begin::Oldest,
         }
     }
 

@@ -25,9 +25,9 @@ pub struct Selection {
 
 /// Where to begin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum From<'a> {
+pub(super) enum Begin<'a> {
     /// With the oldest entry.
-    Beginning,
+    Oldest,
     /// With this one, if it is still there, or else with the next.
     Cursor(&'a str),
 }
@@ -57,19 +57,19 @@ impl Selection {
     }
 
     /// All of them that are there.
-    pub(super) fn all(&self, fields: &[String], from: From<'_>) -> Command {
+    pub(super) fn all(&self, fields: &[String], from: Begin<'_>) -> Command {
         self.selected(fields, from, &[])
     }
 
     /// Those of this boot, and those that follow: that is what following means to it where the journal is the system's.
-    pub(super) fn follow(&self, fields: &[String], from: From<'_>) -> Command {
+    pub(super) fn follow(&self, fields: &[String], from: Begin<'_>) -> Command {
         self.selected(fields, from, &["--follow", "--no-tail"])
     }
 
-    fn selected(&self, fields: &[String], from: From<'_>, how: &[&str]) -> Command {
+    fn selected(&self, fields: &[String], from: Begin<'_>, how: &[&str]) -> Command {
         let mut command = self.journal(&with_message(fields));
         command.arg("--quiet").args(how);
-        if let From::Cursor(cursor) = from {
+        if let Begin::Cursor(cursor) = from {
             command.arg(format!("--cursor={cursor}"));
         }
         self.select(&mut command);
