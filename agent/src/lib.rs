@@ -7,6 +7,8 @@
 //! questions [`inspect`] answers.
 
 pub mod batch;
+mod child;
+pub mod command;
 pub mod config;
 pub mod deliver;
 pub mod discover;

@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant, SystemTime};
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
 use clap::{Args, Parser, Subcommand};
 use mimalloc::MiMalloc;
-use tailrace_agent::config::{AgentConfig, SyslogConfig};
+use tailrace_agent::config::AgentConfig;
 use tailrace_agent::import::{self, Tool};
 use tailrace_agent::inspect::{self, DryRun, Rates, Running};
 use tailrace_agent::pipeline::{self, Agent, Reloaded, Seams};
@@ -38,7 +38,7 @@ The smallest configuration:
 const USAGE: &str = "\
 tailrace-agent [--config <FILE>] [--watch-config]
        tailrace-agent check [--config <FILE>]
-       tailrace-agent test [--config <FILE>] [--as <PATH> | --syslog <TOPIC> | --journald <TOPIC>] < SAMPLE
+       tailrace-agent test [--config <FILE>] [--as <PATH> | --syslog <TOPIC> | --journald <TOPIC> | --command <TOPIC>] < SAMPLE
        tailrace-agent explain [--config <FILE>] <PATH>
        tailrace-agent status [--config <FILE>] [--watch]
        tailrace-agent import <TOOL> <FILE>
@@ -165,6 +165,9 @@ struct TestArgs {
     /// Take what `journalctl --output=export` writes as entries of the [[journald]] with this topic.
     #[arg(long, value_name = "TOPIC", conflicts_with_all = ["path", "syslog"])]
     journald: Option<String>,
+    /// Take the lines as what the [[command]] with this topic writes.
+    #[arg(long, value_name = "TOPIC", conflicts_with_all = ["path", "syslog", "journald"])]
+    command: Option<String>,
 }
 
 #[global_allocator]
@@ -217,6 +220,9 @@ fn check(file: &Path) -> anyhow::Result<()> {
     for (index, syslog) in config.syslog.iter().enumerate() {
         writeln!(io::stdout(), "[[syslog]] {}: {syslog}", index + 1)?;
     }
+    for (index, command) in config.command.iter().enumerate() {
+        writeln!(io::stdout(), "[[command]] {}: {command}", index + 1)?;
+    }
     let journals = pipeline::journald_inputs(&config);
     for (index, (journald, input)) in config.journald.iter().zip(journals).enumerate() {
         input.check_program()?;
@@ -265,31 +271,29 @@ fn test(file: &Path, args: &TestArgs) -> anyhow::Result<()> {
         out: &mut out,
     };
     let sample = io::stdin().lock();
-    let first_is_journald = config.files.is_empty() && config.syslog.is_empty();
-    if args.journald.is_some() || (args.path.is_none() && args.syslog.is_none() && first_is_journald) {
-        let wanted = args.journald.as_deref();
+    let none_of = |table: &str, topic: &Option<String>| {
+        let topic = topic.as_deref().unwrap_or_default();
+        anyhow!("no [[{table}]] of {} has the topic {topic}", file.display())
+    };
+    let is_it = |wanted: &Option<String>, topic: &str| wanted.as_ref().is_none_or(|wanted| wanted == topic);
+    // The first of the first table there is, unless another is asked for.
+    let is_asked = [&args.syslog, &args.journald, &args.command].map(Option::is_some);
+    let nothing_asked = args.path.is_none() && is_asked == [false; 3] && config.files.is_empty();
+    let (no_syslog, no_journald) = (config.syslog.is_empty(), config.journald.is_empty());
+    if args.command.is_some() || (nothing_asked && no_syslog && no_journald) {
+        let inputs = pipeline::command_inputs(&config);
+        let input = inputs.iter().find(|input| is_it(&args.command, &input.records.topic));
+        run.of_command(input.ok_or_else(|| none_of("command", &args.command))?, sample)?;
+    } else if args.journald.is_some() || (nothing_asked && no_syslog) {
         let inputs = pipeline::journald_inputs(&config);
-        let Some(input) = inputs
+        let input = inputs.iter().find(|input| is_it(&args.journald, &input.records.topic));
+        run.of_journal(input.ok_or_else(|| none_of("journald", &args.journald))?, sample)?;
+    } else if args.syslog.is_some() || nothing_asked {
+        let input = config
+            .syslog
             .iter()
-            .find(|input| wanted.is_none_or(|topic| *input.records.topic == *topic))
-        else {
-            bail!(
-                "no [[journald]] of {} has the topic {}",
-                file.display(),
-                wanted.unwrap_or_default()
-            );
-        };
-        run.of_journal(input, sample)?;
-    } else if args.path.is_none() && (args.syslog.is_some() || config.files.is_empty()) {
-        let wanted = args.syslog.as_deref();
-        let is_it = |input: &&SyslogConfig| wanted.is_none_or(|topic| input.topic.as_str() == topic);
-        let Some(input) = config.syslog.iter().find(is_it) else {
-            bail!(
-                "no [[syslog]] of {} has the topic {}",
-                file.display(),
-                wanted.unwrap_or_default()
-            );
-        };
+            .find(|input| is_it(&args.syslog, input.topic.as_str()));
+        let input = input.ok_or_else(|| none_of("syslog", &args.syslog))?;
         let max_len = input.max_message_bytes.as_usize();
         run.of_syslog(&pipeline::template_of(input), max_len, "(standard input)", sample)?;
     } else {

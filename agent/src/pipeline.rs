@@ -26,6 +26,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
 use crate::batch::StretchError;
+use crate::command::{self, Commands};
 use crate::config::{AgentConfig, WatchMode};
 use crate::deliver::{Brokers, Deliver, DeliverOptions, DeliverStats, KafkaBrokers};
 use crate::discover::PatternError;
@@ -44,10 +45,13 @@ mod metrics;
 mod settings;
 mod sources;
 
-pub use inputs::{doubts, inputs, journald_inputs, syslog_inputs, template_of, template_of_journal};
+pub use inputs::{
+    command_inputs, doubts, inputs, journald_inputs, syslog_inputs, template_of, template_of_command,
+    template_of_journal,
+};
 use metrics::Metrics;
 use settings::settings;
-use sources::{pump, start_journals, start_receiver, start_thread};
+use sources::{pump, start_commands, start_journals, start_receiver, start_thread};
 
 /// How long what was read may take to be spooled when the agent stops.
 const SPOOL_GRACE: Duration = Duration::from_secs(5);
@@ -133,6 +137,9 @@ pub enum Failure {
     /// The receiving thread ended.
     #[error("receiving stopped: {0}")]
     Receiver(Arc<StretchError>),
+    /// The thread that makes records of what commands write ended.
+    #[error("reading what commands write stopped: {0}")]
+    Commands(Arc<StretchError>),
     /// A thread that makes records of a journal ended.
     #[error("reading the journal stopped: {0}")]
     Journal(Arc<StretchError>),
@@ -173,6 +180,7 @@ pub struct Agent {
     files: FilesQuery,
     receiver: Option<Receiver>,
     journals: Vec<Journal>,
+    commands: Option<Commands>,
     pump: JoinHandle<()>,
     spool: Arc<Spool>,
     delivery: Deliver,
@@ -255,7 +263,17 @@ impl Agent {
         let journals = start_journals(journald, &recovered.cursors, config, &journald_seams, &failed)?;
         // They end with their senders.
         drop(journald_seams);
-        let pump = tokio::spawn(pump([read, received, journaled], Arc::clone(&spool)));
+        let (stretches, written) = mpsc::channel(QUEUE_DEPTH);
+        let command_seams = command::Seams {
+            clock: Arc::clone(&seams.clock),
+            routes: delivery.routes(),
+            stretches,
+            read_metrics: metrics.read.clone(),
+            receive_metrics: metrics.receive.clone(),
+            metrics: metrics.command.clone(),
+        };
+        let commands = start_commands(config, command_seams, failed)?;
+        let pump = tokio::spawn(pump([read, received, journaled, written], Arc::clone(&spool)));
 
         let (stop_http, stopped) = watch::channel(false);
         let http = server.map(|server| {
@@ -286,6 +304,7 @@ impl Agent {
             files,
             receiver,
             journals,
+            commands,
             pump,
             spool,
             delivery,
@@ -315,6 +334,9 @@ impl Agent {
         self.signal.wake();
         if let Some(receiver) = &self.receiver {
             receiver.set_templates(templates);
+        }
+        if let Some(commands) = &self.commands {
+            commands.set_templates(config.command.iter().map(template_of_command).collect());
         }
         for (journal, journald) in self.journals.iter().zip(&config.journald) {
             journal.set_template(template_of_journal(journald));
@@ -365,13 +387,14 @@ impl Agent {
             receiver.stop();
         }
         self.journals.iter().for_each(Journal::stop);
+        self.commands.iter().for_each(Commands::stop);
         let mut pump = self.pump;
         let is_full = self.spool.stats().full.is_some();
         let grace = if is_full { Duration::ZERO } else { SPOOL_GRACE };
         if tokio::time::timeout(grace, &mut pump).await.is_err() {
             tracing::warn!("the spool takes no more; what was read last will be read again at the next start");
-            if self.receiver.is_some() {
-                tracing::warn!("what was received by syslog and waits for the spool is lost");
+            if self.receiver.is_some() || self.commands.is_some() {
+                tracing::warn!("what was received by syslog or from commands and waits for the spool is lost");
             }
             pump.abort();
         }

@@ -8,6 +8,8 @@ pub fn apart(running: &AgentConfig, new: AgentConfig) -> (AgentConfig, Vec<&'sta
     let pairs = || running.syslog.iter().zip(&new.syslog);
     let journals = || running.journald.iter().zip(&new.journald);
     let reads_alike = running.journald.len() == new.journald.len() && journals().all(|(old, new)| old.reads_as(new));
+    let commands = || running.command.iter().zip(&new.command);
+    let runs_alike = running.command.len() == new.command.len() && commands().all(|(old, new)| old.runs_as(new));
     let listens_alike = running.syslog.len() == new.syslog.len() && pairs().all(|(old, new)| old.listens_as(new));
     let differs = [
         ("data_dir", running.data_dir != new.data_dir),
@@ -19,6 +21,7 @@ pub fn apart(running: &AgentConfig, new: AgentConfig) -> (AgentConfig, Vec<&'sta
         ("read.watch", running.read.watch != new.read.watch),
         ("[[syslog]]", !listens_alike),
         ("[[journald]]", !reads_alike),
+        ("[[command]]", !runs_alike),
     ];
     let waiting = differs
         .into_iter()
@@ -32,6 +35,9 @@ pub fn apart(running: &AgentConfig, new: AgentConfig) -> (AgentConfig, Vec<&'sta
     };
     if listens_alike {
         now.syslog = new.syslog;
+    }
+    if runs_alike {
+        now.command = new.command;
     }
     if reads_alike {
         now.journald = new.journald;

@@ -63,6 +63,13 @@ tailrace_shared::metrics! {
 }
 
 tailrace_shared::metrics! {
+    /// What is counted of commands that are run.
+    pub struct CommandMetrics {
+        failures: Counter["topic"] = "tailrace_agent_command_failures_total", "How often a command could not be run, failed, or ended though it should not; the log says why.";
+    }
+}
+
+tailrace_shared::metrics! {
     /// What the spool and delivery count; brought up to date before each scrape.
     pub struct DeliveryMetrics {
         records_acknowledged: Counter[] = "tailrace_agent_records_acknowledged_total", "Records that brokers have acknowledged.";

@@ -206,3 +206,16 @@ fn entries_of_a_journal_are_shown_with_what_the_journal_says_of_them() {
         "{said}"
     );
 }
+
+#[test]
+fn lines_of_a_command_are_shown_as_if_it_had_written_them() {
+    let sample = "procs ----\n r  b   swpd\n 1  0      0\n";
+    let (ok, said) = test_with("agent-command.toml", ["--command", "host"], sample);
+    let lines: Vec<serde_json::Value> = said.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let [_, heading, sent] = &*lines else { panic!("{said}") };
+    assert!(ok && heading["not_sent_because_of"] == "drop", "{said}");
+    assert_eq!(
+        (&sent["value"], &sent["headers"]["command"]),
+        (&" 1  0      0".into(), &"vmstat".into())
+    );
+}

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
-use tailrace_agent::status::{DeliveryMetrics, JournaldMetrics, ReadMetrics, ReceiveMetrics};
+use tailrace_agent::status::{CommandMetrics, DeliveryMetrics, JournaldMetrics, ReadMetrics, ReceiveMetrics};
 use tailrace_collector::metrics::CollectorMetrics;
 
 fn read(path: &str) -> String {
@@ -21,6 +21,7 @@ fn metrics() -> BTreeSet<&'static str> {
         DeliveryMetrics::DEFINITIONS,
         ReceiveMetrics::DEFINITIONS,
         JournaldMetrics::DEFINITIONS,
+        CommandMetrics::DEFINITIONS,
     ];
     all.concat().iter().map(|metric| metric.name).collect()
 }

@@ -71,11 +71,17 @@ const AGENT: Layers = &[
     ("status", &["deliver", "spool", "watch"]),
     ("records", &["batch", "frame", "status", "transform"]),
     ("gather", &["batch", "position", "stretch"]),
+    ("child", &[]),
+    (
+        "command",
+        &["batch", "child", "frame", "gather", "records", "status", "stretch"],
+    ),
     ("receive", &["batch", "frame", "gather", "records", "status", "stretch"]),
     (
         "journald",
         &[
             "batch",
+            "child",
             "frame",
             "gather",
             "position",
@@ -96,7 +102,8 @@ const AGENT: Layers = &[
     (
         "inspect",
         &[
-            "batch", "config", "discover", "frame", "journald", "reader", "receive", "records", "status", "stretch",
+            "batch", "command", "config", "discover", "frame", "journald", "reader", "receive", "records", "status",
+            "stretch",
         ],
     ),
 ];

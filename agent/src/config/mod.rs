@@ -19,12 +19,14 @@ use crate::frame::STREAM;
 use crate::spool::SpoolOptions;
 use crate::tail::StartAt;
 
+mod command;
 mod journald;
 mod multiline;
 mod syslog;
 mod transform;
 mod values;
 
+pub use command::CommandConfig;
 pub use journald::JournaldConfig;
 pub use multiline::MultilineConfig;
 pub use syslog::SyslogConfig;
@@ -64,6 +66,9 @@ pub struct AgentConfig {
     /// What is read of the journals of systemd.
     #[serde(default, deserialize_with = "journald::inputs")]
     pub journald: Vec<JournaldConfig>,
+    /// What is run to read what it writes.
+    #[serde(default, deserialize_with = "command::inputs")]
+    pub command: Vec<CommandConfig>,
 }
 
 /// `[collector]`
@@ -279,13 +284,15 @@ impl AgentConfig {
             files,
             syslog: Vec::new(),
             journald: Vec::new(),
+            command: Vec::new(),
         }
     }
 
     /// Reads the file.
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
         let config: Self = tailrace_shared::config::load(path)?;
-        if config.files.is_empty() && config.syslog.is_empty() && config.journald.is_empty() {
+        let received = config.syslog.len() + config.journald.len() + config.command.len();
+        if config.files.is_empty() && received == 0 {
             return Err(ConfigError {
                 file: path.to_owned(),
                 position: None,

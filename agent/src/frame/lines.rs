@@ -29,15 +29,6 @@ pub struct Lines<'a> {
     end: End,
 }
 
-/// Of bytes that are too long, as much as fits; a letter of UTF-8 stays whole.
-#[must_use]
-pub fn piece_len(bytes: &[u8], max_len: usize) -> usize {
-    let is_inside = |len: &usize| bytes.get(*len).is_some_and(|byte| byte & 0xc0 == 0x80);
-    let shortest = max_len.saturating_sub(LETTER_LEN_MAX - 1).max(1);
-    let whole = (shortest..=max_len).rev().find(|len| !is_inside(len));
-    whole.unwrap_or(max_len)
-}
-
 impl<'a> Lines<'a> {
     /// How many bytes must be at hand to cut at least one record off any line: it and the longest terminator.
     #[must_use]
@@ -107,13 +98,21 @@ impl<'a> Lines<'a> {
         Some(Line { bytes, at, cut })
     }
 
+    /// Of a line that is too long, as much as fits; a letter of UTF-8 stays whole.
+    pub(crate) fn piece_len(&self, rest: &[u8]) -> usize {
+        let is_inside = |len: &usize| rest.get(*len).is_some_and(|byte| byte & 0xc0 == 0x80);
+        let shortest = self.max_len.saturating_sub(LETTER_LEN_MAX - 1).max(1);
+        let whole = (shortest..=self.max_len).rev().find(|len| !is_inside(len));
+        whole.unwrap_or(self.max_len)
+    }
+
     /// The unterminated rest, at most [`Self::enough`] bytes short by one.
     fn take_unfinished(&mut self, rest: &'a [u8]) -> Option<Line<'a>> {
         let content = without_return(rest);
         if self.end < End::Idle {
             None
         } else if content.len() > self.max_len {
-            self.take(piece_len(rest, self.max_len), Cut::TooLong)
+            self.take(self.piece_len(rest), Cut::TooLong)
         } else if self.end == End::Idle {
             if content.is_empty() {
                 return None;
@@ -143,14 +142,14 @@ impl<'a> Iterator for Lines<'a> {
             let window = rest.get(..enough).unwrap_or(rest);
             let Some(content) = memchr(b'\n', window).and_then(|at| window.get(..at)) else {
                 if window.len() == enough {
-                    return self.take(piece_len(rest, self.max_len), Cut::TooLong);
+                    return self.take(self.piece_len(rest), Cut::TooLong);
                 }
                 return self.take_unfinished(rest);
             };
             let terminated = content.len() + 1;
             let content = without_return(content);
             if content.len() > self.max_len {
-                return self.take(piece_len(rest, self.max_len), Cut::TooLong);
+                return self.take(self.piece_len(rest), Cut::TooLong);
             }
             let at = self.consumed;
             self.consumed += terminated;

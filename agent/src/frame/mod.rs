@@ -20,7 +20,7 @@ use container::Container;
 pub use container::STREAM;
 use encoding_rs::Encoding;
 use events::Events;
-pub use lines::{Line, Lines, piece_len};
+pub use lines::{Line, Lines};
 pub use multiline::{Multiline, Rule};
 pub use trace::Languages;
 
@@ -61,7 +61,7 @@ pub struct Event<'a> {
     /// Why it ends there.
     pub cut: Cut,
     /// What is said of it where it comes from, beside its bytes.
-    pub said: Option<Said<'a>>,
+    pub said: Option<&'a Said<'a>>,
     /// Why that cannot be told although there should be one.
     pub problem: Option<&'static str>,
 }

@@ -9,6 +9,7 @@ use serde::Serialize;
 use tailrace_shared::record::Batches;
 
 use crate::batch::{Batcher, Encoding, Size, StretchError};
+use crate::command;
 use crate::frame::{End, Event, mark_of};
 use crate::journald::{self, ExportError};
 use crate::reader::Input;
@@ -109,6 +110,17 @@ impl DryRun<'_> {
             failed = input.cut(bytes, take).err();
         })?;
         failed.map_or(Ok(()), |error| Err(error.into()))
+    }
+
+    /// What becomes of them if a command writes them.
+    ///
+    /// # Errors
+    /// When the sample cannot be read, or nothing can be written.
+    pub fn of_command(self, input: &command::Input, sample: impl Read) -> Result<(), DryRunError> {
+        let encoding = command::encoding(&input.records, self.host, &input.name);
+        self.show(&input.records, &encoding, sample, |bytes, take| {
+            input.framing().cut(bytes, None, false, End::Final, take);
+        })
     }
 
     fn show(

@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use super::export::EntryView;
 use super::follow::Piece;
 use crate::batch::{Batcher, Encoding, StretchError};
-use crate::frame::{Cut, Event, Said, piece_len};
+use crate::frame::{Cut, End, Event, Lines, Said};
 use crate::gather::Intake;
 use crate::position::JournalCursor;
 use crate::records::{Records, Template};
@@ -121,15 +121,16 @@ pub(super) fn give(
     };
     let mut after = ControlFlow::Continue(());
     let mut rest = entry.message.unwrap_or_default();
+    let lines = Lines::new(rest, false, max_len, End::Final);
     loop {
         let len = if rest.len() > max_len {
-            piece_len(rest, max_len)
+            lines.piece_len(rest)
         } else {
             rest.len()
         };
         let (bytes, behind) = rest.split_at(len);
         let event = Event {
-            said: Some(said),
+            said: Some(&said),
             problem,
             ..Event::plain(
                 bytes,

@@ -2,18 +2,17 @@
 //! that it gave.
 
 use std::io;
-use std::process::{ExitStatus, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
-use tokio::process::{Child, ChildStderr, Command};
+use tokio::io::AsyncReadExt;
+use tokio::process::Command;
 use tokio::sync::mpsc;
-use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::export::{Entries, ExportError, Parser};
 use super::selection::{Begin, Selection};
+use crate::child::{CannotRun, Ended, Running, output};
 use crate::status::JournaldMetrics;
 use crate::tail::StartAt;
 
@@ -21,10 +20,6 @@ use crate::tail::StartAt;
 const READ_LEN: usize = 64 << 10;
 /// How long it stays ended, at first and at most.
 const PAUSE: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
-/// How long is waited for the rest of that once it has ended.
-const COMPLAINTS_WAIT: Duration = Duration::from_secs(1);
-/// Of what it complains of, a line is so long at most.
-const COMPLAINT_LEN_MAX: u64 = 4 << 10;
 
 /// What is read at once.
 #[derive(Debug)]
@@ -38,14 +33,14 @@ pub(super) enum Piece {
 /// Why nothing more is read.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum FollowError {
-    #[error("cannot run {program}: {source}")]
-    Run { program: String, source: io::Error },
+    #[error(transparent)]
+    Run(#[from] CannotRun),
     #[error("cannot read what journalctl writes: {0}")]
     Read(#[from] io::Error),
     #[error("journalctl does not write as expected: {0}")]
     Export(#[from] ExportError),
-    #[error("journalctl has ended ({status}): {complaint}")]
-    Ended { status: ExitStatus, complaint: String },
+    #[error("journalctl {0}")]
+    Ended(Ended),
 }
 
 /// The stretches are taken by nobody.
@@ -105,7 +100,7 @@ impl Follower {
         let all = self.selection.all(&self.fields, self.begin());
         // The last entry of all need not be one that is selected.
         match self.read(all, !is_new).await {
-            Err(FollowError::Ended { status, .. }) if status.success() => {}
+            Err(FollowError::Ended(ended)) if ended.status.success() => {}
             ended => return ended,
         }
         let follow = self.selection.follow(&self.fields, self.begin());
@@ -123,10 +118,9 @@ impl Follower {
     /// does not, that is said.
     async fn read(&mut self, command: Command, has_to: bool) -> Result<Closed, FollowError> {
         let mut known = self.last.clone().filter(|cursor| !cursor.is_empty());
-        let mut child = run(command)?;
         let input = Arc::clone(&self.input);
-        let complaints = child.stderr.take().map(|stderr| tokio::spawn(listen(stderr, input)));
-        let mut stdout = child.stdout.take().ok_or(io::Error::from(io::ErrorKind::BrokenPipe))?;
+        let say = move |complaint: &str| tracing::warn!(%input, "journalctl: {complaint}");
+        let (running, mut stdout) = Running::start(command, say)?;
         let mut parser = Parser::new(self.fields.clone());
         let mut bytes = Vec::with_capacity(READ_LEN);
         loop {
@@ -153,16 +147,7 @@ impl Follower {
             }
             self.last = Some(last);
         }
-        let status = child.wait().await?;
-        // What it has started itself may hold on to this.
-        let complaint = match complaints {
-            Some(complaints) => timeout(COMPLAINTS_WAIT, complaints)
-                .await
-                .map(Result::unwrap_or_default),
-            None => Ok(String::new()),
-        };
-        let complaint = complaint.unwrap_or_default();
-        Err(FollowError::Ended { status, complaint })
+        Err(FollowError::Ended(running.ended().await?))
     }
 
     fn say_gone(&self, cursor: &str) {
@@ -204,49 +189,15 @@ fn is_same(one: &str, other: &str) -> bool {
     one == other || (of_entry(one) == of_entry(other) && of_entry(one).len() > 1)
 }
 
-/// Starts it, and lets it end when nobody waits for it any more.
-fn run(mut command: Command) -> Result<Child, FollowError> {
-    command
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .kill_on_drop(true);
-    command.spawn().map_err(|source| FollowError::Run {
-        program: command.as_std().get_program().display().to_string(),
-        source,
-    })
-}
-
-/// All that it writes before it ends, and what it says beside that.
+/// All entries that it gives before it ends, and what it says beside them.
 pub(super) async fn read_all(command: Command) -> Result<(Entries, String), FollowError> {
-    let output = run(command)?.wait_with_output().await?;
-    let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
-    if !output.status.success() {
-        return Err(FollowError::Ended {
-            status: output.status,
-            complaint: said,
-        });
+    let (export, ended) = output(command).await?;
+    if !ended.status.success() {
+        return Err(FollowError::Ended(ended));
     }
     let mut entries = Entries::default();
-    Parser::new(Vec::new()).feed(&output.stdout, &mut entries)?;
-    Ok((entries, said))
-}
-
-/// Says what it complains of, and returns the last of it.
-async fn listen(stderr: ChildStderr, input: Arc<str>) -> String {
-    let mut lines = BufReader::new(stderr);
-    let (mut line, mut last) = (Vec::new(), String::new());
-    while matches!(
-        (&mut lines).take(COMPLAINT_LEN_MAX).read_until(b'\n', &mut line).await,
-        Ok(1..)
-    ) {
-        last = String::from_utf8_lossy(&line).trim().to_owned();
-        line.clear();
-        if !last.is_empty() {
-            tracing::warn!(%input, "journalctl: {last}");
-        }
-    }
-    last
+    Parser::new(Vec::new()).feed(&export, &mut entries)?;
+    Ok((entries, ended.complaint))
 }
 
 #[cfg(test)]

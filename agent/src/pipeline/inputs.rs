@@ -6,7 +6,8 @@ use std::sync::Arc;
 use tailrace_shared::tls::TlsServer;
 
 use super::StartError;
-use crate::config::{AgentConfig, FilesConfig, Glob, JournaldConfig, SyslogConfig, TransformConfig};
+use crate::command;
+use crate::config::{AgentConfig, CommandConfig, FilesConfig, Glob, JournaldConfig, SyslogConfig, TransformConfig};
 use crate::discover::{Pattern, PatternError, Selection, exclusions};
 use crate::frame::{Framing, Multiline};
 use crate::journald;
@@ -65,6 +66,31 @@ pub fn journald_inputs(config: &AgentConfig) -> Vec<journald::Input> {
         max_len: journald.max_message_bytes.as_usize(),
     };
     config.journald.iter().map(input).collect()
+}
+
+/// The inputs of a configuration that run commands.
+#[must_use]
+pub fn command_inputs(config: &AgentConfig) -> Vec<command::Input> {
+    let input = |command: &CommandConfig| command::Input {
+        name: command.name().into(),
+        records: template_of_command(command),
+        command: command.command.clone(),
+        every: command.every.map(|every| every.0),
+        max_len: command.max_line_bytes.as_usize(),
+        partial_line_timeout: config.read.partial_line_timeout.0,
+    };
+    config.command.iter().map(input).collect()
+}
+
+/// What becomes of the lines of a command.
+#[must_use]
+pub fn template_of_command(command: &CommandConfig) -> Template {
+    Template {
+        topic: command.topic.as_str().into(),
+        labels: command.labels.clone(),
+        format: command.format,
+        transform: command.transform.as_ref().map(TransformConfig::compiled),
+    }
 }
 
 /// What becomes of the entries of a journal: something is done in any case, for they say more than their message.

@@ -9,7 +9,7 @@ use crate::config::AgentConfig;
 use crate::deliver::Deliver;
 use crate::receive::{self, Bound, Receiver, datagrams_dropped};
 use crate::spool::Spool;
-use crate::status::{DeliveryMetrics, JournaldMetrics, ReadMetrics, ReceiveMetrics, TOPIC_LABEL};
+use crate::status::{CommandMetrics, DeliveryMetrics, JournaldMetrics, ReadMetrics, ReceiveMetrics, TOPIC_LABEL};
 use crate::transform::Dropped;
 
 #[derive(Clone)]
@@ -17,6 +17,7 @@ pub(super) struct Metrics {
     pub(super) read: ReadMetrics,
     pub(super) receive: ReceiveMetrics,
     pub(super) journald: JournaldMetrics,
+    pub(super) command: CommandMetrics,
     pub(super) delivery: DeliveryMetrics,
 }
 
@@ -26,6 +27,7 @@ impl Metrics {
             read: ReadMetrics::register(exporter.registry())?,
             receive: ReceiveMetrics::register(exporter.registry())?,
             journald: JournaldMetrics::register(exporter.registry())?,
+            command: CommandMetrics::register(exporter.registry())?,
             delivery: DeliveryMetrics::register(exporter.registry())?,
         })
     }
@@ -39,8 +41,12 @@ impl Metrics {
         for topic in journals.clone() {
             self.journald.start_at_zero(TOPIC_LABEL, topic.as_str());
         }
+        let commands = config.command.iter().map(|command| &command.topic);
+        for topic in commands.clone() {
+            self.command.start_at_zero(TOPIC_LABEL, topic.as_str());
+        }
         let read = config.files.iter().map(|files| &files.topic);
-        for topic in read.chain(received).chain(journals) {
+        for topic in read.chain(received).chain(journals).chain(commands) {
             self.read.start_at_zero(TOPIC_LABEL, topic.as_str());
             for why in Dropped::ALL {
                 self.read.events_dropped.with([topic.as_str(), why.name()]).inc_by(0);

@@ -4,9 +4,11 @@ use std::sync::Arc;
 
 use tokio::sync::mpsc;
 
+use super::inputs::command_inputs;
 use super::settings::of_gathering;
 use super::{Failure, FailureSender, StartError};
 use crate::batch::StretchError;
+use crate::command::{self, Commands};
 use crate::config::AgentConfig;
 use crate::journald::{self, Journal};
 use crate::position::JournalCursor;
@@ -16,13 +18,14 @@ use crate::stretch::Stretch;
 
 /// Makes stretches durable, one after the other: the next ones gather meanwhile. None of what they come from keeps the others
 /// waiting.
-pub(super) async fn pump(sources: [mpsc::Receiver<Stretch>; 3], spool: Arc<Spool>) {
-    let [mut read, mut received, mut journaled] = sources;
+pub(super) async fn pump(sources: [mpsc::Receiver<Stretch>; 4], spool: Arc<Spool>) {
+    let [mut read, mut received, mut journaled, mut written] = sources;
     loop {
         let stretch = tokio::select! {
             Some(stretch) = read.recv() => stretch,
             Some(stretch) = received.recv() => stretch,
             Some(stretch) = journaled.recv() => stretch,
+            Some(stretch) = written.recv() => stretch,
             else => return,
         };
         if spool.append(stretch).await.is_err() {
@@ -83,4 +86,19 @@ pub(super) fn start_journals(
         Ok(journal)
     };
     inputs.into_iter().map(start).collect()
+}
+
+pub(super) fn start_commands(
+    config: &AgentConfig,
+    seams: command::Seams,
+    failed: FailureSender,
+) -> Result<Option<Commands>, StartError> {
+    let inputs = command_inputs(config);
+    if inputs.is_empty() {
+        return Ok(None);
+    }
+    let started = Commands::start(inputs, of_gathering(config), seams);
+    let (commands, gather) = started.map_err(StartError::Thread)?;
+    start_thread("commands", failed, Failure::Commands, gather)?;
+    Ok(Some(commands))
 }

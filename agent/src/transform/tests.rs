@@ -144,13 +144,16 @@ fn fields_are_renamed_removed_and_made_numbers() {
 
 #[test]
 fn what_is_said_of_an_event_is_a_field_and_the_time() {
-    let of_runtime = |line, time_ms| Event {
-        said: Some(Said {
-            time_ms,
-            fields: &[("stream", "stderr")],
-        }),
-        ..event(line)
+    let said_at = |time_ms| Said {
+        time_ms,
+        fields: &[("stream", "stderr")],
     };
+    fn of_runtime<'a>(line: &'a str, said: &'a Said<'a>) -> Event<'a> {
+        Event {
+            said: Some(said),
+            ..event(line)
+        }
+    }
     let transform = Transform {
         keep: vec![is("stream", "stderr")],
         ..Transform::default()
@@ -160,17 +163,21 @@ fn what_is_said_of_an_event_is_a_field_and_the_time() {
             (outcome.timestamp_ms, outcome.is_parsed, outcome.said.len())
         })
     };
-    assert_eq!(sent(&of_runtime("a", NOW - 7)), Ok((NOW - 7, false, 1)));
+    assert_eq!(sent(&of_runtime("a", &said_at(NOW - 7))), Ok((NOW - 7, false, 1)));
     assert_eq!(
-        sent(&of_runtime("a", NOW + 3_600_001)).unwrap().0,
+        sent(&of_runtime("a", &said_at(NOW + 3_600_001))).unwrap().0,
         NOW,
         "brokers refuse that"
     );
     assert_eq!(sent(&event("a")), Err(Dropped::Keep));
 
-    let names = json().apply(&of_runtime(r#"{"stream":"of the app"}"#, NOW), NOW, |outcome| {
-        let field = |(name, field): (&str, &Field<'_>)| format!("{name}={}", field.text());
-        outcome.fields.iter().map(field).collect::<Vec<_>>()
-    });
+    let names = json().apply(
+        &of_runtime(r#"{"stream":"of the app"}"#, &said_at(NOW)),
+        NOW,
+        |outcome| {
+            let field = |(name, field): (&str, &Field<'_>)| format!("{name}={}", field.text());
+            outcome.fields.iter().map(field).collect::<Vec<_>>()
+        },
+    );
     assert_eq!(names.unwrap(), ["stream=of the app", "agent_stream=stderr"]);
 }

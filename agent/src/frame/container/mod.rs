@@ -56,14 +56,15 @@ impl<'a> Text<'a> {
 
     fn give(&self, max_len: usize, take: &mut impl FnMut(Event<'_>) -> ControlFlow<()>) -> ControlFlow<()> {
         let fields = self.runtime.map(|runtime| [(STREAM, runtime.stream.name())]);
+        let said = self.runtime.zip(fields.as_ref()).map(|(runtime, fields)| Said {
+            time_ms: runtime.time_ms,
+            fields,
+        });
         let event = Event {
             bytes: &self.bytes,
             lines: self.lines,
             cut: self.cut,
-            said: self.runtime.zip(fields.as_ref()).map(|(runtime, fields)| Said {
-                time_ms: runtime.time_ms,
-                fields,
-            }),
+            said: said.as_ref(),
             problem: self.runtime.is_none().then_some(NOT_WRAPPED),
         };
         if self.bytes.len() <= max_len {

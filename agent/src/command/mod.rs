@@ -1,0 +1,152 @@
+//! Reads lines that programs write. They cannot be read again, so they go to the spool as they come; until it takes more,
+//! they wait in a pipe, and then the program does.
+//!
+//! ```text
+//! program (process) -- bytes --> run (task) -- Piece --> gather (thread) -- Stretch --> pump (task) --> spool
+//! ```
+
+mod lines;
+mod run;
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tailrace_shared::clock::Clock;
+use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
+
+use crate::batch::{Batcher, Encoding, StretchError};
+use crate::frame::{Charset, Framing};
+pub use crate::gather::Settings;
+use crate::gather::{Gatherer, Outlet};
+use crate::records::Template;
+use crate::status::{CommandMetrics, ReadMetrics, ReceiveMetrics};
+use crate::stretch::{Routes, Stretch, lane_of};
+
+use lines::{Origin, Written};
+use run::Runner;
+
+/// In metrics of what is gathered.
+const SOURCE: &str = "command";
+
+/// How many pieces may wait to be gathered.
+const QUEUE_DEPTH: usize = 16;
+
+/// One `[[command]]` of the configuration.
+#[derive(Debug, Clone)]
+pub struct Input {
+    /// What it is called in records.
+    pub name: Arc<str>,
+    /// What its lines become.
+    pub records: Template,
+    /// The program and its arguments.
+    pub command: Vec<String>,
+    /// How often it is run; or once and for all, and again when it ends.
+    pub every: Option<Duration>,
+    /// Longer lines are split.
+    pub max_len: usize,
+    /// How long an unfinished line waits for its rest.
+    pub partial_line_timeout: Duration,
+}
+
+impl Input {
+    /// How its lines are cut.
+    #[must_use]
+    pub fn framing(&self) -> Framing {
+        Framing {
+            max_len: self.max_len,
+            multiline: None,
+            charset: Charset::Bytes,
+            container: false,
+        }
+    }
+}
+
+/// What commands are connected to.
+pub struct Seams {
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Where lanes go.
+    pub routes: Arc<dyn Routes>,
+    /// To the spool.
+    pub stretches: mpsc::Sender<Stretch>,
+    /// What is counted of records.
+    pub read_metrics: ReadMetrics,
+    /// What is counted of gathering.
+    pub receive_metrics: ReceiveMetrics,
+    /// What is counted of commands.
+    pub metrics: CommandMetrics,
+}
+
+/// Commands that are run, until they are stopped.
+pub struct Commands {
+    stop: CancellationToken,
+    templates: watch::Sender<Vec<Template>>,
+}
+
+/// How the lines of a command become records.
+#[must_use]
+pub fn encoding(template: &Template, host: &str, name: &str) -> Encoding {
+    Encoding::new(template.format, &[("host", host), ("command", name)], &template.labels)
+}
+
+impl Commands {
+    /// Runs them; what is returned with it gathers what they write, on a thread of its own.
+    ///
+    /// # Errors
+    /// When the system has no more of what a thread needs to wait with.
+    pub fn start(
+        inputs: Vec<Input>,
+        settings: Settings,
+        seams: Seams,
+    ) -> io::Result<(Self, impl FnOnce() -> Result<(), StretchError> + Send + 'static)> {
+        let (pieces, written) = mpsc::channel(QUEUE_DEPTH);
+        let origin = |input: &Input| Origin {
+            name: Arc::clone(&input.name),
+            lane: lane_of(&settings.host, Path::new(&format!("command/{}", input.name))),
+            encoding: encoding(&input.records, &settings.host, &input.name),
+            framing: input.framing(),
+        };
+        let origins = inputs.iter().map(origin).collect();
+        let (templates, current) = watch::channel(inputs.iter().map(|input| input.records.clone()).collect());
+        let outlet = Outlet {
+            stretches: seams.stretches,
+            linger: settings.linger,
+            blocked: seams.receive_metrics.blocked.with([SOURCE]),
+            sent: seams.read_metrics.stretches.with([]),
+        };
+        let lines = Written {
+            host: settings.host,
+            templates: current,
+            origins,
+            mid_line: false,
+            clock: seams.clock,
+            metrics: seams.read_metrics,
+        };
+        let batcher = Batcher::new(seams.routes, settings.size);
+        let gather = Gatherer::new(lines, batcher, written, outlet).on_a_thread()?;
+        let stop = CancellationToken::new();
+        for (number, input) in inputs.into_iter().enumerate() {
+            let runner = Runner {
+                number,
+                input,
+                pieces: pieces.clone(),
+                metrics: seams.metrics.clone(),
+            };
+            tokio::spawn(runner.run(stop.clone()));
+        }
+        Ok((Self { stop, templates }, gather))
+    }
+
+    /// Other records of the same lines, from now on.
+    pub fn set_templates(&self, templates: Vec<Template>) {
+        self.templates.send_replace(templates);
+    }
+
+    /// Ends them. What they have written goes on its way to the spool.
+    pub fn stop(&self) {
+        self.stop.cancel();
+    }
+}
