@@ -83,6 +83,16 @@ def test_a_stop_takes_in_what_a_command_still_writes_and_leaves_nothing_running(
     assert not mark.exists()
 
 
+def test_a_command_that_writes_no_more_and_does_not_end_holds_nothing_up(
+    collector: Collector, start_agent: Start
+) -> None:
+    script = "echo done; exec sleep 1000 >&-"
+    agent = start_agent(f'[[command]]\ntopic = "host"\ncommand = ["sh", "-c", "{script}"]\n')
+    assert lines_of(collector, 1) == [b"done"]
+    assert agent.stop() == 0
+    assert "waits for the spool is lost" not in agent.log()
+
+
 def test_a_command_that_is_not_there_is_complained_of(collector: Collector, start_agent: Start) -> None:
     agent = start_agent('[[command]]\ntopic = "host"\ncommand = ["/nowhere/tool"]\n')
     wait_until(lambda: agent.metric(FAILURES) >= 2, "it is tried again")

@@ -109,13 +109,17 @@ impl Runner {
             }
         };
         match read? {
-            Ok(()) => Ok(running.ended().await?),
+            // It may go on without writing.
+            Ok(()) => tokio::select! {
+                ended = running.ended() => Ok(ended?),
+                () = after(stop) => Ok(Ended::default()),
+            },
             // It is killed with that.
             Err(Closed) => Ok(Ended::default()),
         }
     }
 
-    /// Reads to the end.
+    /// Reads to the end of what it writes.
     async fn read(&self, stdout: &mut ChildStdout) -> io::Result<Result<(), Closed>> {
         let mut buffer = BytesMut::new();
         let mut mid_line = false;
@@ -149,4 +153,10 @@ impl Runner {
             }
         }
     }
+}
+
+/// When a command has had its time to end.
+async fn after(stop: &CancellationToken) {
+    stop.cancelled().await;
+    sleep(DRAIN_FOR).await;
 }
