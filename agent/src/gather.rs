@@ -6,13 +6,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use prometheus::{IntCounter, IntGauge};
+use tailrace_shared::clock::Clock;
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::batch::{Batcher, Size, StretchError};
 use crate::position::JournalCursor;
-use crate::stretch::Stretch;
+use crate::status::{ReadMetrics, ReceiveMetrics};
+use crate::stretch::{Routes, Stretch};
 
 /// A stretch is closed after so many times the linger even if there is always more.
 const LINGERS_MAX: u32 = 10;
@@ -56,16 +58,19 @@ pub struct Settings {
     pub size: Size,
 }
 
-/// Where stretches go, and when.
-pub(crate) struct Outlet {
+/// What they are connected to.
+#[derive(Clone)]
+pub struct Seams {
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Where lanes go.
+    pub routes: Arc<dyn Routes>,
     /// To the spool.
-    pub(crate) stretches: mpsc::Sender<Stretch>,
-    /// The shortest time between two stretches while little comes.
-    pub(crate) linger: Duration,
-    /// 1 while the spool takes no more.
-    pub(crate) blocked: IntGauge,
-    /// Counts stretches.
-    pub(crate) sent: IntCounter,
+    pub stretches: mpsc::Sender<Stretch>,
+    /// What is counted of records.
+    pub read_metrics: ReadMetrics,
+    /// What is counted of what comes from outside.
+    pub receive_metrics: ReceiveMetrics,
 }
 
 /// What a thread runs to gather.
@@ -73,7 +78,12 @@ pub(crate) struct Gatherer<I: Intake> {
     intake: I,
     batcher: Batcher,
     pieces: mpsc::Receiver<I::Piece>,
-    outlet: Outlet,
+    stretches: mpsc::Sender<Stretch>,
+    linger: Duration,
+    /// 1 while the spool takes no more.
+    blocked: IntGauge,
+    /// Counts stretches.
+    sent: IntCounter,
 }
 
 /// Whether anybody takes stretches.
@@ -84,12 +94,22 @@ enum Spool {
 }
 
 impl<I: Intake> Gatherer<I> {
-    pub(crate) fn new(intake: I, batcher: Batcher, pieces: mpsc::Receiver<I::Piece>, outlet: Outlet) -> Self {
+    /// One that is called `source` in metrics.
+    pub(crate) fn new(
+        intake: I,
+        pieces: mpsc::Receiver<I::Piece>,
+        source: &str,
+        settings: &Settings,
+        seams: Seams,
+    ) -> Self {
         Self {
             intake,
-            batcher,
+            batcher: Batcher::new(seams.routes, settings.size.clone()),
             pieces,
-            outlet,
+            stretches: seams.stretches,
+            linger: settings.linger,
+            blocked: seams.receive_metrics.blocked.with([source]),
+            sent: seams.read_metrics.stretches.with([]),
         }
     }
 
@@ -107,7 +127,7 @@ impl<I: Intake> Gatherer<I> {
 
     /// Works until nobody sends pieces, or takes stretches, any more.
     async fn run(mut self) -> Result<(), StretchError> {
-        let linger = self.outlet.linger;
+        let linger = self.linger;
         let (mut opened_at, mut closed_at) = (Instant::now(), None);
         loop {
             let next = match self.is_empty() {
@@ -177,20 +197,20 @@ impl<I: Intake> Gatherer<I> {
             cursors: self.intake.take_cursors(),
             ..Stretch::default()
         };
-        let is_sent = match self.outlet.stretches.try_send(stretch) {
+        let is_sent = match self.stretches.try_send(stretch) {
             Ok(()) => true,
             Err(TrySendError::Closed(_)) => false,
             Err(TrySendError::Full(stretch)) => {
-                self.outlet.blocked.set(1);
-                let is_sent = self.outlet.stretches.send(stretch).await.is_ok();
-                self.outlet.blocked.set(0);
+                self.blocked.set(1);
+                let is_sent = self.stretches.send(stretch).await.is_ok();
+                self.blocked.set(0);
                 is_sent
             }
         };
         if !is_sent {
             return Ok(Spool::Closed);
         }
-        self.outlet.sent.inc();
+        self.sent.inc();
         Ok(Spool::Takes)
     }
 }

@@ -26,14 +26,15 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
 use crate::batch::StretchError;
-use crate::command::{self, Commands};
+use crate::command::Commands;
 use crate::config::{AgentConfig, WatchMode};
 use crate::deliver::{Brokers, Deliver, DeliverOptions, DeliverStats, KafkaBrokers};
 use crate::discover::PatternError;
+use crate::gather;
 use crate::journald::{self, Journal, NoJournalctl};
 use crate::position::checksum;
 use crate::reader::{self, Reader, Reload};
-use crate::receive::{self, Bound, ListenError, Receiver};
+use crate::receive::{Bound, ListenError, Receiver};
 use crate::reload::apart;
 use crate::spool::{OpenError, Opened, Recovered, Spool, SpoolStats};
 use crate::status::{self, FileStatus, FilesQuery};
@@ -239,40 +240,30 @@ impl Agent {
             },
         );
         start_thread("reader", failed.clone(), Failure::Reader, || reader.run())?;
-        let (stretches, received) = mpsc::channel(QUEUE_DEPTH);
-        let receive_seams = receive::Seams {
+        let gather_seams = |stretches| gather::Seams {
             clock: Arc::clone(&seams.clock),
             routes: delivery.routes(),
             stretches,
             read_metrics: metrics.read.clone(),
-            metrics: metrics.receive.clone(),
+            receive_metrics: metrics.receive.clone(),
         };
-        let receiver = start_receiver(bound, config, receive_seams, failed.clone())?;
+        let (stretches, received) = mpsc::channel(QUEUE_DEPTH);
+        let receiver = start_receiver(bound, config, gather_seams(stretches), failed.clone())?;
         if let Some(receiver) = &receiver {
             metrics.export_queued(&mut exporter, receiver);
         }
         let (stretches, journaled) = mpsc::channel(QUEUE_DEPTH);
-        let journald_seams = journald::Seams {
-            clock: Arc::clone(&seams.clock),
-            routes: delivery.routes(),
-            stretches,
-            read_metrics: metrics.read.clone(),
-            receive_metrics: metrics.receive.clone(),
-            metrics: metrics.journald.clone(),
-        };
-        let journals = start_journals(journald, &recovered.cursors, config, &journald_seams, &failed)?;
-        // They end with their senders.
-        drop(journald_seams);
+        let journal_seams = gather_seams(stretches);
+        let journals = start_journals(
+            journald,
+            &recovered.cursors,
+            config,
+            journal_seams,
+            &metrics.journald,
+            &failed,
+        )?;
         let (stretches, written) = mpsc::channel(QUEUE_DEPTH);
-        let command_seams = command::Seams {
-            clock: Arc::clone(&seams.clock),
-            routes: delivery.routes(),
-            stretches,
-            read_metrics: metrics.read.clone(),
-            receive_metrics: metrics.receive.clone(),
-            metrics: metrics.command.clone(),
-        };
-        let commands = start_commands(config, command_seams, failed)?;
+        let commands = start_commands(config, gather_seams(stretches), &metrics.command, failed)?;
         let pump = tokio::spawn(pump([read, received, journaled, written], Arc::clone(&spool)));
 
         let (stop_http, stopped) = watch::channel(false);

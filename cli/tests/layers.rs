@@ -70,7 +70,7 @@ const AGENT: Layers = &[
     ),
     ("status", &["deliver", "spool", "watch"]),
     ("records", &["batch", "frame", "status", "transform"]),
-    ("gather", &["batch", "position", "stretch"]),
+    ("gather", &["batch", "position", "status", "stretch"]),
     ("child", &[]),
     (
         "command",

@@ -13,17 +13,16 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tailrace_shared::clock::Clock;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
-use crate::batch::{Batcher, Encoding, StretchError};
+use crate::batch::{Encoding, StretchError};
 use crate::frame::{Charset, Framing};
-pub use crate::gather::Settings;
-use crate::gather::{Gatherer, Outlet};
+use crate::gather::Gatherer;
+pub use crate::gather::{Seams, Settings};
 use crate::records::Template;
-use crate::status::{CommandMetrics, ReadMetrics, ReceiveMetrics};
-use crate::stretch::{Routes, Stretch, lane_of};
+use crate::status::CommandMetrics;
+use crate::stretch::lane_of;
 
 use lines::{Origin, Written};
 use run::Runner;
@@ -64,22 +63,6 @@ impl Input {
     }
 }
 
-/// What commands are connected to.
-pub struct Seams {
-    /// The time.
-    pub clock: Arc<dyn Clock>,
-    /// Where lanes go.
-    pub routes: Arc<dyn Routes>,
-    /// To the spool.
-    pub stretches: mpsc::Sender<Stretch>,
-    /// What is counted of records.
-    pub read_metrics: ReadMetrics,
-    /// What is counted of gathering.
-    pub receive_metrics: ReceiveMetrics,
-    /// What is counted of commands.
-    pub metrics: CommandMetrics,
-}
-
 /// Commands that are run, until they are stopped.
 pub struct Commands {
     stop: CancellationToken,
@@ -99,8 +82,9 @@ impl Commands {
     /// When the system has no more of what a thread needs to wait with.
     pub fn start(
         inputs: Vec<Input>,
-        settings: Settings,
+        settings: &Settings,
         seams: Seams,
+        metrics: &CommandMetrics,
     ) -> io::Result<(Self, impl FnOnce() -> Result<(), StretchError> + Send + 'static)> {
         let (pieces, written) = mpsc::channel(QUEUE_DEPTH);
         let origin = |input: &Input| Origin {
@@ -111,29 +95,22 @@ impl Commands {
         };
         let origins = inputs.iter().map(origin).collect();
         let (templates, current) = watch::channel(inputs.iter().map(|input| input.records.clone()).collect());
-        let outlet = Outlet {
-            stretches: seams.stretches,
-            linger: settings.linger,
-            blocked: seams.receive_metrics.blocked.with([SOURCE]),
-            sent: seams.read_metrics.stretches.with([]),
-        };
         let lines = Written {
-            host: settings.host,
+            host: Arc::clone(&settings.host),
             templates: current,
             origins,
             mid_line: false,
-            clock: seams.clock,
-            metrics: seams.read_metrics,
+            clock: Arc::clone(&seams.clock),
+            metrics: seams.read_metrics.clone(),
         };
-        let batcher = Batcher::new(seams.routes, settings.size);
-        let gather = Gatherer::new(lines, batcher, written, outlet).on_a_thread()?;
+        let gather = Gatherer::new(lines, written, SOURCE, settings, seams).on_a_thread()?;
         let stop = CancellationToken::new();
         for (number, input) in inputs.into_iter().enumerate() {
             let runner = Runner {
                 number,
                 input,
                 pieces: pieces.clone(),
-                metrics: seams.metrics.clone(),
+                metrics: metrics.clone(),
             };
             tokio::spawn(runner.run(stop.clone()));
         }

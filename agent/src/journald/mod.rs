@@ -15,17 +15,16 @@ use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
 
-use tailrace_shared::clock::Clock;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
-use crate::batch::{Batcher, Encoding, StretchError};
+use crate::batch::{Encoding, StretchError};
 use crate::frame::Event;
-pub use crate::gather::Settings;
-use crate::gather::{Gatherer, Outlet};
+use crate::gather::Gatherer;
+pub use crate::gather::{Seams, Settings};
 use crate::records::Template;
-use crate::status::{JournaldMetrics, ReadMetrics, ReceiveMetrics};
-use crate::stretch::{Routes, Stretch, lane_of};
+use crate::status::JournaldMetrics;
+use crate::stretch::lane_of;
 use crate::tail::StartAt;
 
 use entries::{Journaled, SEVERITY};
@@ -72,23 +71,6 @@ pub struct NoJournalctl {
     pub program: String,
     /// What the system said.
     pub source: io::Error,
-}
-
-/// What a reader of journals is connected to.
-#[derive(Clone)]
-pub struct Seams {
-    /// The time.
-    pub clock: Arc<dyn Clock>,
-    /// Where lanes go.
-    pub routes: Arc<dyn Routes>,
-    /// To the spool.
-    pub stretches: mpsc::Sender<Stretch>,
-    /// What is counted of records.
-    pub read_metrics: ReadMetrics,
-    /// What is counted of gathering.
-    pub receive_metrics: ReceiveMetrics,
-    /// What is counted of journals.
-    pub metrics: JournaldMetrics,
 }
 
 /// A journal that is read, until it is stopped.
@@ -163,8 +145,9 @@ impl Input {
     pub fn start(
         self,
         cursor: Option<&str>,
-        settings: Settings,
+        settings: &Settings,
         seams: Seams,
+        metrics: &JournaldMetrics,
     ) -> io::Result<(Journal, impl FnOnce() -> Result<(), StretchError> + Send + 'static)> {
         let (pieces, read) = mpsc::channel(QUEUE_DEPTH);
         let (fields, names) = (self.journal_names(), self.names());
@@ -172,27 +155,21 @@ impl Input {
         let encoding = self.encoding(&settings.host);
         let topic = Arc::clone(&self.records.topic);
         let (template, current) = watch::channel(self.records);
-        let outlet = Outlet {
-            stretches: seams.stretches,
-            linger: settings.linger,
-            blocked: seams.receive_metrics.blocked.with([&format!("journald {}", self.name)]),
-            sent: seams.read_metrics.stretches.with([]),
-        };
         let journaled = Journaled {
             input: Arc::clone(&self.name),
-            host: settings.host,
+            host: Arc::clone(&settings.host),
             template: current,
             encoding,
             lane,
             names,
             max_len: self.max_len,
             moved_to: None,
-            clock: seams.clock,
-            read_metrics: seams.read_metrics,
-            metrics: seams.metrics.clone(),
+            clock: Arc::clone(&seams.clock),
+            read_metrics: seams.read_metrics.clone(),
+            metrics: metrics.clone(),
         };
-        let batcher = Batcher::new(seams.routes, settings.size);
-        let gather = Gatherer::new(journaled, batcher, read, outlet).on_a_thread()?;
+        let source = format!("journald {}", self.name);
+        let gather = Gatherer::new(journaled, read, &source, settings, seams).on_a_thread()?;
         let stop = CancellationToken::new();
         let follower = Follower {
             input: self.name,
@@ -202,7 +179,7 @@ impl Input {
             start_at: self.start_at,
             last: cursor.map(str::to_owned),
             pieces,
-            metrics: seams.metrics,
+            metrics: metrics.clone(),
         };
         tokio::spawn(follower.run(stop.clone()));
         Ok((Journal { stop, template }, gather))

@@ -8,12 +8,14 @@ use super::inputs::command_inputs;
 use super::settings::of_gathering;
 use super::{Failure, FailureSender, StartError};
 use crate::batch::StretchError;
-use crate::command::{self, Commands};
+use crate::command::Commands;
 use crate::config::AgentConfig;
+use crate::gather::Seams;
 use crate::journald::{self, Journal};
 use crate::position::JournalCursor;
-use crate::receive::{self, Bound, Receiver};
+use crate::receive::{Bound, Receiver};
 use crate::spool::Spool;
+use crate::status::{CommandMetrics, JournaldMetrics};
 use crate::stretch::Stretch;
 
 /// Makes stretches durable, one after the other: the next ones gather meanwhile. None of what they come from keeps the others
@@ -56,13 +58,13 @@ pub(super) fn start_thread(
 pub(super) fn start_receiver(
     bound: Bound,
     config: &AgentConfig,
-    seams: receive::Seams,
+    seams: Seams,
     failed: FailureSender,
 ) -> Result<Option<Receiver>, StartError> {
     if bound.is_empty() {
         return Ok(None);
     }
-    let (receiver, gather) = bound.start(of_gathering(config), seams).map_err(StartError::Thread)?;
+    let (receiver, gather) = bound.start(&of_gathering(config), seams).map_err(StartError::Thread)?;
     start_thread("receiver", failed, Failure::Receiver, gather)?;
     tracing::info!(addresses = ?receiver.addresses(), "taking syslog");
     Ok(Some(receiver))
@@ -72,7 +74,8 @@ pub(super) fn start_journals(
     inputs: Vec<journald::Input>,
     cursors: &[JournalCursor],
     config: &AgentConfig,
-    seams: &journald::Seams,
+    seams: Seams,
+    metrics: &JournaldMetrics,
     failed: &FailureSender,
 ) -> Result<Vec<Journal>, StartError> {
     let start = |input: journald::Input| {
@@ -80,7 +83,7 @@ pub(super) fn start_journals(
         let known = known.map(|known| &*known.cursor);
         tracing::info!(input = %input.name, topic = %input.records.topic, cursor = known, "reading a journal");
         let (journal, gather) = input
-            .start(known, of_gathering(config), seams.clone())
+            .start(known, &of_gathering(config), seams.clone(), metrics)
             .map_err(StartError::Thread)?;
         start_thread("journald", failed.clone(), Failure::Journal, gather)?;
         Ok(journal)
@@ -90,14 +93,15 @@ pub(super) fn start_journals(
 
 pub(super) fn start_commands(
     config: &AgentConfig,
-    seams: command::Seams,
+    seams: Seams,
+    metrics: &CommandMetrics,
     failed: FailureSender,
 ) -> Result<Option<Commands>, StartError> {
     let inputs = command_inputs(config);
     if inputs.is_empty() {
         return Ok(None);
     }
-    let started = Commands::start(inputs, of_gathering(config), seams);
+    let started = Commands::start(inputs, &of_gathering(config), seams, metrics);
     let (commands, gather) = started.map_err(StartError::Thread)?;
     start_thread("commands", failed, Failure::Commands, gather)?;
     Ok(Some(commands))

@@ -19,7 +19,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use tailrace_shared::clock::Clock;
 use tailrace_shared::config::ListenAddr;
 use tailrace_shared::tls::TlsServer;
 use tokio::net::{TcpListener, UdpSocket};
@@ -27,13 +26,11 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::batch::{Batcher, StretchError};
+use crate::batch::StretchError;
 use crate::frame::Cut;
-pub use crate::gather::Settings;
-use crate::gather::{Gatherer, Outlet};
+use crate::gather::Gatherer;
+pub use crate::gather::{Seams, Settings};
 use crate::records::Template;
-use crate::status::{ReadMetrics, ReceiveMetrics};
-use crate::stretch::{Routes, Stretch};
 
 use datagrams::Datagrams;
 pub use dropped::{SocketNo, datagrams_dropped};
@@ -111,20 +108,6 @@ impl Drain {
     }
 }
 
-/// What the receiver is connected to.
-pub struct Seams {
-    /// The time.
-    pub clock: Arc<dyn Clock>,
-    /// Where lanes go.
-    pub routes: Arc<dyn Routes>,
-    /// To the spool.
-    pub stretches: mpsc::Sender<Stretch>,
-    /// What is counted of records.
-    pub read_metrics: ReadMetrics,
-    /// What is counted of senders.
-    pub metrics: ReceiveMetrics,
-}
-
 /// Ports that are taken, and inputs that do not take anything from them yet.
 pub struct Bound {
     templates: Vec<Template>,
@@ -185,27 +168,20 @@ impl Bound {
     /// When the system has no more of what a thread needs to wait with.
     pub fn start(
         self,
-        settings: Settings,
+        settings: &Settings,
         seams: Seams,
     ) -> io::Result<(Receiver, impl FnOnce() -> Result<(), StretchError> + Send + 'static)> {
         let (sender, chunks) = mpsc::channel(QUEUE_DEPTH);
         let stop = CancellationToken::new();
         let (templates, current) = watch::channel(self.templates);
-        let metrics = seams.metrics.clone();
-        let outlet = Outlet {
-            stretches: seams.stretches,
-            linger: settings.linger,
-            blocked: metrics.blocked.with([SOURCE]),
-            sent: seams.read_metrics.stretches.with([]),
-        };
+        let metrics = seams.receive_metrics.clone();
         let messages = Messages {
             templates: current,
-            origins: Origins::new(settings.host),
-            clock: seams.clock,
-            metrics: seams.read_metrics,
+            origins: Origins::new(Arc::clone(&settings.host)),
+            clock: Arc::clone(&seams.clock),
+            metrics: seams.read_metrics.clone(),
         };
-        let batcher = Batcher::new(seams.routes, settings.size);
-        let gather = Gatherer::new(messages, batcher, chunks, outlet).on_a_thread()?;
+        let gather = Gatherer::new(messages, chunks, SOURCE, settings, seams).on_a_thread()?;
         let local = |address: io::Result<SocketAddr>| address.ok();
         let udp = self.datagrams.iter().map(Datagrams::local_addr);
         let tcp = self.streams.iter().map(Streams::local_addr);
