@@ -11,7 +11,9 @@ use tailrace_fuzz::Input;
 fn read(bytes: &[u8], piece_len: usize) -> (Entries, bool) {
     let mut parser = Parser::new(["_SYSTEMD_UNIT", "PRIORITY"].map(str::to_owned).to_vec());
     let mut entries = Entries::default();
-    let failed = bytes.chunks(piece_len).any(|piece| parser.feed(piece, &mut entries).is_err());
+    let failed = bytes
+        .chunks(piece_len)
+        .any(|piece| parser.feed(piece, &mut entries).is_err());
     (entries, failed)
 }
 
@@ -19,8 +21,13 @@ fuzz_target!(|input: &[u8]| {
     let mut input = Input(input);
     let piece_len = 1 + usize::from(input.byte());
     let (entries, failed) = read(input.0, piece_len);
-    assert_eq!((&entries, failed), (&read(input.0, usize::MAX).0, read(input.0, usize::MAX).1));
-    let kept = entries.iter_from(0).map(|entry| entry.cursor.len() + entry.message.map_or(0, <[u8]>::len));
+    assert_eq!(
+        (&entries, failed),
+        (&read(input.0, usize::MAX).0, read(input.0, usize::MAX).1)
+    );
+    let kept = entries
+        .iter_from(0)
+        .map(|entry| entry.cursor.len() + entry.message.map_or(0, <[u8]>::len));
     let kept: usize = kept.sum();
     // Broken UTF-8 in a cursor becomes three bytes for each.
     assert!(kept <= 3 * input.0.len());
