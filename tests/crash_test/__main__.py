@@ -148,7 +148,7 @@ class Crash:
                     self.reloads += self.agent.reload()
                     self.watch(reloads.choice([0, 0.01, 0.3]))
                 if reloads.random() < 0.1:
-                    self.readers_killed += sum(journal.kill_reader(self.agent) for journal in self.journals)
+                    self.readers_killed += self.agent.kill_children()
                 log.write(f"    {time.strftime('%H:%M:%S', time.gmtime())} UTC\n")
                 self.strike(kill)
                 if (count + 1) % 20 == 0:

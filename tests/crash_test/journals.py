@@ -2,13 +2,11 @@
 
 import pathlib
 import shutil
-import subprocess
 import time
 
 from tests.crash_test.lines import Line, encode, filler
 from tests.crash_test.writers import Writer
 from tests.lib.journal import JournalWriter
-from tests.lib.processes import Process
 
 TOOLS = ["journalctl", "systemd-journal-remote"]
 
@@ -41,9 +39,3 @@ class JournalProgram(Writer):
 
     def path_of(self, file: int) -> pathlib.Path:
         return self.path.with_name(f"{file:06}.journal")
-
-    @staticmethod
-    def kill_reader(agent: Process) -> bool:
-        """kill -9 of the journalctl that the agent runs, if it does."""
-        assert agent.child is not None
-        return subprocess.run(["pkill", "-9", "-P", str(agent.child.pid)], check=False).returncode == 0

@@ -1,5 +1,6 @@
 """The real processes under test: started from a configuration, killed, and started again."""
 
+import contextlib
 import os
 import pathlib
 import random
@@ -99,6 +100,19 @@ class Process:
         status = pathlib.Path(f"/proc/{self.child.pid}/status").read_text()
         (line,) = (line for line in status.splitlines() if line.startswith("VmRSS:"))
         return int(line.split()[1]) << 10
+
+    def kill_children(self) -> int:
+        """kill -9 of what it runs; how many that were."""
+        assert self.child is not None
+        killed = 0
+        for stat in pathlib.Path("/proc").glob("[0-9]*/stat"):
+            # One may end meanwhile.
+            with contextlib.suppress(OSError):
+                state, parent = stat.read_text().rpartition(")")[2].split()[:2]
+                if int(parent) == self.child.pid and state != "Z":
+                    os.kill(int(stat.parent.name), signal.SIGKILL)
+                    killed += 1
+        return killed
 
     def ended(self, status: int) -> str:
         return f"{self.name} ended by itself with status {status}:\n{self.log_tail()}"
