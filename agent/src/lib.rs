@@ -3,7 +3,8 @@
 //! A line flows one way: [`discover`] finds files, [`watch`] says when to look, [`tail`] reads bytes, [`frame`] cuts
 //! events, [`transform`] finds fields in them and drops what is not wanted, [`records`] and [`batch`] make record
 //! batches of them, [`reader`] closes stretches, [`spool`] makes a stretch durable together with the positions it advances to, [`deliver`]
-//! sends it and marks what was acknowledged. [`pipeline`] composes them; [`status`] shows them to the operator, whose
+//! sends it and marks what was acknowledged. What is no file comes by [`receive`], [`journald`] and [`command`], each with
+//! a thread that closes stretches in the place of the reader's. [`pipeline`] composes them; [`status`] shows them to the operator, whose
 //! questions [`inspect`] answers.
 
 pub mod batch;

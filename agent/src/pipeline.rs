@@ -4,6 +4,8 @@
 //! reading thread -- Stretch --> pump (task) -- append --> spool (thread) <-- marks -- delivery (tasks) --> brokers
 //! ```
 //!
+//! Syslog, journals and commands each have a thread like the reading one, and a queue of their own to the pump.
+//!
 //! What is read waits for the spool, what is spooled waits for the brokers; nothing in between is without a limit. To
 //! stop, the links are closed from left to right, so that what was read is spooled, and what was spooled has a moment to
 //! be acknowledged. What is not is sent again by the next process.

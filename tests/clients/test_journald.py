@@ -206,17 +206,23 @@ def test_what_was_written_before_the_last_start_of_the_machine_is_read_too(
     assert values(collector) == [b"before", b"after", b"now", b"later"]
 
 
-def test_entries_that_were_removed_before_they_were_read_are_told_of(
-    collector: Collector, start_agent: Start, tmp_path: pathlib.Path
-) -> None:
-    directory = tmp_path / "journal"
+def stopped_behind_two(collector: Collector, start_agent: Start, directory: pathlib.Path) -> tuple[Agent, pathlib.Path]:
+    """An agent that has read `one` and `two` and was stopped, and the file of the journal with them."""
     with JournalWriter(directory, "a") as journal:
         journal.write(b"one", b"two")
         journal.wait_written()
     agent = start_agent(f'[[journald]]\ntopic = "system"\ndirectory = "{directory}"\n')
     wait_for_entries(collector, agent, 2)
     assert agent.stop() == 0
-    journal.file.unlink()
+    return agent, journal.file
+
+
+def test_entries_that_were_removed_before_they_were_read_are_told_of(
+    collector: Collector, start_agent: Start, tmp_path: pathlib.Path
+) -> None:
+    directory = tmp_path / "journal"
+    agent, file = stopped_behind_two(collector, start_agent, directory)
+    file.unlink()
     with JournalWriter(directory, "b") as journal:
         journal.write(b"three")
         journal.wait_written()
@@ -231,16 +237,9 @@ def test_entries_that_journald_has_moved_to_another_file_are_not_read_again(
 ) -> None:
     """As it does with what was written before /var was there."""
     directory = tmp_path / "journal"
-    with JournalWriter(directory, "a") as journal:
-        journal.write(b"one", b"two")
-        journal.wait_written()
-    agent = start_agent(f'[[journald]]\ntopic = "system"\ndirectory = "{directory}"\n')
-    wait_for_entries(collector, agent, 2)
-    assert agent.stop() == 0
-    export = subprocess.run(
-        ["journalctl", f"--file={journal.file}", "--output=export"], capture_output=True, check=True
-    )
-    journal.file.unlink()
+    agent, file = stopped_behind_two(collector, start_agent, directory)
+    export = subprocess.run(["journalctl", f"--file={file}", "--output=export"], capture_output=True, check=True)
+    file.unlink()
     with JournalWriter(directory, "b") as moved:
         assert moved.child.stdin is not None
         moved.child.stdin.write(export.stdout)

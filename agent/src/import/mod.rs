@@ -1,5 +1,5 @@
-//! `tailrace-agent import`: the configuration of another agent, as far as it is about files, journals and syslog, as ours; and how far that agent
-//! has read, so that a switch neither repeats nor skips a line.
+//! `tailrace-agent import`: the configuration of another agent, as far as it is about files, journals and syslog, as ours;
+//! and how far that agent has read, so that a switch neither repeats nor skips a line.
 
 mod draft;
 mod filebeat;
@@ -26,13 +26,13 @@ use crate::config::AgentConfig;
 pub enum Tool {
     /// filebeat.yml, and the registry below its data directory.
     Filebeat,
-    /// fluent-bit.conf or fluent-bit.yaml, and the DB of an input of type tail.
+    /// fluent-bit.conf or fluent-bit.yaml, and the DB of an input of type tail or systemd.
     FluentBit,
     /// The configuration of Promtail, and its positions.yaml.
     Promtail,
-    /// rsyslog.conf, as far as it is about imfile, and its work directory.
+    /// rsyslog.conf, as far as it is about imfile, imjournal and syslog, and its work directory.
     Rsyslog,
-    /// vector.yaml or vector.toml, and the checkpoints.json of a file source below its data_dir.
+    /// vector.yaml or vector.toml, and the checkpoints.json (of journald: checkpoint.txt) of a source below its data_dir.
     Vector,
 }
 
