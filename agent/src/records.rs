@@ -3,16 +3,19 @@
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use crate::batch::{Batcher, Encoding, Format, Labels, Slot, StretchError};
+use crate::batch::{Batcher, Format, Labels, Slot, StretchError};
 use crate::frame::{Cut, Event};
+use crate::routing::{Destination, Origin, Routing};
 use crate::status::ReadMetrics;
-use crate::transform::{Dropped, Transform};
+use crate::transform::{Dropped, Outcome, Transform};
 
 /// What the events of an input become.
 #[derive(Debug, Clone)]
 pub struct Template {
-    /// Where they go.
+    /// What the configuration calls the topic: metrics count by that.
     pub topic: Arc<str>,
+    /// Where they go.
+    pub routing: Routing,
     /// What is said of each.
     pub labels: Labels,
     /// What a record is.
@@ -26,35 +29,78 @@ pub struct Template {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Sent {
     /// It is a record.
-    Well,
-    /// It is a record that says why it could not be parsed.
-    WithProblem,
+    Record {
+        /// That says why it could not be parsed.
+        has_problem: bool,
+        /// Of the topic that takes what has no other.
+        is_otherwise: bool,
+    },
     /// It is none.
     Not(Dropped),
 }
 
+impl Sent {
+    fn record(problem: Option<&str>, to: &Destination) -> Self {
+        Self::Record {
+            has_problem: problem.is_some(),
+            is_otherwise: to.is_otherwise,
+        }
+    }
+}
+
+/// Where records go, and the batch that is open for them; valid until the stretch is finished.
+#[derive(Debug, Clone, Copy)]
+pub struct Settled<'a> {
+    slot: Slot,
+    to: &'a Destination,
+}
+
+impl<'a> Settled<'a> {
+    /// Finds the batch.
+    pub fn new(batcher: &mut Batcher, to: &'a Destination) -> Self {
+        let slot = to.slot(batcher);
+        Self { slot, to }
+    }
+}
+
 impl Template {
-    /// Appends an event as a record, if it is to be sent.
+    /// How the events of one file, sender, journal or command become records.
+    #[must_use]
+    pub fn origin(&self, constants: &[(&str, &str)], lane: u16) -> Origin {
+        Origin::new(&self.routing, self.format, constants, &self.labels, lane)
+    }
+
+    /// Appends an event as a record, if it is to be sent. `settled` is where all of its origin go, if that is the same for all.
     #[inline]
     pub fn append(
         &self,
         batcher: &mut Batcher,
-        slot: Slot,
-        encoding: &Encoding,
+        origin: &Origin,
+        settled: Option<Settled<'_>>,
         event: &Event<'_>,
         now_ms: i64,
     ) -> Result<Sent, StretchError> {
-        let Some(transform) = &self.transform else {
-            batcher.append(slot, now_ms, encoding, event.bytes)?;
-            return Ok(Sent::Well);
+        if let (None, Some(Settled { slot, to })) = (&self.transform, settled) {
+            let key = to.key.as_deref().map(str::as_bytes);
+            batcher.append(slot, now_ms, &origin.encoding, (key, event.bytes))?;
+            return Ok(Sent::record(None, to));
+        }
+        let send = |outcome: Outcome<'_>| {
+            let own;
+            let Settled { slot, to } = match settled {
+                Some(settled) => settled,
+                None => {
+                    own = origin.destination(&outcome.fields);
+                    Settled::new(batcher, &own)
+                }
+            };
+            let key = to.key.as_deref().map(str::as_bytes);
+            batcher.append_outcome(slot, &origin.encoding, key, &outcome)?;
+            Ok(Sent::record(outcome.problem.as_deref(), to))
         };
-        let appended = transform.apply(event, now_ms, |outcome| {
-            batcher.append_outcome(slot, encoding, &outcome)?;
-            Ok(match outcome.problem {
-                Some(_) => Sent::WithProblem,
-                None => Sent::Well,
-            })
-        });
+        let nothing = Transform::default();
+        let transform = self.transform.as_deref().unwrap_or(&nothing);
+        let appended = transform.apply(event, now_ms, send);
         appended.unwrap_or_else(|dropped| Ok(Sent::Not(dropped)))
     }
 }
@@ -64,8 +110,8 @@ pub struct Records<'a> {
     batcher: &'a mut Batcher,
     template: &'a Template,
     metrics: &'a ReadMetrics,
-    encoding: &'a Encoding,
-    slot: Slot,
+    origin: &'a Origin,
+    settled: Option<Settled<'a>>,
     now_ms: i64,
     count: Count,
     failed: Option<StretchError>,
@@ -79,26 +125,27 @@ struct Count {
     unfinished: u64,
     too_many_lines: u64,
     problems: u64,
+    otherwise: u64,
     dropped: u64,
     not_kept: u64,
     not_sampled: u64,
 }
 
 impl<'a> Records<'a> {
-    /// Of what comes through `lane`, read at `now_ms`.
+    /// Of what `origin` has, read at `now_ms`.
     pub fn new(
         batcher: &'a mut Batcher,
         template: &'a Template,
         metrics: &'a ReadMetrics,
-        (lane, encoding): (u16, &'a Encoding),
+        origin: &'a Origin,
         now_ms: i64,
     ) -> Self {
         Self {
-            slot: batcher.slot(&template.topic, lane),
+            settled: origin.settled().map(|to| Settled::new(batcher, to)),
             batcher,
             template,
             metrics,
-            encoding,
+            origin,
             now_ms,
             count: Count::default(),
             failed: None,
@@ -113,11 +160,16 @@ impl<'a> Records<'a> {
     /// Makes a record of an event; wants no more once the stretch is full.
     #[inline]
     pub fn take(&mut self, event: Event<'_>) -> ControlFlow<()> {
-        let (batcher, encoding) = (&mut *self.batcher, self.encoding);
+        let (batcher, origin) = (&mut *self.batcher, self.origin);
         let count = &mut self.count;
-        match self.template.append(batcher, self.slot, encoding, &event, self.now_ms) {
-            Ok(Sent::Well) => {}
-            Ok(Sent::WithProblem) => count.problems += 1,
+        match self.template.append(batcher, origin, self.settled, &event, self.now_ms) {
+            Ok(Sent::Record {
+                has_problem,
+                is_otherwise,
+            }) => {
+                count.problems += u64::from(has_problem);
+                count.otherwise += u64::from(is_otherwise);
+            }
             Ok(Sent::Not(Dropped::Drop)) => count.dropped += 1,
             Ok(Sent::Not(Dropped::Keep)) => count.not_kept += 1,
             Ok(Sent::Not(Dropped::Sample)) => count.not_sampled += 1,
@@ -153,6 +205,7 @@ impl<'a> Records<'a> {
             metrics.lines_unfinished.with(topic).inc_by(count.unfinished);
             metrics.events_cut.with(topic).inc_by(count.too_many_lines);
             metrics.parse_errors.with(topic).inc_by(count.problems);
+            metrics.topic_otherwise.with(topic).inc_by(count.otherwise);
             let dropped = [
                 (Dropped::Drop, count.dropped),
                 (Dropped::Keep, count.not_kept),

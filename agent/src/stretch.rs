@@ -9,6 +9,7 @@ use std::path::Path;
 
 use bytes::Bytes;
 use tailrace_shared::disk::FileId;
+use tailrace_shared::murmur2;
 
 use crate::position::{FilePosition, JournalCursor, checksum};
 
@@ -23,6 +24,23 @@ pub fn lane_of(host: &str, path: &Path) -> u16 {
     let mut bytes = host.as_bytes().to_vec();
     bytes.extend_from_slice(path.as_os_str().as_encoded_bytes());
     u16::try_from(checksum(&bytes) % u32::from(LANES)).unwrap_or(0)
+}
+
+/// How many lanes keys have beside those. The partition of a key is this lane's number among them modulo the partitions there
+/// are: the same on every host, and where it divides this number (1 to 6, 8, 9, 10, 12, 15, 16, 18, 20, 24, 30, 32, 36, 40, 48,
+/// 60, 64, 96, …) the one that Kafka's own clients choose.
+const KEY_LANES: u16 = 2880;
+
+/// The lane of all records with this key.
+#[must_use]
+pub fn lane_of_key(key: &[u8]) -> u16 {
+    LANES + u16::try_from(murmur2::positive_hash(key) % u32::from(KEY_LANES)).unwrap_or(0)
+}
+
+/// The partition of a lane of keys among `count`. `None` if it is no such lane, or there is none.
+#[must_use]
+pub fn partition_of_key_lane(lane: u16, count: i32) -> Option<i32> {
+    i32::from(lane.checked_sub(LANES)?).checked_rem(count)
 }
 
 /// How many finished stretches may wait for the spool.
@@ -74,4 +92,29 @@ pub struct Stretch {
     pub gone: Vec<FileId>,
     /// Where each journal that contributed stands after it.
     pub cursors: Vec<JournalCursor>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_has_the_partition_that_kafkas_clients_choose_wherever_that_can_be() {
+        for key in 0..1000_u32 {
+            let key = key.to_string();
+            let lane = lane_of_key(key.as_bytes());
+            for count in [1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96] {
+                let theirs = murmur2::partition_of(key.as_bytes(), count);
+                assert_eq!(partition_of_key_lane(lane, count), Some(theirs), "{key} of {count}");
+            }
+            assert!(partition_of_key_lane(lane, 7).is_some_and(|partition| (0..7).contains(&partition)));
+            assert_eq!(partition_of_key_lane(lane, 0), None);
+        }
+    }
+
+    #[test]
+    fn the_lanes_of_files_are_none_of_keys() {
+        assert!((0..LANES).all(|lane| partition_of_key_lane(lane, 8).is_none()));
+        assert!(lane_of("web-1", Path::new("/a")) < LANES);
+    }
 }

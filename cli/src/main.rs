@@ -7,7 +7,6 @@ mod cluster;
 mod connect;
 mod from;
 mod groups;
-mod murmur2;
 mod output;
 mod produce;
 mod quotas;

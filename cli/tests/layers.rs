@@ -14,6 +14,7 @@ const SHARED: Layers = &[
     ("disk", &[]),
     ("record", &[]),
     ("kafka", &[]),
+    ("murmur2", &[]),
     ("sasl", &[]),
     (
         "client",
@@ -36,7 +37,11 @@ const AGENT: Layers = &[
     ("watch", &["discover"]),
     ("transform", &["frame", "line_regex", "position"]),
     ("batch", &["position", "stretch", "transform"]),
-    ("tail", &["batch", "discover", "frame", "position", "stretch", "watch"]),
+    ("routing", &["batch", "stretch", "transform"]),
+    (
+        "tail",
+        &["discover", "frame", "position", "routing", "stretch", "watch"],
+    ),
     ("spool", &["position", "stretch"]),
     ("deliver", &["position", "spool", "stretch"]),
     (
@@ -47,6 +52,7 @@ const AGENT: Layers = &[
             "frame",
             "journald",
             "line_regex",
+            "routing",
             "spool",
             "tail",
             "transform",
@@ -69,14 +75,19 @@ const AGENT: Layers = &[
         ],
     ),
     ("status", &["deliver", "spool", "watch"]),
-    ("records", &["batch", "frame", "status", "transform"]),
+    ("records", &["batch", "frame", "routing", "status", "transform"]),
     ("gather", &["batch", "position", "status", "stretch"]),
     ("child", &[]),
     (
         "command",
-        &["batch", "child", "frame", "gather", "records", "status", "stretch"],
+        &[
+            "batch", "child", "frame", "gather", "records", "routing", "status", "stretch",
+        ],
     ),
-    ("receive", &["batch", "frame", "gather", "records", "status", "stretch"]),
+    (
+        "receive",
+        &["batch", "frame", "gather", "records", "routing", "status", "stretch"],
+    ),
     (
         "journald",
         &[
@@ -86,6 +97,7 @@ const AGENT: Layers = &[
             "gather",
             "position",
             "records",
+            "routing",
             "status",
             "stretch",
             "tail",
@@ -95,15 +107,15 @@ const AGENT: Layers = &[
     (
         "reader",
         &[
-            "batch", "discover", "frame", "position", "records", "status", "stretch", "tail", "watch",
+            "batch", "discover", "frame", "position", "records", "routing", "status", "stretch", "tail", "watch",
         ],
     ),
     ("reload", &["config"]),
     (
         "inspect",
         &[
-            "batch", "command", "config", "discover", "frame", "journald", "reader", "receive", "records", "status",
-            "stretch",
+            "batch", "command", "config", "discover", "frame", "journald", "reader", "receive", "records", "routing",
+            "status", "stretch",
         ],
     ),
 ];

@@ -16,7 +16,7 @@ use tailrace_shared::record::{
     BatchError, BatchWriter, Batches, BuildError, Compression, GatheredRecords, HEADER_LEN, RecordHeaders,
 };
 
-use crate::stretch::{Route, RoutedBatch, Routes};
+use crate::stretch::{LANES, Route, RoutedBatch, Routes};
 use crate::transform::{Fields, Outcome, PROBLEM};
 
 use encoding::write_object;
@@ -87,7 +87,9 @@ pub struct Batcher {
     size: Size,
     routes: Arc<dyn Routes>,
     open: Vec<OpenBatch>,
+    /// Which of these the lines of a lane go to, and what has a route.
     lanes: HashMap<(Arc<str>, u16), usize>,
+    routed: HashMap<(Arc<str>, Route), usize>,
     spare: Vec<GatheredRecords>,
     /// Made when it is first needed.
     writer: Option<BatchWriter>,
@@ -95,6 +97,8 @@ pub struct Batcher {
     ratios: HashMap<Arc<str>, Ratio>,
     gathered: usize,
     full: bool,
+    /// How many stretches were finished.
+    finished: usize,
     value: Vec<u8>,
 }
 
@@ -119,13 +123,21 @@ impl Batcher {
             routes,
             open: Vec::new(),
             lanes: HashMap::new(),
+            routed: HashMap::new(),
             spare: Vec::new(),
             writer: None,
             ratios: HashMap::new(),
             gathered: 0,
             full: false,
+            finished: 0,
             value: Vec::new(),
         }
+    }
+
+    /// A lane for what may go anywhere: another one in each stretch.
+    #[must_use]
+    pub fn lane_in_turn(&self) -> u16 {
+        u16::try_from(self.finished % usize::from(LANES)).unwrap_or(0)
     }
 
     /// The batch for a topic and a lane. Where the lane goes is asked once per stretch.
@@ -135,10 +147,10 @@ impl Batcher {
             return Slot(*index);
         }
         let route = self.routes.route(topic, lane);
-        let same = |batch: &OpenBatch| batch.route == route && batch.topic == *topic;
-        let index = match self.open.iter().position(same) {
-            Some(index) => index,
+        let index = match self.routed.get(&(Arc::clone(topic), route)) {
+            Some(index) => *index,
             None => {
+                self.routed.insert((Arc::clone(topic), route), self.open.len());
                 self.open.push(OpenBatch {
                     topic: Arc::clone(topic),
                     route,
@@ -152,11 +164,17 @@ impl Batcher {
         Slot(index)
     }
 
-    /// Appends an event as a record, as it is.
+    /// Appends an event as a record with this key, as it is.
     #[inline]
-    pub fn append(&mut self, slot: Slot, now_ms: i64, encoding: &Encoding, event: &[u8]) -> Result<(), StretchError> {
+    pub fn append(
+        &mut self,
+        slot: Slot,
+        now_ms: i64,
+        encoding: &Encoding,
+        (key, event): (Option<&[u8]>, &[u8]),
+    ) -> Result<(), StretchError> {
         if let Encoding::Raw(headers) = encoding {
-            return self.put(slot, |records, _| records.append(now_ms, None, Some(event), headers));
+            return self.put(slot, |records, _| records.append(now_ms, key, Some(event), headers));
         }
         let plain = Outcome {
             timestamp_ms: now_ms,
@@ -168,7 +186,7 @@ impl Batcher {
             headers: &[],
             problem: None,
         };
-        self.append_outcome(slot, encoding, &plain)
+        self.append_outcome(slot, encoding, key, &plain)
     }
 
     /// Appends what a transform has made of an event.
@@ -176,6 +194,7 @@ impl Batcher {
         &mut self,
         slot: Slot,
         encoding: &Encoding,
+        key: Option<&[u8]>,
         outcome: &Outcome<'_>,
     ) -> Result<(), StretchError> {
         let time = outcome.timestamp_ms;
@@ -197,7 +216,7 @@ impl Batcher {
                 let more: Vec<_> = fields.chain(said).chain(problem).collect();
                 let headers = constants.with(more.iter().map(|(name, text)| (*name, text.as_bytes())));
                 self.put(slot, |records, _| {
-                    records.append(time, None, Some(outcome.line), &headers)
+                    records.append(time, key, Some(outcome.line), &headers)
                 })
             }
             Encoding::Json(constants) => {
@@ -208,7 +227,7 @@ impl Batcher {
                 };
                 self.put(slot, |records, value| {
                     write_object(value, constants, outcome);
-                    records.append(time, None, Some(value), &headers)
+                    records.append(time, key, Some(value), &headers)
                 })
             }
         }
@@ -247,6 +266,8 @@ impl Batcher {
     pub fn finish(&mut self) -> Result<Vec<RoutedBatch>, StretchError> {
         let mut batches = Vec::with_capacity(self.open.len());
         self.lanes.clear();
+        self.routed.clear();
+        self.finished = self.finished.wrapping_add(1);
         (self.gathered, self.full) = (0, false);
         for mut open in self.open.drain(..) {
             if !open.records.is_empty() {
@@ -307,12 +328,12 @@ fn split(
     for view in Batches::split(batch.clone(), usize::MAX) {
         for record in view?.records(1 << 30)? {
             let record = record?;
-            let value = record.value.unwrap_or_default();
-            let about = value.len() + record.headers.as_bytes().len() + 32;
+            let (key, value) = (record.key.as_deref(), record.value.unwrap_or_default());
+            let about = key.map_or(0, <[u8]>::len) + value.len() + record.headers.as_bytes().len() + 32;
             if !gathered.is_empty() && gathered.len() + about > max {
                 pieces.push((gathered.count(), writer.finish(gathered)?));
             }
-            gathered.append(record.timestamp, None, Some(&value), &record.headers)?;
+            gathered.append(record.timestamp, key, Some(&value), &record.headers)?;
         }
     }
     if !gathered.is_empty() {

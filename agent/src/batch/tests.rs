@@ -44,7 +44,7 @@ fn lanes_of_one_partition_share_a_batch_and_unbound_lanes_have_their_own() {
     for (topic, lane) in [(&topic, 7), (&topic, 1), (&topic, 8), (&topic, 2), (&other, 7)] {
         let slot = batcher.slot(topic, lane);
         batcher
-            .append(slot, 5, &raw, format!("{topic}{lane}").as_bytes())
+            .append(slot, 5, &raw, (None, format!("{topic}{lane}").as_bytes()))
             .unwrap();
     }
     let batches = batcher.finish().unwrap();
@@ -68,7 +68,9 @@ fn lanes_of_one_partition_share_a_batch_and_unbound_lanes_have_their_own() {
 fn a_raw_record_is_the_line_with_headers() {
     let mut batcher = batcher(Size::default());
     let slot = batcher.slot(&"t".into(), 0);
-    batcher.append(slot, 5, &encoding(Format::Raw), b"\xff\0line").unwrap();
+    batcher
+        .append(slot, 5, &encoding(Format::Raw), (None, b"\xff\0line"))
+        .unwrap();
     let record = records(&batcher.finish().unwrap()[0]).remove(0);
     assert_eq!(record.value.as_deref(), Some(&b"\xff\0line"[..]));
     assert_eq!(record.timestamp, 5);
@@ -88,7 +90,7 @@ fn a_json_record_wraps_the_line() {
     let mut batcher = batcher(Size::default());
     let slot = batcher.slot(&"t".into(), 0);
     batcher
-        .append(slot, 5, &encoding(Format::Json), b"say \"hi\" \xff")
+        .append(slot, 5, &encoding(Format::Json), (None, b"say \"hi\" \xff"))
         .unwrap();
     let record = records(&batcher.finish().unwrap()[0]).remove(0);
     let value: serde_json::Value = serde_json::from_slice(&record.value.unwrap()).unwrap();
@@ -121,7 +123,9 @@ fn fields_stand_before_what_the_agent_knows_and_keep_their_names() {
         headers: &names,
         ..json_line(r#"{"n": 1.0, "host": "other", "m": {"a": []}}"#)
     };
-    batcher.append_outcome(slot, &encoding(Format::Json), &outcome).unwrap();
+    batcher
+        .append_outcome(slot, &encoding(Format::Json), None, &outcome)
+        .unwrap();
     let record = records(&batcher.finish().unwrap()[0]).remove(0);
     let expected = r#"{"n":1.0,"host":"other","m":{"a": []},"agent_host":"web-1","path":"/log/a","env":"\"prod\""}"#;
     assert_eq!(record.value.unwrap(), expected);
@@ -139,7 +143,9 @@ fn fields_become_headers_and_a_problem_is_one_too() {
         problem: Some("why".to_owned()),
         ..json_line(r#"{"level":"info"}"#)
     };
-    batcher.append_outcome(slot, &encoding(Format::Raw), &outcome).unwrap();
+    batcher
+        .append_outcome(slot, &encoding(Format::Raw), None, &outcome)
+        .unwrap();
     let record = records(&batcher.finish().unwrap()[0]).remove(0);
     assert_eq!(record.value.as_deref(), Some(outcome.line));
     let headers: Vec<_> = record.headers.iter().skip(3).collect();
@@ -173,14 +179,14 @@ fn lines_that_compress_worse_than_expected_come_out_in_several_batches_in_order(
     let topic: Arc<str> = "t".into();
     let slot = batcher.slot(&topic, 0);
     for _ in 0..50 {
-        batcher.append(slot, 0, &raw, &[b'a'; 100]).unwrap();
+        batcher.append(slot, 0, &raw, (None, &[b'a'; 100])).unwrap();
     }
     assert!(!batcher.is_full());
     batcher.finish().unwrap();
     let slot = batcher.slot(&topic, 0);
     let lines: Vec<_> = (0..90).map(|seed| noise(1000, seed)).collect();
     for line in &lines {
-        batcher.append(slot, 0, &raw, line).unwrap();
+        batcher.append(slot, 0, &raw, (None, line)).unwrap();
     }
     let batches = batcher.finish().unwrap();
     assert!(batches.len() > 5 && batches.iter().all(|batch| batch.bytes.len() <= 10_000));
@@ -200,7 +206,7 @@ fn how_far_lines_will_compress_is_judged_by_the_last_batch_of_their_topic() {
         let slot = batcher.slot(topic, 0);
         (0..80)
             .take_while(|seed| {
-                batcher.append(slot, 0, &raw, &line(*seed)).unwrap();
+                batcher.append(slot, 0, &raw, (None, &line(*seed))).unwrap();
                 !batcher.is_full()
             })
             .count()
@@ -239,7 +245,7 @@ fn a_topic_that_takes_less_gets_smaller_batches() {
     for topic in ["narrow", "wide"] {
         let slot = batcher.slot(&topic.into(), 0);
         for line in &lines {
-            batcher.append(slot, 0, &raw, line).unwrap();
+            batcher.append(slot, 0, &raw, (None, line)).unwrap();
         }
     }
     let batches = batcher.finish().unwrap();
@@ -260,7 +266,9 @@ fn a_stretch_is_full_by_what_was_gathered_or_by_a_batch_that_nears_its_limit() {
         let slot = batcher.slot(&"t".into(), 0);
         let mut lines = 0;
         while !batcher.is_full() {
-            batcher.append(slot, 0, &encoding(Format::Raw), &[b'a'; 50]).unwrap();
+            batcher
+                .append(slot, 0, &encoding(Format::Raw), (None, &[b'a'; 50]))
+                .unwrap();
             lines += 1;
         }
         assert!((8..=11).contains(&lines), "{lines}");

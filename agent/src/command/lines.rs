@@ -5,26 +5,26 @@ use std::sync::Arc;
 use tailrace_shared::clock::Clock;
 use tokio::sync::watch;
 
-use super::encoding;
+use super::origin;
 use super::run::Piece;
-use crate::batch::{Batcher, Encoding, StretchError};
+use crate::batch::{Batcher, StretchError};
 use crate::frame::{End, Framing};
 use crate::gather::Intake;
 use crate::records::{Records, Template};
+use crate::routing::Origin;
 use crate::status::ReadMetrics;
 
-/// A command, as its records tell of it.
-pub(super) struct Origin {
+/// A command that writes.
+pub(super) struct Writer {
     pub(super) name: Arc<str>,
-    pub(super) lane: u16,
-    pub(super) encoding: Encoding,
+    pub(super) origin: Origin,
     pub(super) framing: Framing,
 }
 
 pub(super) struct Written {
     pub(super) host: Arc<str>,
     pub(super) templates: watch::Receiver<Vec<Template>>,
-    pub(super) origins: Vec<Origin>,
+    pub(super) writers: Vec<Writer>,
     /// Whether what was taken of the piece at hand ends in the middle of a line.
     pub(super) mid_line: bool,
     pub(super) clock: Arc<dyn Clock>,
@@ -42,19 +42,19 @@ impl Intake for Written {
     fn append(&mut self, batcher: &mut Batcher, piece: &Piece, taken: usize) -> Result<usize, StretchError> {
         if self.templates.has_changed().unwrap_or(false) {
             let templates = self.templates.borrow_and_update();
-            for (origin, template) in self.origins.iter_mut().zip(&*templates) {
-                origin.encoding = encoding(template, &self.host, &origin.name);
+            for (writer, template) in self.writers.iter_mut().zip(&*templates) {
+                writer.origin = origin(template, &self.host, &writer.name);
             }
         }
         let rest = piece.bytes.get(taken..).unwrap_or_default();
         let templates = self.templates.borrow();
-        let (Some(origin), Some(template)) = (self.origins.get(piece.input), templates.get(piece.input)) else {
+        let (Some(writer), Some(template)) = (self.writers.get(piece.input), templates.get(piece.input)) else {
             return Ok(rest.len());
         };
-        let by = (origin.lane, &origin.encoding);
-        let mut records = Records::new(batcher, template, &self.metrics, by, self.clock.now_ms());
+        let now_ms = self.clock.now_ms();
+        let mut records = Records::new(batcher, template, &self.metrics, &writer.origin, now_ms);
         let mid_line = if taken == 0 { piece.mid_line } else { self.mid_line };
-        let consumed = origin
+        let consumed = writer
             .framing
             .cut(rest, None, mid_line, End::Final, |event| records.take(event));
         records.count_bytes(consumed.len);

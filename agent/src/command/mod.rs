@@ -16,15 +16,16 @@ use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
-use crate::batch::{Encoding, StretchError};
+use crate::batch::StretchError;
 use crate::frame::{Charset, Framing};
 use crate::gather::Gatherer;
 pub use crate::gather::{Seams, Settings};
 use crate::records::Template;
+use crate::routing::Origin;
 use crate::status::CommandMetrics;
 use crate::stretch::lane_of;
 
-use lines::{Origin, Written};
+use lines::{Writer, Written};
 use run::Runner;
 
 /// In metrics of what is gathered.
@@ -69,10 +70,11 @@ pub struct Commands {
     templates: watch::Sender<Vec<Template>>,
 }
 
-/// How the lines of a command become records.
+/// What the lines of a command have in common.
 #[must_use]
-pub fn encoding(template: &Template, host: &str, name: &str) -> Encoding {
-    Encoding::new(template.format, &[("host", host), ("command", name)], &template.labels)
+pub fn origin(template: &Template, host: &str, name: &str) -> Origin {
+    let lane = lane_of(host, Path::new(&format!("command/{name}")));
+    template.origin(&[("host", host), ("command", name)], lane)
 }
 
 impl Commands {
@@ -87,18 +89,17 @@ impl Commands {
         metrics: &CommandMetrics,
     ) -> io::Result<(Self, impl FnOnce() -> Result<(), StretchError> + Send + 'static)> {
         let (pieces, written) = mpsc::channel(QUEUE_DEPTH);
-        let origin = |input: &Input| Origin {
+        let writer = |input: &Input| Writer {
             name: Arc::clone(&input.name),
-            lane: lane_of(&settings.host, Path::new(&format!("command/{}", input.name))),
-            encoding: encoding(&input.records, &settings.host, &input.name),
+            origin: origin(&input.records, &settings.host, &input.name),
             framing: input.framing(),
         };
-        let origins = inputs.iter().map(origin).collect();
+        let writers = inputs.iter().map(writer).collect();
         let (templates, current) = watch::channel(inputs.iter().map(|input| input.records.clone()).collect());
         let lines = Written {
             host: Arc::clone(&settings.host),
             templates: current,
-            origins,
+            writers,
             mid_line: false,
             clock: Arc::clone(&seams.clock),
             metrics: seams.read_metrics.clone(),

@@ -10,7 +10,7 @@ use serde::de::{Deserializer, Error as _};
 use tailrace_shared::config::{ByteSize, HumanDuration};
 
 use super::values::{labels, some, within};
-use super::{TopicName, TransformConfig};
+use super::{TopicConfig, TransformConfig};
 use crate::batch::Format;
 
 /// `[[command]]`
@@ -18,7 +18,7 @@ use crate::batch::Format;
 #[serde(deny_unknown_fields)]
 pub struct CommandConfig {
     /// Where its lines go.
-    pub topic: TopicName,
+    pub topic: TopicConfig,
     /// The program and its arguments, such as `["vmstat", "5"]`. There is no shell in between; `["sh", "-c", "…"]` is one.
     #[serde(deserialize_with = "some")]
     pub command: Vec<String>,
@@ -57,7 +57,7 @@ impl CommandConfig {
     pub fn runs_as(&self, other: &Self) -> bool {
         let key = |config: &Self| {
             (
-                config.topic.clone(),
+                config.topic.as_str().to_owned(),
                 config.command.clone(),
                 config.every,
                 config.max_line_bytes,
@@ -90,6 +90,10 @@ pub(super) fn inputs<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<C
                 "has the label `command`, which says what was run; use another name",
             ));
         }
+        let checked = input
+            .topic
+            .check(|name| name == "command", &input.labels, input.transform.as_ref());
+        checked.map_err(|problem| D::Error::custom(format!("[[command]] {problem}")))?;
     }
     Ok(inputs)
 }

@@ -9,7 +9,7 @@ use serde::de::{Deserializer, Error as _};
 use tailrace_shared::config::ByteSize;
 
 use super::values::{labels, within};
-use super::{TopicName, TransformConfig, transform};
+use super::{TopicConfig, TransformConfig, transform};
 use crate::batch::Format;
 use crate::journald::{FIELDS, Selection};
 use crate::tail::StartAt;
@@ -19,7 +19,7 @@ use crate::tail::StartAt;
 #[serde(deny_unknown_fields)]
 pub struct JournaldConfig {
     /// Where its entries go.
-    pub topic: TopicName,
+    pub topic: TopicConfig,
     /// How far it was read is kept under this name, so several `[[journald]]` need different ones. Default `journal`.
     #[serde(default = "default_name")]
     pub name: String,
@@ -111,7 +111,11 @@ impl JournaldConfig {
     #[must_use]
     pub fn reads_as(&self, other: &Self) -> bool {
         let key = |config: &Self| {
-            let (topic, name, fields) = (config.topic.clone(), config.name.clone(), config.fields.clone());
+            let (topic, name, fields) = (
+                config.topic.as_str().to_owned(),
+                config.name.clone(),
+                config.fields.clone(),
+            );
             (topic, name, fields, config.selection(), config.max_message_bytes)
         };
         key(self) == key(other)
@@ -166,6 +170,11 @@ pub(super) fn inputs<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<J
                 "has the label `{label}`, which is what a field of entries is called; use another name"
             )));
         }
+        let is_of_entries = |name: &str| is_taken(&&name.to_owned());
+        let checked = input
+            .topic
+            .check(is_of_entries, &input.labels, input.transform.as_ref());
+        checked.map_err(|problem| D::Error::custom(format!("[[journald]] {problem}")))?;
     }
     Ok(inputs)
 }

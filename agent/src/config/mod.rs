@@ -15,6 +15,7 @@ use tailrace_shared::tls::{ClientTls, TlsError};
 
 use self::values::{brokers, labels, some, within};
 use crate::batch::Format;
+use crate::discover::CONTAINER_FIELDS;
 use crate::frame::STREAM;
 use crate::spool::SpoolOptions;
 use crate::tail::StartAt;
@@ -23,6 +24,7 @@ mod command;
 mod journald;
 mod multiline;
 mod syslog;
+mod topic;
 mod transform;
 mod values;
 
@@ -30,6 +32,7 @@ pub use command::CommandConfig;
 pub use journald::JournaldConfig;
 pub use multiline::MultilineConfig;
 pub use syslog::SyslogConfig;
+pub use topic::TopicConfig;
 pub use transform::TransformConfig;
 pub use values::{EncodingName, Glob, TopicName};
 
@@ -219,8 +222,8 @@ pub enum WatchMode {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FilesConfig {
-    /// Where their lines go.
-    pub topic: TopicName,
+    /// Where their lines go: the name of a topic, or a table with fields in the name, keys, and how partitions are found.
+    pub topic: TopicConfig,
     /// Globs: `*`, `?`, `[…]`, `{a,b}` within a name, `**` for any number of directories. A relative one is taken from
     /// where the agent was started. Rotated names need not be selected: a renamed file is read to its end, and what was
     /// rotated before it was seen is found beside the name that it had.
@@ -325,7 +328,7 @@ impl FilesConfig {
     #[must_use]
     pub fn new(topic: TopicName, include: Vec<Glob>) -> Self {
         Self {
-            topic,
+            topic: topic.into(),
             include,
             exclude: Vec::new(),
             labels: BTreeMap::new(),
@@ -374,6 +377,13 @@ fn files<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<FilesConfig>,
         let transform = files.transform.as_ref().map(TransformConfig::compiled);
         !files.container && transform.is_some_and(|transform| transform.parse.is_none() && transform.asks_for(STREAM))
     };
+    for files in &files {
+        let of_file = |name: &str| name == "path";
+        let of_container = |name: &str| files.container && (name == STREAM || CONTAINER_FIELDS.contains(&name));
+        let known = |name: &str| of_file(name) || of_container(name);
+        let checked = files.topic.check(known, &files.labels, files.transform.as_ref());
+        checked.map_err(|problem| D::Error::custom(format!("[[files]] {problem}")))?;
+    }
     match files.iter().find(has_no_stream) {
         Some(files) => Err(D::Error::custom(format!(
             "files.transform asks for the field `{STREAM}` (topic \"{}\"), which only lines of a container have: say \

@@ -9,7 +9,7 @@ use tailrace_shared::config::{ByteSize, ListenAddr};
 use tailrace_shared::tls::{ClientAuth, TlsFiles};
 
 use super::values::{labels, within};
-use super::{TopicName, TransformConfig};
+use super::{TopicConfig, TransformConfig};
 use crate::batch::Format;
 
 /// `[[syslog]]`
@@ -17,7 +17,7 @@ use crate::batch::Format;
 #[serde(deny_unknown_fields)]
 pub struct SyslogConfig {
     /// Where the messages go.
-    pub topic: TopicName,
+    pub topic: TopicConfig,
     /// Where datagrams are taken, each a message (RFC 5426), such as `0.0.0.0:5514`.
     pub udp: Option<ListenAddr>,
     /// Where senders connect (RFC 6587). A message is counted in octets or ends with its line, as each says itself.
@@ -65,8 +65,8 @@ impl SyslogConfig {
     #[must_use]
     pub fn listens_as(&self, other: &Self) -> bool {
         let how = |config: &Self| (config.connections_max, config.max_message_bytes);
-        let own = (&self.topic, &self.udp, &self.tcp, &self.tls, how(self));
-        own == (&other.topic, &other.udp, &other.tcp, &other.tls, how(other))
+        let own = (self.topic.as_str(), &self.udp, &self.tcp, &self.tls, how(self));
+        own == (other.topic.as_str(), &other.udp, &other.tcp, &other.tls, how(other))
     }
 }
 
@@ -83,6 +83,9 @@ pub(super) fn inputs<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<S
         } else if input.tls.as_ref().is_some_and(asks_nobody) {
             "has tls.client_ca, and asks no sender for a certificate: set tls.client_auth = \"required\", or \"optional\""
         } else {
+            let known = |name: &str| name == "source_ip";
+            let checked = input.topic.check(known, &input.labels, input.transform.as_ref());
+            checked.map_err(|problem| D::Error::custom(format!("[[syslog]] {problem}")))?;
             continue;
         };
         let topic = input.topic.as_str();

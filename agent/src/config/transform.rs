@@ -22,6 +22,12 @@ impl TransformConfig {
     pub fn compiled(&self) -> Arc<Transform> {
         Arc::clone(&self.0)
     }
+
+    /// Whether an event may have other fields than those that it comes with.
+    #[must_use]
+    pub fn finds_fields(&self) -> bool {
+        self.0.parse.is_some() || !self.0.rename.is_empty()
+    }
 }
 
 impl<'de> Deserialize<'de> for TransformConfig {

@@ -15,6 +15,7 @@ use tailrace_shared::config::{ByteSize, HumanDuration, ListenAddr};
 use crate::batch::RESERVED_LABELS;
 use crate::discover::{Pattern, exclusions};
 use crate::frame::Charset;
+use crate::routing::{TOPIC_LEN_MAX, is_topic_letter};
 
 /// A name that Kafka allows.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -22,8 +23,6 @@ use crate::frame::Charset;
 pub struct TopicName(String);
 
 impl TopicName {
-    const LEN_MAX: usize = 249;
-
     /// The name.
     #[must_use]
     pub fn as_str(&self) -> &str {
@@ -35,11 +34,10 @@ impl TryFrom<String> for TopicName {
     type Error = String;
 
     fn try_from(name: String) -> Result<Self, String> {
-        let legal = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '.' | '_' | '-');
-        if name.is_empty() || name.len() > Self::LEN_MAX || !name.chars().all(legal) || name == "." || name == ".." {
+        let is_well_spelt = !name.is_empty() && name.len() <= TOPIC_LEN_MAX && name.chars().all(is_topic_letter);
+        if !is_well_spelt || name == "." || name == ".." {
             return Err(format!(
-                "\"{name}\" is no topic name: use 1 to {} of the characters a-z A-Z 0-9 . _ -",
-                Self::LEN_MAX
+                "\"{name}\" is no topic name: use 1 to {TOPIC_LEN_MAX} of the characters a-z A-Z 0-9 . _ -"
             ));
         }
         Ok(Self(name))

@@ -2,6 +2,9 @@
 
 use std::path::Path;
 
+/// The names of all that may be known.
+pub const CONTAINER_FIELDS: [&str; 5] = ["namespace", "pod", "pod_uid", "container", "container_id"];
+
 /// Names and values, of whatever is known by the path: of `/var/log/pods/NAMESPACE_POD_UID/CONTAINER/0.log`, of
 /// `/var/log/containers/POD_NAMESPACE_CONTAINER-ID.log`, or of `/var/lib/docker/containers/ID/ID-json.log`.
 #[must_use]

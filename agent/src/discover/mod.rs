@@ -16,7 +16,7 @@ mod pattern;
 mod tests;
 mod walk;
 
-pub use container::container_of;
+pub use container::{CONTAINER_FIELDS, container_of};
 pub use generations::{Place, Rotated, age, is_rotated, places, rotated, unseen};
 pub use known::{Event, FileNo, Known};
 pub use locate::{Whereabouts, locate};

@@ -8,13 +8,14 @@ use std::sync::Arc;
 use serde::Serialize;
 use tailrace_shared::record::Batches;
 
-use crate::batch::{Batcher, Encoding, Size, StretchError};
+use crate::batch::{Batcher, Size, StretchError};
 use crate::command;
 use crate::frame::{End, Event, mark_of};
 use crate::journald::{self, ExportError};
 use crate::reader::Input;
 use crate::receive;
-use crate::records::{Sent, Template};
+use crate::records::{Sent, Settled, Template};
+use crate::routing::Origin;
 use crate::stretch::{Route, Routes};
 
 /// Why that could not be shown.
@@ -36,6 +37,8 @@ pub enum DryRunError {
 struct Shown<'a> {
     topic: &'a str,
     timestamp_ms: i64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    key: Option<String>,
     headers: serde_json::Map<String, serde_json::Value>,
     value: &'a str,
 }
@@ -74,8 +77,8 @@ impl DryRun<'_> {
     /// # Errors
     /// When the sample cannot be read, or nothing can be written.
     pub fn of_file(self, input: &Input, path: &Path, sample: impl Read) -> Result<(), DryRunError> {
-        let encoding = input.encoding(self.host, path);
-        self.show(&input.records, &encoding, sample, |bytes, take| {
+        let origin = input.origin(self.host, path, 0);
+        self.show(&input.records, &origin, sample, |bytes, take| {
             input.framing.cut(bytes, mark_of(bytes), false, End::Final, take);
         })
     }
@@ -91,8 +94,8 @@ impl DryRun<'_> {
         source_ip: &str,
         sample: impl Read,
     ) -> Result<(), DryRunError> {
-        let encoding = receive::encoding(template, self.host, source_ip);
-        self.show(template, &encoding, sample, |bytes, take| {
+        let origin = receive::origin(template, self.host, source_ip);
+        self.show(template, &origin, sample, |bytes, take| {
             receive::Framing::new(max_len).cut(bytes, true, |message, cut| {
                 take(Event::plain(bytes.get(message).unwrap_or_default(), 1, cut))
             });
@@ -104,9 +107,9 @@ impl DryRun<'_> {
     /// # Errors
     /// When the sample cannot be read or is no export, or nothing can be written.
     pub fn of_journal(self, input: &journald::Input, sample: impl Read) -> Result<(), DryRunError> {
-        let encoding = input.encoding(self.host);
+        let origin = input.origin(self.host);
         let mut failed = None;
-        self.show(&input.records, &encoding, sample, |bytes, take| {
+        self.show(&input.records, &origin, sample, |bytes, take| {
             failed = input.cut(bytes, take).err();
         })?;
         failed.map_or(Ok(()), |error| Err(error.into()))
@@ -117,8 +120,8 @@ impl DryRun<'_> {
     /// # Errors
     /// When the sample cannot be read, or nothing can be written.
     pub fn of_command(self, input: &command::Input, sample: impl Read) -> Result<(), DryRunError> {
-        let encoding = command::encoding(&input.records, self.host, &input.name);
-        self.show(&input.records, &encoding, sample, |bytes, take| {
+        let origin = command::origin(&input.records, self.host, &input.name);
+        self.show(&input.records, &origin, sample, |bytes, take| {
             input.framing().cut(bytes, None, false, End::Final, take);
         })
     }
@@ -126,7 +129,7 @@ impl DryRun<'_> {
     fn show(
         self,
         template: &Template,
-        encoding: &Encoding,
+        origin: &Origin,
         sample: impl Read,
         cut: impl FnOnce(&[u8], &mut dyn FnMut(Event<'_>) -> ControlFlow<()>),
     ) -> Result<(), DryRunError> {
@@ -136,7 +139,7 @@ impl DryRun<'_> {
         let mut failed = None;
         cut(
             &bytes,
-            &mut |event| match show(template, encoding, &mut batcher, &event, self.now_ms, self.out) {
+            &mut |event| match show(template, origin, &mut batcher, &event, self.now_ms, self.out) {
                 Ok(()) => ControlFlow::Continue(()),
                 Err(error) => {
                     failed = Some(error);
@@ -150,14 +153,14 @@ impl DryRun<'_> {
 
 fn show(
     template: &Template,
-    encoding: &Encoding,
+    origin: &Origin,
     batcher: &mut Batcher,
     event: &Event<'_>,
     now_ms: i64,
     out: &mut dyn Write,
 ) -> Result<(), DryRunError> {
-    let slot = batcher.slot(&template.topic, 0);
-    if let Sent::Not(dropped) = template.append(batcher, slot, encoding, event, now_ms)? {
+    let settled = origin.settled().map(|to| Settled::new(batcher, to));
+    if let Sent::Not(dropped) = template.append(batcher, origin, settled, event, now_ms)? {
         let not_sent = NotSent {
             not_sent_because_of: dropped.name(),
             event: &String::from_utf8_lossy(event.bytes),
@@ -177,6 +180,7 @@ fn show(
                 let shown = Shown {
                     topic: &batch.topic,
                     timestamp_ms: record.timestamp,
+                    key: record.key.as_deref().map(text),
                     headers: record.headers.iter().map(header).collect(),
                     value: &text(&record.value.unwrap_or_default()),
                 };

@@ -1,6 +1,7 @@
 //! Makes records of entries.
 
 use std::ops::ControlFlow;
+use std::path::Path;
 use std::sync::Arc;
 
 use tailrace_shared::clock::Clock;
@@ -8,12 +9,14 @@ use tokio::sync::watch;
 
 use super::export::EntryView;
 use super::follow::Piece;
-use crate::batch::{Batcher, Encoding, StretchError};
+use crate::batch::{Batcher, StretchError};
 use crate::frame::{Cut, End, Event, Lines, Said};
 use crate::gather::Intake;
 use crate::position::JournalCursor;
 use crate::records::{Records, Template};
+use crate::routing::Origin;
 use crate::status::{JournaldMetrics, ReadMetrics};
+use crate::stretch::lane_of;
 use crate::transform::SEVERITIES;
 
 /// How an event calls the field that says how important it is, as messages of syslog do.
@@ -23,8 +26,7 @@ pub(super) struct Journaled {
     pub(super) input: Arc<str>,
     pub(super) host: Arc<str>,
     pub(super) template: watch::Receiver<Template>,
-    pub(super) encoding: Encoding,
-    pub(super) lane: u16,
+    pub(super) origin: Origin,
     /// What the fields of an entry are called in records.
     pub(super) names: Vec<String>,
     pub(super) max_len: usize,
@@ -34,9 +36,10 @@ pub(super) struct Journaled {
     pub(super) metrics: JournaldMetrics,
 }
 
-/// How its entries become records.
-pub(super) fn encoding(template: &Template, host: &str) -> Encoding {
-    Encoding::new(template.format, &[("host", host)], &template.labels)
+/// What the entries of the input of this name have in common.
+pub(super) fn origin(template: &Template, host: &str, input: &str) -> Origin {
+    let lane = lane_of(host, Path::new(&format!("journald/{input}")));
+    template.origin(&[("host", host)], lane)
 }
 
 impl Intake for Journaled {
@@ -58,11 +61,11 @@ impl Intake for Journaled {
             }
         };
         if self.template.has_changed().unwrap_or(false) {
-            self.encoding = encoding(&self.template.borrow_and_update(), &self.host);
+            self.origin = origin(&self.template.borrow_and_update(), &self.host, &self.input);
         }
         let template = self.template.borrow();
-        let by = (self.lane, &self.encoding);
-        let mut records = Records::new(batcher, &template, &self.read_metrics, by, self.clock.now_ms());
+        let now_ms = self.clock.now_ms();
+        let mut records = Records::new(batcher, &template, &self.read_metrics, &self.origin, now_ms);
         let mut appended = 0;
         let mut last = None;
         for entry in entries.iter_from(taken) {

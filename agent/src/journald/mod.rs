@@ -12,19 +12,18 @@ mod selection;
 
 use std::io;
 use std::ops::ControlFlow;
-use std::path::Path;
 use std::sync::Arc;
 
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
-use crate::batch::{Encoding, StretchError};
+use crate::batch::StretchError;
 use crate::frame::Event;
 use crate::gather::Gatherer;
 pub use crate::gather::{Seams, Settings};
 use crate::records::Template;
+use crate::routing::Origin;
 use crate::status::JournaldMetrics;
-use crate::stretch::lane_of;
 use crate::tail::StartAt;
 
 use entries::{Journaled, SEVERITY};
@@ -105,10 +104,10 @@ impl Input {
         Ok((last, said))
     }
 
-    /// How its entries become records.
+    /// What its entries have in common.
     #[must_use]
-    pub fn encoding(&self, host: &str) -> Encoding {
-        entries::encoding(&self.records, host)
+    pub fn origin(&self, host: &str) -> Origin {
+        entries::origin(&self.records, host, &self.name)
     }
 
     /// Gives the events of what `journalctl --output=export` wrote.
@@ -151,16 +150,14 @@ impl Input {
     ) -> io::Result<(Journal, impl FnOnce() -> Result<(), StretchError> + Send + 'static)> {
         let (pieces, read) = mpsc::channel(QUEUE_DEPTH);
         let (fields, names) = (self.journal_names(), self.names());
-        let lane = lane_of(&settings.host, Path::new(&format!("journald/{}", self.name)));
-        let encoding = self.encoding(&settings.host);
+        let origin = self.origin(&settings.host);
         let topic = Arc::clone(&self.records.topic);
         let (template, current) = watch::channel(self.records);
         let journaled = Journaled {
             input: Arc::clone(&self.name),
             host: Arc::clone(&settings.host),
             template: current,
-            encoding,
-            lane,
+            origin,
             names,
             max_len: self.max_len,
             moved_to: None,

@@ -87,6 +87,7 @@ pub fn command_inputs(config: &AgentConfig) -> Vec<command::Input> {
 pub fn template_of_command(command: &CommandConfig) -> Template {
     Template {
         topic: command.topic.as_str().into(),
+        routing: command.topic.routing(),
         labels: command.labels.clone(),
         format: command.format,
         transform: command.transform.as_ref().map(TransformConfig::compiled),
@@ -99,6 +100,7 @@ pub fn template_of_journal(journald: &JournaldConfig) -> Template {
     let transform = journald.transform.as_ref().map(TransformConfig::compiled);
     Template {
         topic: journald.topic.as_str().into(),
+        routing: journald.topic.routing(),
         labels: journald.labels.clone(),
         format: journald.format,
         transform: Some(transform.unwrap_or_default()),
@@ -110,6 +112,7 @@ pub fn template_of_journal(journald: &JournaldConfig) -> Template {
 pub fn template_of(syslog: &SyslogConfig) -> Template {
     Template {
         topic: syslog.topic.as_str().into(),
+        routing: syslog.topic.routing(),
         labels: syslog.labels.clone(),
         format: syslog.format,
         transform: syslog.transform.as_ref().map(TransformConfig::compiled),
@@ -122,6 +125,7 @@ fn input(files: &FilesConfig, base: &Path) -> Result<Input, PatternError> {
     Ok(Input {
         records: Template {
             topic: files.topic.as_str().into(),
+            routing: files.topic.routing(),
             labels: files.labels.clone(),
             format: files.format,
             transform: match &files.transform {

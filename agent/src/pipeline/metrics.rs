@@ -51,7 +51,7 @@ impl Metrics {
             for why in Dropped::ALL {
                 self.read.events_dropped.with([topic.as_str(), why.name()]).inc_by(0);
             }
-            self.delivery.start_at_zero(TOPIC_LABEL, topic.as_str());
+            self.delivery.start_at_zero(TOPIC_LABEL, topic.surely());
         }
     }
 

@@ -22,11 +22,12 @@ use tailrace_shared::disk::{Disk, FileId};
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::mpsc::{Receiver, Sender};
 
-use crate::batch::{Batcher, Encoding, Size, StretchError};
+use crate::batch::{Batcher, Size, StretchError};
 use crate::discover::{FileNo, Selection, Walker, container_of};
 use crate::frame::{End, Event, Framing};
 use crate::position::FilePosition;
 use crate::records::{Records, Template};
+use crate::routing::Origin;
 use crate::status::{FilesRequest, ReadMetrics};
 use crate::stretch::{Routes, Stretch};
 use crate::tail::{After, Limits, StartAt, Tail, Turned, Unread};
@@ -52,9 +53,9 @@ pub struct Input {
 }
 
 impl Input {
-    /// How the events of a file become records.
+    /// What the events of a file have in common.
     #[must_use]
-    pub fn encoding(&self, host: &str, path: &Path) -> Encoding {
+    pub fn origin(&self, host: &str, path: &Path, lane: u16) -> Origin {
         let mut labels = self.records.labels.clone();
         if self.framing.container {
             for (name, value) in container_of(path) {
@@ -62,20 +63,7 @@ impl Input {
             }
         }
         let constants = [("host", host), ("path", &path.to_string_lossy())];
-        Encoding::new(self.records.format, &constants, &labels)
-    }
-}
-
-/// What the records of a file have in common.
-struct Source {
-    input: usize,
-    lane: u16,
-    encoding: Arc<Encoding>,
-}
-
-impl Source {
-    fn origin(&self) -> (u16, &Encoding) {
-        (self.lane, &self.encoding)
+        Origin::new(&self.records.routing, self.records.format, &constants, &labels, lane)
     }
 }
 
@@ -282,14 +270,14 @@ impl Reader {
 
     /// Makes records of the events that were read, as far as the stretch has room.
     fn take_events(&mut self, file: FileNo, now: Duration) -> Result<(), StretchError> {
-        let Some(source) = self.source(file) else {
+        let Some((input, origin)) = self.origin(file) else {
             return Ok(());
         };
-        let Some(input) = self.inputs.get(source.input) else {
+        let Some(input) = self.inputs.get(input) else {
             return Ok(());
         };
         let (metrics, now_ms) = (&self.seams.metrics, self.seams.clock.now_ms());
-        let mut records = Records::new(&mut self.batcher, &input.records, metrics, source.origin(), now_ms);
+        let mut records = Records::new(&mut self.batcher, &input.records, metrics, &origin, now_ms);
         let window = self.tail.window();
         let (bytes, mark) = (window.bytes(), window.charset());
         let consumed = input
@@ -314,16 +302,16 @@ impl Reader {
     /// Makes records of what was held of a content that is no more, and says what is lost.
     fn give_up(&mut self, file: FileNo, unread: &Unread, now: Duration) -> Result<(), StretchError> {
         self.count_lost(file, unread.lost);
-        let Some(source) = self.source(file) else {
+        let Some((input, origin)) = self.origin(file) else {
             return Ok(());
         };
-        let Some(input) = self.inputs.get(source.input) else {
+        let Some(input) = self.inputs.get(input) else {
             return Ok(());
         };
         let (mut rest, mut mid_line) = (&*unread.event, unread.mid_line);
         let (metrics, now_ms) = (&self.seams.metrics, self.seams.clock.now_ms());
         while !rest.is_empty() {
-            let mut records = Records::new(&mut self.batcher, &input.records, metrics, source.origin(), now_ms);
+            let mut records = Records::new(&mut self.batcher, &input.records, metrics, &origin, now_ms);
             let take = |event: Event<'_>| records.take(event);
             let consumed = input.framing.cut(rest, unread.charset, mid_line, End::Final, take);
             records.count_bytes(consumed.len);
@@ -336,18 +324,15 @@ impl Reader {
         Ok(())
     }
 
-    /// What the records of a file have in common.
-    fn source(&mut self, file: FileNo) -> Option<Source> {
+    /// The input of a file, and what its events have in common.
+    fn origin(&mut self, file: FileNo) -> Option<(usize, Arc<Origin>)> {
         let followed = self.tail.get_mut(file)?;
         let input = self.inputs.get(followed.input)?;
-        let encoding = followed
-            .encoding
-            .get_or_insert_with(|| Arc::new(input.encoding(&self.settings.host, &followed.origin)));
-        Some(Source {
-            input: followed.input,
-            lane: followed.lane,
-            encoding: Arc::clone(encoding),
-        })
+        let (path, lane) = (&followed.origin, followed.lane);
+        let common = followed
+            .common
+            .get_or_insert_with(|| Arc::new(input.origin(&self.settings.host, path, lane)));
+        Some((followed.input, Arc::clone(common)))
     }
 
     fn gathered(&mut self, now: Duration) {

@@ -132,7 +132,7 @@ impl Tail {
     fn belongs_to(&mut self, file: FileNo, input: usize) {
         if let Some(followed) = self.get_mut(file) {
             followed.input = input;
-            followed.encoding = None;
+            followed.common = None;
         }
         self.wake(file);
     }

@@ -39,9 +39,8 @@ impl Intake for Messages {
             return Ok(messages.len());
         };
         let origin = self.origins.of(chunk.input, template, first.sender);
-        let by = (origin.lane, &*origin.encoding);
         let now_ms = self.clock.now_ms();
-        let mut records = Records::new(batcher, template, &self.metrics, by, now_ms);
+        let mut records = Records::new(batcher, template, &self.metrics, &origin, now_ms);
         let mut taken = 0;
         for message in messages.iter().take_while(|message| message.sender == first.sender) {
             let bytes = chunk.bytes.get(message.bytes.clone()).unwrap_or_default();

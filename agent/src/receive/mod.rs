@@ -37,7 +37,7 @@ pub use dropped::{SocketNo, datagrams_dropped};
 pub use framing::{Framing, cut_datagram};
 use messages::Messages;
 use origins::Origins;
-pub use origins::encoding;
+pub use origins::origin;
 use streams::Streams;
 
 /// One `[[syslog]]` of the configuration.

@@ -4,32 +4,25 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use crate::batch::Encoding;
 use crate::records::Template;
+use crate::routing::Origin;
 use crate::stretch::lane_of;
 
 /// How many are remembered. A flood of forged addresses makes the others be made anew, and no more.
 const REMEMBERED: usize = 4096;
 
-/// One sender of an input.
-#[derive(Debug, Clone)]
-pub(super) struct Origin {
-    pub(super) lane: u16,
-    pub(super) encoding: Arc<Encoding>,
-}
-
-/// How the messages of a sender become records.
+/// What the messages of a sender have in common.
 #[must_use]
-pub fn encoding(template: &Template, host: &str, source_ip: &str) -> Encoding {
-    let constants = &[("host", host), ("source_ip", source_ip)];
-    Encoding::new(template.format, constants, &template.labels)
+pub fn origin(template: &Template, host: &str, source_ip: &str) -> Origin {
+    let lane = lane_of(host, source_ip.as_ref());
+    template.origin(&[("host", host), ("source_ip", source_ip)], lane)
 }
 
 /// Those that sent something lately.
 #[derive(Debug)]
 pub(super) struct Origins {
     host: Arc<str>,
-    known: HashMap<(usize, IpAddr), Origin>,
+    known: HashMap<(usize, IpAddr), Arc<Origin>>,
 }
 
 impl Origins {
@@ -40,18 +33,13 @@ impl Origins {
         }
     }
 
-    pub(super) fn of(&mut self, input: usize, template: &Template, sender: IpAddr) -> Origin {
+    pub(super) fn of(&mut self, input: usize, template: &Template, sender: IpAddr) -> Arc<Origin> {
         if self.known.len() >= REMEMBERED {
             self.known.clear();
         }
-        let origin = self.known.entry((input, sender)).or_insert_with(|| {
-            let text = sender.to_string();
-            Origin {
-                lane: lane_of(&self.host, text.as_ref()),
-                encoding: Arc::new(encoding(template, &self.host, &text)),
-            }
-        });
-        origin.clone()
+        let known = self.known.entry((input, sender));
+        let known = known.or_insert_with(|| Arc::new(origin(template, &self.host, &sender.to_string())));
+        Arc::clone(known)
     }
 
     pub(super) fn clear(&mut self) {

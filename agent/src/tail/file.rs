@@ -10,10 +10,10 @@ use tailrace_shared::disk::{DiskFile, FileId, Metadata};
 
 use super::buffer::Mark;
 use super::resume::{Look, Resume, resume};
-use crate::batch::Encoding;
 use crate::discover::FileNo;
 use crate::frame::{Mark as CharsetMark, mark_of};
 use crate::position::{FileKey, FilePosition, Fingerprint};
+use crate::routing::Origin;
 
 /// When a file is read next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,8 +47,8 @@ pub struct Followed {
     pub modified_ms: i64,
     /// What went wrong last, if it has not been mended since.
     pub error: Option<Box<str>>,
-    /// How its lines become records; made when it is first needed.
-    pub(crate) encoding: Option<Arc<Encoding>>,
+    /// What its lines have in common; made when it is first needed.
+    pub(crate) common: Option<Arc<Origin>>,
     /// What its first bytes say of its encoding.
     pub(super) charset: CharsetMark,
     pub(super) handle: Option<Arc<dyn DiskFile>>,
@@ -215,7 +215,7 @@ impl Followed {
             high: opening.len,
             modified_ms: arrival.modified_ms,
             error: None,
-            encoding: None,
+            common: None,
             charset: opening.charset,
             handle: None,
             reopened: false,

@@ -276,7 +276,7 @@ impl Tail {
     fn sleep(&mut self, file: FileNo) {
         if let Some(followed) = self.files.get_mut(&file) {
             followed.turn = Turn::Asleep;
-            followed.encoding = None;
+            followed.common = None;
             self.open.rank(file, followed);
         }
     }

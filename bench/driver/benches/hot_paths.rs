@@ -84,7 +84,7 @@ fn batcher() -> (Batcher, Encoding, Vec<u8>) {
 fn build_batches((mut batcher, encoding, text): (Batcher, Encoding, Vec<u8>)) -> Vec<RoutedBatch> {
     let slot = batcher.slot(&Arc::from("logs"), 0);
     for line in text.split(|byte| *byte == b'\n') {
-        batcher.append(slot, 1_000, &encoding, line).unwrap();
+        batcher.append(slot, 1_000, &encoding, (None, line)).unwrap();
     }
     batcher.finish().unwrap()
 }

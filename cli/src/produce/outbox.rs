@@ -7,9 +7,9 @@ use anyhow::Result;
 use tailrace_shared::client::{ClientError, Producer};
 use tailrace_shared::clock::{Clock, SystemClock};
 use tailrace_shared::kafka::ErrorCode;
+use tailrace_shared::murmur2;
 use tailrace_shared::record::{BatchBuilder, Compression, RecordHeaders};
 
-use crate::murmur2;
 use crate::output::records;
 
 /// A batch takes records up to this size, or a single larger one. Even if they cannot be compressed, brokers accept it.

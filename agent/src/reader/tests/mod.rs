@@ -14,6 +14,7 @@ use super::*;
 use crate::batch::{Format, Labels};
 use crate::discover::{Pattern, exclusions};
 use crate::frame::{Charset, Languages, Multiline, Rule};
+use crate::routing::Routing;
 use crate::status::{FileStatus, FilesQuery};
 use crate::stretch::{QUEUE_DEPTH, Route};
 
@@ -40,6 +41,7 @@ fn input(include: &str) -> Input {
     Input {
         records: Template {
             topic: "t".into(),
+            routing: Routing::to("t".into()),
             labels: Labels::new(),
             format: Format::Raw,
             transform: None,

@@ -5,9 +5,15 @@ const SEED: u32 = 0x9747_b28c;
 const MIX: u32 = 0x5bd1_e995;
 
 /// The partition of a key among `count`.
-pub(crate) fn partition_of(key: &[u8], count: i32) -> i32 {
-    let positive = (murmur2(key) & 0x7fff_ffff).cast_signed();
-    positive.checked_rem(count).unwrap_or(0)
+#[must_use]
+pub fn partition_of(key: &[u8], count: i32) -> i32 {
+    positive_hash(key).cast_signed().checked_rem(count).unwrap_or(0)
+}
+
+/// What a partition is chosen by: 31 bits.
+#[must_use]
+pub fn positive_hash(key: &[u8]) -> u32 {
+    murmur2(key) & 0x7fff_ffff
 }
 
 fn murmur2(key: &[u8]) -> u32 {
