@@ -21,6 +21,7 @@ pub mod journald;
 pub mod line_regex;
 pub mod pipeline;
 pub mod position;
+pub mod rate_limit;
 pub mod reader;
 pub mod receive;
 pub mod records;

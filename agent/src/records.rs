@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::batch::{Batcher, Format, Labels, Slot, StretchError};
 use crate::frame::{Cut, Event};
+use crate::rate_limit::{Exceeded, RateLimit};
 use crate::routing::{Destination, Origin, Routing};
 use crate::status::ReadMetrics;
 use crate::transform::{Dropped, Outcome, Transform};
@@ -20,6 +21,8 @@ pub struct Template {
     pub labels: Labels,
     /// What a record is.
     pub format: Format,
+    /// How much there may be in a second.
+    pub limit: Arc<RateLimit>,
     /// What is done before, if they are not sent as they are; always something where a container runtime says more than the
     /// file.
     pub transform: Option<Arc<Transform>>,
@@ -64,6 +67,21 @@ impl<'a> Settled<'a> {
 }
 
 impl Template {
+    /// Takes the place of another one of the same source, which waits at the limit that it has.
+    pub fn replace(&mut self, new: Self) {
+        self.limit.take_on(&new.limit);
+        let limit = Arc::clone(&self.limit);
+        *self = Self { limit, ..new };
+    }
+
+    /// The same for the inputs of a kind.
+    pub fn replace_all(running: &mut [Self], new: Vec<Self>) {
+        running
+            .iter_mut()
+            .zip(new)
+            .for_each(|(running, new)| running.replace(new));
+    }
+
     /// How the events of one file, sender, journal or command become records.
     #[must_use]
     pub fn origin(&self, constants: &[(&str, &str)], lane: u16) -> Origin {
@@ -113,6 +131,9 @@ pub struct Records<'a> {
     origin: &'a Origin,
     settled: Option<Settled<'a>>,
     now_ms: i64,
+    exceeded: Option<Exceeded>,
+    /// Nothing more may be taken for a while.
+    exhausted: bool,
     count: Count,
     failed: Option<StretchError>,
 }
@@ -129,6 +150,7 @@ struct Count {
     dropped: u64,
     not_kept: u64,
     not_sampled: u64,
+    too_many: u64,
 }
 
 impl<'a> Records<'a> {
@@ -147,6 +169,8 @@ impl<'a> Records<'a> {
             metrics,
             origin,
             now_ms,
+            exceeded: template.limit.exceeded(),
+            exhausted: false,
             count: Count::default(),
             failed: None,
         }
@@ -162,7 +186,13 @@ impl<'a> Records<'a> {
     pub fn take(&mut self, event: Event<'_>) -> ControlFlow<()> {
         let (batcher, origin) = (&mut *self.batcher, self.origin);
         let count = &mut self.count;
-        match self.template.append(batcher, origin, self.settled, &event, self.now_ms) {
+        let (limit, len) = (&self.template.limit, event.bytes.len());
+        let is_too_much = self.exceeded == Some(Exceeded::Drop) && !limit.admits(len, self.now_ms);
+        let sent = match is_too_much {
+            true => Ok(Sent::Not(Dropped::RateLimit)),
+            false => self.template.append(batcher, origin, self.settled, &event, self.now_ms),
+        };
+        match sent {
             Ok(Sent::Record {
                 has_problem,
                 is_otherwise,
@@ -173,6 +203,7 @@ impl<'a> Records<'a> {
             Ok(Sent::Not(Dropped::Drop)) => count.dropped += 1,
             Ok(Sent::Not(Dropped::Keep)) => count.not_kept += 1,
             Ok(Sent::Not(Dropped::Sample)) => count.not_sampled += 1,
+            Ok(Sent::Not(Dropped::RateLimit)) => count.too_many += 1,
             Err(error) => {
                 self.failed = Some(error);
                 return ControlFlow::Break(());
@@ -185,13 +216,16 @@ impl<'a> Records<'a> {
             Cut::Unfinished => count.unfinished += 1,
             Cut::TooManyLines => count.too_many_lines += 1,
         }
-        match self.batcher.is_full() {
+        if self.exceeded == Some(Exceeded::Wait) {
+            self.exhausted = limit.spend(len, self.now_ms);
+        }
+        match self.batcher.is_full() || self.exhausted {
             true => ControlFlow::Break(()),
             false => ControlFlow::Continue(()),
         }
     }
 
-    /// Whether there may be more events, for which the stretch has no room.
+    /// Whether there may be more events, for which the stretch has no room, or which have to wait.
     pub fn finish(self) -> Result<bool, StretchError> {
         if let Some(error) = self.failed {
             return Err(error);
@@ -210,6 +244,7 @@ impl<'a> Records<'a> {
                 (Dropped::Drop, count.dropped),
                 (Dropped::Keep, count.not_kept),
                 (Dropped::Sample, count.not_sampled),
+                (Dropped::RateLimit, count.too_many),
             ];
             for (why, events) in dropped.into_iter().filter(|(_, events)| *events > 0) {
                 metrics
@@ -218,6 +253,9 @@ impl<'a> Records<'a> {
                     .inc_by(events);
             }
         }
-        Ok(self.batcher.is_full())
+        if self.exhausted {
+            self.metrics.rate_limit_waits.with([&*self.template.topic]).inc();
+        }
+        Ok(self.batcher.is_full() || self.exhausted)
     }
 }

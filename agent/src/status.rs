@@ -27,6 +27,7 @@ tailrace_shared::metrics! {
         lines_unfinished: Counter["topic"] = "tailrace_agent_lines_unfinished_total", "Records that end because a line was not finished in time, or a message not before its connection ended; the rest, if any comes, follows.";
         events_cut: Counter["topic"] = "tailrace_agent_events_cut_total", "Records that end because more lines belong together than multiline.max_lines or max_line_bytes allow; the rest follows.";
         topic_otherwise: Counter["topic"] = "tailrace_agent_topic_otherwise_total", "Records that went to topic.otherwise, because a field in the name of their topic was missing or there are topic.max_topics already.";
+        rate_limit_waits: Counter["topic"] = "tailrace_agent_rate_limit_waits_total", "How often reading has waited because of rate_limit.";
         parse_errors: Counter["topic"] = "tailrace_agent_parse_errors_total", "Events sent as they are, with the reason, because they could not be parsed or their time not be told.";
         events_dropped: Counter["topic", "reason"] = "tailrace_agent_events_dropped_total", "Events that were not sent because of drop, keep or sample.";
         unread_bytes: Gauge["topic"] = "tailrace_agent_unread_bytes", "Bytes known to be in followed files that were not read yet.";

@@ -249,3 +249,26 @@ def test_a_reload_changes_what_becomes_of_messages_and_keeps_connections(
     assert [one.get("new") for one in headers] == [None, b"yes", b"yes"]
     assert {one["source_ip"] for one in headers} == {b"127.0.0.1"}
     reader.close()
+
+
+def test_a_sender_beyond_the_rate_has_to_wait_and_another_input_does_not(
+    collector: Collector, start_agent: Start
+) -> None:
+    held, free = free_port(), free_port()
+    agent = start_agent(
+        f'[[syslog]]\ntopic = "held"\ntcp = "127.0.0.1:{held}"\nrate_limit = {{ bytes_per_second = "100kB" }}\n'
+        f'[[syslog]]\ntopic = "free"\ntcp = "127.0.0.1:{free}"\n'
+    )
+    begun = time.monotonic()
+    lines = [b"%d %s" % (number, b"x" * 990) for number in range(600)]
+    # What the sockets hold is sent at once.
+    sender = threading.Thread(target=send, args=(held, lines))
+    sender.start()
+    send(free, LINES)
+    assert lines_of(collector, len(LINES), "free") == LINES
+    assert lines_of(collector, len(lines), "held") == lines
+    took = time.monotonic() - begun
+    sender.join()
+    # 600 kB at 100 kB a second, a second's worth at once: five seconds, whatever else the machine does.
+    assert took > 4
+    assert agent.metric("tailrace_agent_rate_limit_waits_total") > 0

@@ -104,6 +104,7 @@ impl Commands {
             clock: Arc::clone(&seams.clock),
             metrics: seams.read_metrics.clone(),
         };
+        let clock = Arc::clone(&seams.clock);
         let gather = Gatherer::new(lines, written, SOURCE, settings, seams).on_a_thread()?;
         let stop = CancellationToken::new();
         for (number, input) in inputs.into_iter().enumerate() {
@@ -111,6 +112,7 @@ impl Commands {
                 number,
                 input,
                 pieces: pieces.clone(),
+                clock: Arc::clone(&clock),
                 metrics: metrics.clone(),
             };
             tokio::spawn(runner.run(stop.clone()));
@@ -120,7 +122,8 @@ impl Commands {
 
     /// Other records of the same lines, from now on.
     pub fn set_templates(&self, templates: Vec<Template>) {
-        self.templates.send_replace(templates);
+        self.templates
+            .send_modify(|running| Template::replace_all(running, templates));
     }
 
     /// Ends them. What they have written goes on its way to the spool.

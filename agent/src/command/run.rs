@@ -1,9 +1,11 @@
 //! Runs a command, reads the lines that it writes, and runs it again.
 
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use tailrace_shared::clock::Clock;
 use tokio::io::AsyncReadExt;
 use tokio::process::{ChildStdout, Command};
 use tokio::sync::mpsc;
@@ -47,6 +49,7 @@ pub(super) struct Runner {
     pub(super) number: usize,
     pub(super) input: Input,
     pub(super) pieces: mpsc::Sender<Piece>,
+    pub(super) clock: Arc<dyn Clock>,
     pub(super) metrics: CommandMetrics,
 }
 
@@ -125,6 +128,7 @@ impl Runner {
         let mut mid_line = false;
         loop {
             buffer.reserve(READ_LEN);
+            self.input.records.limit.ready(&*self.clock).await;
             let wait = match buffer.is_empty() {
                 true => Duration::MAX,
                 false => self.input.partial_line_timeout,

@@ -10,7 +10,7 @@ use serde::de::{Deserializer, Error as _};
 use tailrace_shared::config::{ByteSize, HumanDuration};
 
 use super::values::{labels, some, within};
-use super::{TopicConfig, TransformConfig};
+use super::{RateLimitConfig, TopicConfig, TransformConfig};
 use crate::batch::Format;
 
 /// `[[command]]`
@@ -39,6 +39,9 @@ pub struct CommandConfig {
     /// `raw` (the line, byte for byte) or `json`. Default `raw`.
     #[serde(default)]
     pub format: Format,
+    /// How much of it may become records in a second: `events_per_second`, `bytes_per_second`, and in `exceeded` whether the rest is to
+    /// `wait` or to `drop`. Default: no limit.
+    pub rate_limit: Option<RateLimitConfig>,
     /// What is done with lines before they are sent. Default: nothing.
     pub transform: Option<TransformConfig>,
 }

@@ -9,7 +9,7 @@ use serde::de::{Deserializer, Error as _};
 use tailrace_shared::config::ByteSize;
 
 use super::values::{labels, within};
-use super::{TopicConfig, TransformConfig, transform};
+use super::{RateLimitConfig, TopicConfig, TransformConfig, transform};
 use crate::batch::Format;
 use crate::journald::{FIELDS, Selection};
 use crate::tail::StartAt;
@@ -45,6 +45,9 @@ pub struct JournaldConfig {
     /// `raw` (the message, byte for byte) or `json`. Default `raw`.
     #[serde(default)]
     pub format: Format,
+    /// How much of it may become records in a second: `events_per_second`, `bytes_per_second`, and in `exceeded` whether the rest is to
+    /// `wait` or to `drop`. Default: no limit.
+    pub rate_limit: Option<RateLimitConfig>,
     /// What is done with entries before they are sent. Default: nothing.
     #[serde(default, deserialize_with = "transform::with_fields")]
     pub transform: Option<TransformConfig>,

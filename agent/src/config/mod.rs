@@ -23,6 +23,7 @@ use crate::tail::StartAt;
 mod command;
 mod journald;
 mod multiline;
+mod rate_limit;
 mod syslog;
 mod topic;
 mod transform;
@@ -31,6 +32,7 @@ mod values;
 pub use command::CommandConfig;
 pub use journald::JournaldConfig;
 pub use multiline::MultilineConfig;
+pub use rate_limit::RateLimitConfig;
 pub use syslog::SyslogConfig;
 pub use topic::TopicConfig;
 pub use transform::TransformConfig;
@@ -248,6 +250,9 @@ pub struct FilesConfig {
     /// Which lines make one record: `"auto"`, `"java"`, `"python"`, `"go"`, `"indent"`, or a table. Default: each its own.
     #[serde(default, deserialize_with = "multiline::named_or_table")]
     pub multiline: Option<MultilineConfig>,
+    /// How much of it may become records in a second: `events_per_second`, `bytes_per_second`, and in `exceeded` whether the rest is to
+    /// `wait` or to `drop`. Default: no limit.
+    pub rate_limit: Option<RateLimitConfig>,
     /// What is done with events before they are sent. Default: nothing.
     pub transform: Option<TransformConfig>,
     /// What the files are written in, so that records are UTF-8: `auto` (by the byte order mark at the start of each file,
@@ -337,6 +342,7 @@ impl FilesConfig {
             multiline: None,
             encoding: EncodingName::default(),
             container: false,
+            rate_limit: None,
             transform: None,
             ignore_older: None,
             start_at: StartAt::default(),

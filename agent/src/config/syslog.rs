@@ -9,7 +9,7 @@ use tailrace_shared::config::{ByteSize, ListenAddr};
 use tailrace_shared::tls::{ClientAuth, TlsFiles};
 
 use super::values::{labels, within};
-use super::{TopicConfig, TransformConfig};
+use super::{RateLimitConfig, TopicConfig, TransformConfig};
 use crate::batch::Format;
 
 /// `[[syslog]]`
@@ -43,6 +43,9 @@ pub struct SyslogConfig {
     /// `raw` (the message, byte for byte) or `json`. Default `raw`.
     #[serde(default)]
     pub format: Format,
+    /// How much of it may become records in a second: `events_per_second`, `bytes_per_second`, and in `exceeded` whether the rest is to
+    /// `wait` or to `drop`. Default: no limit.
+    pub rate_limit: Option<RateLimitConfig>,
     /// What is done with messages before they are sent; `parse = "syslog"` finds their fields. Default: nothing.
     pub transform: Option<TransformConfig>,
 }

@@ -5,6 +5,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tailrace_shared::clock::Clock;
 use tokio::io::AsyncReadExt;
 use tokio::process::Command;
 use tokio::sync::mpsc;
@@ -13,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use super::export::{Entries, ExportError, Parser};
 use super::selection::{Begin, Selection};
 use crate::child::{CannotRun, Ended, Running, output};
+use crate::rate_limit::RateLimit;
 use crate::status::JournaldMetrics;
 use crate::tail::StartAt;
 
@@ -57,6 +59,8 @@ pub(super) struct Follower {
     /// Of the last entry that was read; empty if none was, and all are to be.
     pub(super) last: Option<String>,
     pub(super) pieces: mpsc::Sender<Piece>,
+    pub(super) limit: Arc<RateLimit>,
+    pub(super) clock: Arc<dyn Clock>,
     pub(super) metrics: JournaldMetrics,
 }
 
@@ -125,6 +129,7 @@ impl Follower {
         let mut bytes = Vec::with_capacity(READ_LEN);
         loop {
             bytes.clear();
+            self.limit.ready(&*self.clock).await;
             if stdout.read_buf(&mut bytes).await? == 0 {
                 break;
             }

@@ -151,7 +151,8 @@ impl Input {
         let (pieces, read) = mpsc::channel(QUEUE_DEPTH);
         let (fields, names) = (self.journal_names(), self.names());
         let origin = self.origin(&settings.host);
-        let topic = Arc::clone(&self.records.topic);
+        let (topic, limit) = (Arc::clone(&self.records.topic), Arc::clone(&self.records.limit));
+        let clock = Arc::clone(&seams.clock);
         let (template, current) = watch::channel(self.records);
         let journaled = Journaled {
             input: Arc::clone(&self.name),
@@ -176,6 +177,8 @@ impl Input {
             start_at: self.start_at,
             last: cursor.map(str::to_owned),
             pieces,
+            limit,
+            clock,
             metrics: metrics.clone(),
         };
         tokio::spawn(follower.run(stop.clone()));
@@ -186,7 +189,7 @@ impl Input {
 impl Journal {
     /// Other records of the same entries, from now on.
     pub fn set_template(&self, template: Template) {
-        self.template.send_replace(template);
+        self.template.send_modify(|running| running.replace(template));
     }
 
     /// Reads nothing more. What was read goes on its way to the spool.

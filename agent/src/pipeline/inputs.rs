@@ -7,7 +7,9 @@ use tailrace_shared::tls::TlsServer;
 
 use super::StartError;
 use crate::command;
-use crate::config::{AgentConfig, CommandConfig, FilesConfig, Glob, JournaldConfig, SyslogConfig, TransformConfig};
+use crate::config::{
+    AgentConfig, CommandConfig, FilesConfig, Glob, JournaldConfig, RateLimitConfig, SyslogConfig, TransformConfig,
+};
 use crate::discover::{Pattern, PatternError, Selection, exclusions};
 use crate::frame::{Framing, Multiline};
 use crate::journald;
@@ -89,6 +91,7 @@ pub fn template_of_command(command: &CommandConfig) -> Template {
         topic: command.topic.as_str().into(),
         routing: command.topic.routing(),
         labels: command.labels.clone(),
+        limit: Arc::new(RateLimitConfig::limit(command.rate_limit)),
         format: command.format,
         transform: command.transform.as_ref().map(TransformConfig::compiled),
     }
@@ -102,6 +105,7 @@ pub fn template_of_journal(journald: &JournaldConfig) -> Template {
         topic: journald.topic.as_str().into(),
         routing: journald.topic.routing(),
         labels: journald.labels.clone(),
+        limit: Arc::new(RateLimitConfig::limit(journald.rate_limit)),
         format: journald.format,
         transform: Some(transform.unwrap_or_default()),
     }
@@ -114,6 +118,7 @@ pub fn template_of(syslog: &SyslogConfig) -> Template {
         topic: syslog.topic.as_str().into(),
         routing: syslog.topic.routing(),
         labels: syslog.labels.clone(),
+        limit: Arc::new(RateLimitConfig::limit(syslog.rate_limit)),
         format: syslog.format,
         transform: syslog.transform.as_ref().map(TransformConfig::compiled),
     }
@@ -127,6 +132,7 @@ fn input(files: &FilesConfig, base: &Path) -> Result<Input, PatternError> {
             topic: files.topic.as_str().into(),
             routing: files.topic.routing(),
             labels: files.labels.clone(),
+            limit: Arc::new(RateLimitConfig::limit(files.rate_limit)),
             format: files.format,
             transform: match &files.transform {
                 Some(transform) => Some(transform.compiled()),

@@ -242,7 +242,9 @@ impl Reader {
 
     /// Reads a chunk of the file whose turn it is.
     fn read(&mut self, now: Duration) -> Result<(), StretchError> {
-        let framing = |input: usize| self.inputs.get(input).map(|input| &input.framing);
+        let now_ms = self.seams.clock.now_ms();
+        let may_be_read = |input: &&Input| input.records.limit.wait(now_ms).is_zero();
+        let framing = |input: usize| self.inputs.get(input).filter(may_be_read).map(|input| &input.framing);
         match self.tail.turn(framing, now) {
             Turned::Nobody => {}
             Turned::Read(file) => self.take_events(file, now)?,

@@ -8,12 +8,14 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 use rustix::net::sockopt::{set_socket_recv_buffer_size, socket_recv_buffer_size};
+use tailrace_shared::clock::Clock;
 use tokio::net::UdpSocket;
 use tokio::sync::mpsc::Sender;
 use tokio_util::sync::CancellationToken;
 
 use super::dropped::{SocketNo, number_of};
 use super::{Chunk, Drain, Input, MESSAGES_MAX, Message, cut_datagram};
+use crate::rate_limit::RateLimit;
 
 /// The largest there can be.
 const DATAGRAM_LEN_MAX: usize = 65_535;
@@ -30,6 +32,7 @@ pub(super) struct Datagrams {
     socket: UdpSocket,
     input: usize,
     topic: Arc<str>,
+    limit: Arc<RateLimit>,
     max_len: usize,
 }
 
@@ -50,6 +53,7 @@ impl Datagrams {
             socket,
             input: index,
             topic: Arc::clone(&input.records.topic),
+            limit: Arc::clone(&input.records.limit),
             max_len: input.max_len,
         }
     }
@@ -63,13 +67,13 @@ impl Datagrams {
     }
 
     /// Takes datagrams until `stop`, and then what has arrived before; or until nobody takes chunks.
-    pub(super) async fn run(self, chunks: Sender<Chunk>, stop: CancellationToken) {
+    pub(super) async fn run(self, chunks: Sender<Chunk>, clock: Arc<dyn Clock>, stop: CancellationToken) {
         let mut buffer = BytesMut::new();
         let mut drain = Drain::default();
         while !drain.is_over(&stop) {
             let readable = tokio::select! {
                 () = stop.cancelled() => Ok(()),
-                readable = self.socket.readable() => readable,
+                readable = self.readable(&*clock) => readable,
             };
             match readable.and_then(|()| self.take(&mut buffer)) {
                 Ok(chunk) if chunk.messages.is_empty() && stop.is_cancelled() => return,
@@ -86,6 +90,11 @@ impl Datagrams {
                 }
             }
         }
+    }
+
+    async fn readable(&self, clock: &dyn Clock) -> io::Result<()> {
+        self.limit.ready(clock).await;
+        self.socket.readable().await
     }
 
     /// What is there, up to a chunk.

@@ -174,23 +174,23 @@ impl Bound {
         let (sender, chunks) = mpsc::channel(QUEUE_DEPTH);
         let stop = CancellationToken::new();
         let (templates, current) = watch::channel(self.templates);
-        let metrics = seams.receive_metrics.clone();
         let messages = Messages {
             templates: current,
             origins: Origins::new(Arc::clone(&settings.host)),
             clock: Arc::clone(&seams.clock),
             metrics: seams.read_metrics.clone(),
         };
-        let gather = Gatherer::new(messages, chunks, SOURCE, settings, seams).on_a_thread()?;
+        let gather = Gatherer::new(messages, chunks, SOURCE, settings, seams.clone()).on_a_thread()?;
         let local = |address: io::Result<SocketAddr>| address.ok();
         let udp = self.datagrams.iter().map(Datagrams::local_addr);
         let tcp = self.streams.iter().map(Streams::local_addr);
         let addresses = udp.chain(tcp).filter_map(local).collect();
         for datagrams in self.datagrams {
-            tokio::spawn(datagrams.run(sender.clone(), stop.clone()));
+            tokio::spawn(datagrams.run(sender.clone(), Arc::clone(&seams.clock), stop.clone()));
         }
         for streams in self.streams {
-            tokio::spawn(streams.run(sender.clone(), metrics.clone(), stop.clone()));
+            let (sender, seams, stop) = (sender.clone(), seams.clone(), stop.clone());
+            tokio::spawn(async move { streams.run(sender, &seams, stop).await });
         }
         let receiver = Receiver {
             stop,
@@ -205,7 +205,8 @@ impl Bound {
 impl Receiver {
     /// Other records of the same inputs, from now on.
     pub fn set_templates(&self, templates: Vec<Template>) {
-        self.templates.send_replace(templates);
+        self.templates
+            .send_modify(|running| Template::replace_all(running, templates));
     }
 
     /// Where messages are taken, the ports known: datagrams first.

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 use rustix::net::sockopt;
+use tailrace_shared::clock::Clock;
 use tailrace_shared::tls::{HandshakeError, TlsServer};
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -19,6 +20,8 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::{Chunk, Drain, Framing, Input, MESSAGES_MAX, Message};
+use crate::gather::Seams;
+use crate::rate_limit::RateLimit;
 use crate::status::ReceiveMetrics;
 
 /// So much is read at once.
@@ -40,6 +43,7 @@ pub(super) struct Streams {
     tls: Option<Arc<TlsServer>>,
     input: usize,
     topic: Arc<str>,
+    limit: Arc<RateLimit>,
     max_len: usize,
     free: Arc<Semaphore>,
     connections_max: usize,
@@ -52,6 +56,7 @@ impl Streams {
             tls: input.tls.clone(),
             input: index,
             topic: Arc::clone(&input.records.topic),
+            limit: Arc::clone(&input.records.limit),
             max_len: input.max_len,
             free: Arc::new(Semaphore::new(input.connections_max)),
             connections_max: input.connections_max,
@@ -63,7 +68,7 @@ impl Streams {
     }
 
     /// Serves senders until `stop`, or nobody takes chunks.
-    pub(super) async fn run(self, chunks: Sender<Chunk>, metrics: ReceiveMetrics, stop: CancellationToken) {
+    pub(super) async fn run(self, chunks: Sender<Chunk>, seams: &Seams, stop: CancellationToken) {
         let connections = TaskTracker::new();
         let mut full_was_said = false;
         let mut drain = Drain::default();
@@ -83,7 +88,7 @@ impl Streams {
                 }
             };
             let Ok(place) = Arc::clone(&self.free).try_acquire_owned() else {
-                metrics.connections_refused.with([&*self.topic]).inc();
+                seams.receive_metrics.connections_refused.with([&*self.topic]).inc();
                 if !std::mem::replace(&mut full_was_said, true) {
                     tracing::warn!(
                         %peer,
@@ -99,10 +104,12 @@ impl Streams {
                 tls: self.tls.clone(),
                 input: self.input,
                 topic: Arc::clone(&self.topic),
+                limit: Arc::clone(&self.limit),
+                clock: Arc::clone(&seams.clock),
                 framing: Framing::new(self.max_len),
                 sender: peer.ip().to_canonical(),
                 chunks: chunks.clone(),
-                metrics: metrics.clone(),
+                metrics: seams.receive_metrics.clone(),
                 stop: stop.clone(),
             };
             connections.spawn(connection.serve(stream, place));
@@ -118,6 +125,8 @@ struct Connection {
     tls: Option<Arc<TlsServer>>,
     input: usize,
     topic: Arc<str>,
+    limit: Arc<RateLimit>,
+    clock: Arc<dyn Clock>,
     framing: Framing,
     sender: IpAddr,
     chunks: Sender<Chunk>,
@@ -175,7 +184,7 @@ impl Connection {
             let read = match self.stop.is_cancelled() {
                 false => tokio::select! {
                     () = self.stop.cancelled() => continue,
-                    read = stream.read_buf(&mut buffer) => read,
+                    read = read_within(&self.limit, &*self.clock, &mut stream, &mut buffer) => read,
                 },
                 true if drain.is_over(&self.stop) => Ok(0),
                 true => timeout(DRAIN_WAIT, stream.read_buf(&mut buffer)).await.unwrap_or(Ok(0)),
@@ -212,6 +221,17 @@ impl Connection {
             messages,
         }
     }
+}
+
+/// Reads on once the rate allows it.
+async fn read_within(
+    limit: &RateLimit,
+    clock: &dyn Clock,
+    stream: &mut (impl AsyncRead + Unpin),
+    buffer: &mut BytesMut,
+) -> io::Result<usize> {
+    limit.ready(clock).await;
+    stream.read_buf(buffer).await
 }
 
 /// Senders that vanish must not keep their place for ever.

@@ -61,7 +61,7 @@ pub enum After {
 }
 
 impl Tail {
-    /// Reads on in the file whose turn it is; its input says how it is cut into events.
+    /// Reads on in the file whose turn it is; its input says how it is cut into events, or that it has to wait.
     pub fn turn<'f>(&mut self, framing: impl Fn(usize) -> Option<&'f Framing>, now: Duration) -> Turned {
         while let Some(file) = self.ready.pop_front() {
             let Some(followed) = self.files.get_mut(&file) else {

@@ -82,11 +82,13 @@ pub enum Dropped {
     Keep,
     /// It is not in the sample.
     Sample,
+    /// There were too many before it.
+    RateLimit,
 }
 
 impl Dropped {
     /// Every reason there is.
-    pub const ALL: [Self; 3] = [Self::Drop, Self::Keep, Self::Sample];
+    pub const ALL: [Self; 4] = [Self::Drop, Self::Keep, Self::Sample, Self::RateLimit];
 
     /// The name of the setting.
     #[must_use]
@@ -95,6 +97,7 @@ impl Dropped {
             Self::Drop => "drop",
             Self::Keep => "keep",
             Self::Sample => "sample",
+            Self::RateLimit => "rate_limit",
         }
     }
 }

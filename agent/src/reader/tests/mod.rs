@@ -20,6 +20,7 @@ use crate::stretch::{QUEUE_DEPTH, Route};
 
 mod generations;
 mod glances;
+mod limits;
 mod multiline;
 mod races;
 mod random;
@@ -44,6 +45,7 @@ fn input(include: &str) -> Input {
             routing: Routing::to("t".into()),
             labels: Labels::new(),
             format: Format::Raw,
+            limit: Arc::default(),
             transform: None,
         },
         selection: Selection {
