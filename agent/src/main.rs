@@ -223,6 +223,9 @@ fn check(file: &Path) -> anyhow::Result<()> {
     for (index, command) in config.command.iter().enumerate() {
         writeln!(io::stdout(), "[[command]] {}: {command}", index + 1)?;
     }
+    if let Some(stdin) = &config.stdin {
+        writeln!(io::stdout(), "[stdin]: {stdin}")?;
+    }
     let journals = pipeline::journald_inputs(&config);
     for (index, (journald, input)) in config.journald.iter().zip(journals).enumerate() {
         input.check_program()?;
@@ -393,7 +396,7 @@ fn run(file: &Path, watch_config: bool) -> anyhow::Result<()> {
     let config = AgentConfig::load(file)?;
     logging::init(&config.log)?;
     let runtime = runtime().context("cannot start threads")?;
-    runtime.block_on(async {
+    let ended = runtime.block_on(async {
         let asked_to_stop = service::asked_to_stop()?;
         tokio::pin!(asked_to_stop);
         let mut asked_to_reload = service::asked_to_reload()?;
@@ -407,6 +410,7 @@ fn run(file: &Path, watch_config: bool) -> anyhow::Result<()> {
             tokio::select! {
                 () = &mut asked_to_stop => break None,
                 failure = agent.failed() => break Some(failure),
+                () = agent.collected() => return finish(agent, asked_to_stop).await,
                 _ = asked_to_reload.recv() => reload(&mut agent, file).await,
                 () = changes.next() => reload(&mut agent, file).await,
                 () = well(&agent) => service::tell_systemd(Progress::Alive),
@@ -415,7 +419,19 @@ fn run(file: &Path, watch_config: bool) -> anyhow::Result<()> {
         service::tell_systemd(Progress::Stopping);
         agent.stop().await;
         failure.map_or(Ok(()), |failure| Err(failure.into()))
-    })
+    });
+    // Whoever has the other end of standard input may keep it open.
+    runtime.shutdown_background();
+    ended
+}
+
+/// Standard input has ended, and there is nothing else to wait for.
+async fn finish(agent: Agent, asked_to_stop: impl Future<Output = ()>) -> anyhow::Result<()> {
+    service::tell_systemd(Progress::Stopping);
+    tokio::select! {
+        finished = agent.finish() => Ok(finished?),
+        () = asked_to_stop => bail!("stopped before everything was acknowledged; the next start sends what is in the spool"),
+    }
 }
 
 /// Completes when systemd should hear that the agent is well; never if nobody asks, or it is not.

@@ -10,7 +10,6 @@
 //! stop, the links are closed from left to right, so that what was read is spooled, and what was spooled has a moment to
 //! be acknowledged. What is not is sent again by the next process.
 
-use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -20,37 +19,36 @@ use tailrace_shared::client::{Cluster, ClusterOptions, ConnectionOptions};
 use tailrace_shared::clock::{Clock, SystemClock};
 use tailrace_shared::disk::{Disk, RealDisk};
 use tailrace_shared::telemetry::Readiness;
-use tailrace_shared::telemetry::http::{BindError, Limits as HttpLimits, Server, router};
+use tailrace_shared::telemetry::http::{Limits as HttpLimits, Server, router};
 use tailrace_shared::telemetry::metrics::Exporter;
 use tailrace_shared::telemetry::process::ProcessMetrics;
-use tailrace_shared::tls::TlsError;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
-use crate::batch::StretchError;
 use crate::command::Commands;
 use crate::config::{AgentConfig, WatchMode};
 use crate::deliver::{Brokers, Deliver, DeliverOptions, DeliverStats, KafkaBrokers};
-use crate::discover::PatternError;
 use crate::gather;
-use crate::journald::{self, Journal, NoJournalctl};
+use crate::journald::{self, Journal};
 use crate::position::checksum;
 use crate::reader::{self, Reader, Reload};
-use crate::receive::{Bound, ListenError, Receiver};
+use crate::receive::{Bound, Receiver};
 use crate::reload::apart;
-use crate::spool::{OpenError, Opened, Recovered, Spool, SpoolStats};
+use crate::spool::{Opened, Recovered, Spool, SpoolStats};
 use crate::status::{self, FileStatus, FilesQuery};
 use crate::stretch::QUEUE_DEPTH;
 use crate::watch::{Signal, Watch};
 
+mod errors;
 mod inputs;
 mod metrics;
 mod settings;
 mod sources;
 
+pub use errors::{Failure, ReloadError, StartError};
 pub use inputs::{
-    command_inputs, doubts, inputs, journald_inputs, syslog_inputs, template_of, template_of_command,
-    template_of_journal,
+    command_inputs, doubts, inputs, journald_inputs, syslog_inputs, template_of, template_of_journal,
+    templates_of_commands,
 };
 use metrics::Metrics;
 use settings::settings;
@@ -93,64 +91,6 @@ impl Default for Seams {
     }
 }
 
-/// Why the agent did not start. Each says what to do about it.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    /// A glob.
-    #[error(transparent)]
-    Pattern(#[from] PatternError),
-    /// The current directory, which relative globs are taken from.
-    #[error("cannot tell the current directory: {0}; use absolute patterns, or start the agent elsewhere")]
-    CurrentDir(io::Error),
-    /// The operator's port.
-    #[error(transparent)]
-    Http(#[from] BindError),
-    /// A port for what others send.
-    #[error(transparent)]
-    Listen(#[from] ListenError),
-    /// What senders of syslog are met with.
-    #[error("[syslog.tls]: {0}")]
-    SyslogTls(TlsError),
-    /// What connections to the collector need.
-    #[error("[collector.tls]: {0}")]
-    Tls(#[from] TlsError),
-    /// What an earlier process left.
-    #[error(transparent)]
-    Spool(#[from] OpenError),
-    /// What reads journals.
-    #[error(transparent)]
-    Journalctl(#[from] NoJournalctl),
-    /// No thread could be had.
-    #[error("cannot start a thread: {0}; raise the limit on threads (TasksMax in systemd)")]
-    Thread(io::Error),
-    /// The metrics' own declarations disagree.
-    #[error("cannot register metrics: {0}")]
-    Metrics(#[from] prometheus::Error),
-}
-
-/// Why an agent has stopped by itself.
-#[derive(Debug, Clone, thiserror::Error)]
-pub enum Failure {
-    /// Nothing can be made durable any more.
-    #[error("the disk of the spool failed: {0}; check the disk, then start the agent again: nothing was lost")]
-    Disk(Arc<io::Error>),
-    /// The reading thread ended.
-    #[error("reading stopped: {0}")]
-    Reader(Arc<StretchError>),
-    /// The receiving thread ended.
-    #[error("receiving stopped: {0}")]
-    Receiver(Arc<StretchError>),
-    /// The thread that makes records of what commands write ended.
-    #[error("reading what commands write stopped: {0}")]
-    Commands(Arc<StretchError>),
-    /// A thread that makes records of a journal ended.
-    #[error("reading the journal stopped: {0}")]
-    Journal(Arc<StretchError>),
-    /// A defect.
-    #[error("a thread panicked; the log says where")]
-    Panic,
-}
-
 type FailureSender = watch::Sender<Option<Failure>>;
 
 /// What became of a new configuration.
@@ -160,17 +100,6 @@ pub struct Reloaded {
     pub holds: bool,
     /// What waits for a restart.
     pub needs_restart: Vec<&'static str>,
-}
-
-/// Why a new configuration was not taken on. The old one holds.
-#[derive(Debug, thiserror::Error)]
-pub enum ReloadError {
-    /// It would not have started either.
-    #[error(transparent)]
-    Config(#[from] StartError),
-    /// Another reload still waits.
-    #[error("the last reload still waits for the spool, which takes no more")]
-    Busy,
 }
 
 /// A running agent.
@@ -329,7 +258,7 @@ impl Agent {
             receiver.set_templates(templates);
         }
         if let Some(commands) = &self.commands {
-            commands.set_templates(config.command.iter().map(template_of_command).collect());
+            commands.set_templates(templates_of_commands(&config));
         }
         for (journal, journald) in self.journals.iter().zip(&config.journald) {
             journal.set_template(template_of_journal(journald));
@@ -362,35 +291,68 @@ impl Agent {
 
     /// Completes if the agent stops by itself: then the process should end, and say why.
     pub async fn failed(&self) -> Failure {
-        let mut failure = self.failure.clone();
-        loop {
-            if let Some(failure) = failure.borrow_and_update().clone() {
-                return failure;
-            }
-            if failure.changed().await.is_err() {
-                std::future::pending::<()>().await;
-            }
+        first(self.failure.clone()).await
+    }
+
+    /// Completes once standard input has ended, if nothing else is collected; otherwise never.
+    pub async fn collected(&self) {
+        match &self.commands {
+            Some(commands) if self.config.collects_only_stdin() => commands.standard_input_ended().await,
+            _ => std::future::pending().await,
         }
     }
 
     /// Stops reading and receiving, spools what was read, and gives what was spooled a moment to be acknowledged.
-    pub async fn stop(self) {
+    pub async fn stop(mut self) {
+        self.close();
+        let is_full = self.spool.stats().full.is_some();
+        let grace = if is_full { Duration::ZERO } else { SPOOL_GRACE };
+        if tokio::time::timeout(grace, &mut self.pump).await.is_err() {
+            tracing::warn!("the spool takes no more; what was read last will be read again at the next start");
+            if self.receiver.is_some() || self.commands.is_some() {
+                tracing::warn!("what was received by syslog or from commands and waits for the spool is lost");
+            }
+            self.pump.abort();
+        }
+        self.end().await;
+    }
+
+    /// Stops reading and receiving, and waits until all that was read is acknowledged, however long that takes.
+    ///
+    /// # Errors
+    /// When the agent would stop by itself meanwhile.
+    pub async fn finish(mut self) -> Result<(), Failure> {
+        const LOOK_EVERY: Duration = Duration::from_millis(20);
+        self.close();
+        let failure = first(self.failure.clone());
+        let acknowledged = async {
+            if let Err(error) = (&mut self.pump).await {
+                tracing::error!(%error, "spooling panicked");
+            }
+            while self.delivery.stats().batches_waiting > 0 {
+                tokio::time::sleep(LOOK_EVERY).await;
+            }
+        };
+        tokio::select! {
+            failure = failure => return Err(failure),
+            () = acknowledged => {}
+        }
+        self.end().await;
+        Ok(())
+    }
+
+    /// Nothing more is read.
+    fn close(&self) {
         self.signal.stop();
         if let Some(receiver) = &self.receiver {
             receiver.stop();
         }
         self.journals.iter().for_each(Journal::stop);
         self.commands.iter().for_each(Commands::stop);
-        let mut pump = self.pump;
-        let is_full = self.spool.stats().full.is_some();
-        let grace = if is_full { Duration::ZERO } else { SPOOL_GRACE };
-        if tokio::time::timeout(grace, &mut pump).await.is_err() {
-            tracing::warn!("the spool takes no more; what was read last will be read again at the next start");
-            if self.receiver.is_some() || self.commands.is_some() {
-                tracing::warn!("what was received by syslog or from commands and waits for the spool is lost");
-            }
-            pump.abort();
-        }
+    }
+
+    /// Nothing more is sent.
+    async fn end(self) {
         self.delivery.stop(DELIVERY_GRACE).await;
         let spool = self.spool;
         if let Err(error) = tokio::task::spawn_blocking(move || spool.stop()).await {
@@ -403,6 +365,17 @@ impl Agent {
             tracing::error!(%error, "serving HTTP panicked");
         }
         tracing::info!("stopped");
+    }
+}
+
+async fn first(mut failure: watch::Receiver<Option<Failure>>) -> Failure {
+    loop {
+        if let Some(failure) = failure.borrow_and_update().clone() {
+            return failure;
+        }
+        if failure.changed().await.is_err() {
+            std::future::pending::<()>().await;
+        }
     }
 }
 

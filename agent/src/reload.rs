@@ -10,6 +10,11 @@ pub fn apart(running: &AgentConfig, new: AgentConfig) -> (AgentConfig, Vec<&'sta
     let reads_alike = running.journald.len() == new.journald.len() && journals().all(|(old, new)| old.reads_as(new));
     let commands = || running.command.iter().zip(&new.command);
     let runs_alike = running.command.len() == new.command.len() && commands().all(|(old, new)| old.runs_as(new));
+    let stdin_alike = match (&running.stdin, &new.stdin) {
+        (Some(old), Some(new)) => old.reads_as(new),
+        (None, None) => true,
+        _ => false,
+    };
     let listens_alike = running.syslog.len() == new.syslog.len() && pairs().all(|(old, new)| old.listens_as(new));
     let differs = [
         ("data_dir", running.data_dir != new.data_dir),
@@ -22,6 +27,7 @@ pub fn apart(running: &AgentConfig, new: AgentConfig) -> (AgentConfig, Vec<&'sta
         ("[[syslog]]", !listens_alike),
         ("[[journald]]", !reads_alike),
         ("[[command]]", !runs_alike),
+        ("[stdin]", !stdin_alike),
     ];
     let waiting = differs
         .into_iter()
@@ -38,6 +44,9 @@ pub fn apart(running: &AgentConfig, new: AgentConfig) -> (AgentConfig, Vec<&'sta
     }
     if runs_alike {
         now.command = new.command;
+    }
+    if stdin_alike {
+        now.stdin = new.stdin;
     }
     if reads_alike {
         now.journald = new.journald;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tailrace_shared::clock::Clock;
 use tokio::sync::watch;
 
-use super::origin;
+use super::Source;
 use super::run::Piece;
 use crate::batch::{Batcher, StretchError};
 use crate::frame::{End, Framing};
@@ -14,8 +14,9 @@ use crate::records::{Records, Template};
 use crate::routing::Origin;
 use crate::status::ReadMetrics;
 
-/// A command that writes.
+/// Who writes.
 pub(super) struct Writer {
+    pub(super) source: Source,
     pub(super) name: Arc<str>,
     pub(super) origin: Origin,
     pub(super) framing: Framing,
@@ -43,7 +44,7 @@ impl Intake for Written {
         if self.templates.has_changed().unwrap_or(false) {
             let templates = self.templates.borrow_and_update();
             for (writer, template) in self.writers.iter_mut().zip(&*templates) {
-                writer.origin = origin(template, &self.host, &writer.name);
+                writer.origin = writer.source.origin(template, &self.host, &writer.name);
             }
         }
         let rest = piece.bytes.get(taken..).unwrap_or_default();

@@ -1,4 +1,4 @@
-//! Reads lines that programs write. They cannot be read again, so they go to the spool as they come; until it takes more,
+//! Reads lines that programs write: those that the agent runs, and the one whose output is its standard input. They cannot be read again, so they go to the spool as they come; until it takes more,
 //! they wait in a pipe, and then the program does.
 //!
 //! ```text
@@ -34,17 +34,29 @@ const SOURCE: &str = "command";
 /// How many pieces may wait to be gathered.
 const QUEUE_DEPTH: usize = 16;
 
-/// One `[[command]]` of the configuration.
+/// Who writes.
+#[derive(Debug, Clone)]
+pub enum Source {
+    /// A program that is run.
+    Program {
+        /// The program and its arguments.
+        words: Vec<String>,
+        /// How often it is run; or once and for all, and again when it ends.
+        every: Option<Duration>,
+    },
+    /// Whoever has the other end of standard input.
+    StandardInput,
+}
+
+/// One `[[command]]` of the configuration, or `[stdin]`.
 #[derive(Debug, Clone)]
 pub struct Input {
+    /// Who writes.
+    pub source: Source,
     /// What it is called in records.
     pub name: Arc<str>,
     /// What its lines become.
     pub records: Template,
-    /// The program and its arguments.
-    pub command: Vec<String>,
-    /// How often it is run; or once and for all, and again when it ends.
-    pub every: Option<Duration>,
     /// Longer lines are split.
     pub max_len: usize,
     /// How long an unfinished line waits for its rest.
@@ -68,13 +80,20 @@ impl Input {
 pub struct Commands {
     stop: CancellationToken,
     templates: watch::Sender<Vec<Template>>,
+    /// Cancelled once standard input has ended.
+    ended: CancellationToken,
 }
 
-/// What the lines of a command have in common.
-#[must_use]
-pub fn origin(template: &Template, host: &str, name: &str) -> Origin {
-    let lane = lane_of(host, Path::new(&format!("command/{name}")));
-    template.origin(&[("host", host), ("command", name)], lane)
+impl Source {
+    /// What its lines have in common.
+    #[must_use]
+    pub fn origin(&self, template: &Template, host: &str, name: &str) -> Origin {
+        let of_program = [("host", host), ("command", name)];
+        match self {
+            Self::Program { .. } => template.origin(&of_program, lane_of(host, Path::new(&format!("command/{name}")))),
+            Self::StandardInput => template.origin(&[("host", host)], lane_of(host, Path::new("stdin"))),
+        }
+    }
 }
 
 impl Commands {
@@ -91,7 +110,8 @@ impl Commands {
         let (pieces, written) = mpsc::channel(QUEUE_DEPTH);
         let writer = |input: &Input| Writer {
             name: Arc::clone(&input.name),
-            origin: origin(&input.records, &settings.host, &input.name),
+            origin: input.source.origin(&input.records, &settings.host, &input.name),
+            source: input.source.clone(),
             framing: input.framing(),
         };
         let writers = inputs.iter().map(writer).collect();
@@ -106,7 +126,7 @@ impl Commands {
         };
         let clock = Arc::clone(&seams.clock);
         let gather = Gatherer::new(lines, written, SOURCE, settings, seams).on_a_thread()?;
-        let stop = CancellationToken::new();
+        let (stop, ended) = (CancellationToken::new(), CancellationToken::new());
         for (number, input) in inputs.into_iter().enumerate() {
             let runner = Runner {
                 number,
@@ -115,15 +135,24 @@ impl Commands {
                 clock: Arc::clone(&clock),
                 metrics: metrics.clone(),
             };
-            tokio::spawn(runner.run(stop.clone()));
+            match runner.input.source {
+                Source::Program { .. } => tokio::spawn(runner.run(stop.clone())),
+                Source::StandardInput => tokio::spawn(runner.read_standard_input(stop.clone(), ended.clone())),
+            };
         }
-        Ok((Self { stop, templates }, gather))
+        let commands = Self { stop, templates, ended };
+        Ok((commands, gather))
     }
 
     /// Other records of the same lines, from now on.
     pub fn set_templates(&self, templates: Vec<Template>) {
         self.templates
             .send_modify(|running| Template::replace_all(running, templates));
+    }
+
+    /// Completes once there is nothing more on standard input, if that is read.
+    pub async fn standard_input_ended(&self) {
+        self.ended.cancelled().await;
     }
 
     /// Ends them. What they have written goes on its way to the spool.

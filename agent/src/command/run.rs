@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use tailrace_shared::clock::Clock;
-use tokio::io::AsyncReadExt;
-use tokio::process::{ChildStdout, Command};
+use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio::process::Command;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::Input;
+use super::{Input, Source};
 use crate::child::{CannotRun, Ended, Running};
 use crate::status::CommandMetrics;
 
@@ -56,14 +56,17 @@ pub(super) struct Runner {
 impl Runner {
     /// Runs it again and again, until `stop`, or until nobody takes what it writes.
     pub(super) async fn run(self, stop: CancellationToken) {
+        let Source::Program { words, every } = &self.input.source else {
+            return;
+        };
         let mut pause = PAUSE.0;
         while !stop.is_cancelled() {
             let begun = Instant::now();
-            let ended = self.run_once(&stop).await;
+            let ended = self.run_once(words, &stop).await;
             if self.pieces.is_closed() || stop.is_cancelled() {
                 return;
             }
-            let wait = match self.input.every {
+            let wait = match every {
                 Some(every) => every.saturating_sub(begun.elapsed()),
                 None => {
                     let wait = if begun.elapsed() > STEADY_AFTER { PAUSE.0 } else { pause };
@@ -71,7 +74,7 @@ impl Runner {
                     wait
                 }
             };
-            self.tell(ended, wait);
+            self.tell(ended, every.is_some(), wait);
             tokio::select! {
                 () = stop.cancelled() => return,
                 () = sleep(wait) => {}
@@ -80,9 +83,9 @@ impl Runner {
     }
 
     /// What is wrong with how it has ended, if anything is: one that is run at intervals should end.
-    fn tell(&self, ended: Result<Ended, RunError>, wait: Duration) {
+    fn tell(&self, ended: Result<Ended, RunError>, should_end: bool, wait: Duration) {
         let why = match ended {
-            Ok(ended) if ended.status.success() && self.input.every.is_some() => return,
+            Ok(ended) if ended.status.success() && should_end => return,
             Ok(ended) => format!("it {ended}"),
             Err(error) => error.to_string(),
         };
@@ -91,8 +94,8 @@ impl Runner {
         tracing::warn!(%command, %topic, "{why}; running it again in {} s", wait.as_secs());
     }
 
-    async fn run_once(&self, stop: &CancellationToken) -> Result<Ended, RunError> {
-        let mut words = self.input.command.iter();
+    async fn run_once(&self, words: &[String], stop: &CancellationToken) -> Result<Ended, RunError> {
+        let mut words = words.iter();
         let mut command = Command::new(words.next().map_or("", String::as_str));
         command.args(words);
         let name = self.input.name.clone();
@@ -122,8 +125,25 @@ impl Runner {
         }
     }
 
+    /// Reads standard input until `stop`, and then what is there already; if it ends before, `ended` is cancelled.
+    pub(super) async fn read_standard_input(self, stop: CancellationToken, ended: CancellationToken) {
+        let mut stdin = tokio::io::stdin();
+        let reading = self.read(&mut stdin);
+        tokio::pin!(reading);
+        let read = tokio::select! {
+            read = &mut reading => Some(read),
+            () = after(&stop) => None,
+        };
+        match read {
+            Some(Ok(_)) => tracing::info!("standard input has ended"),
+            Some(Err(error)) => tracing::error!(%error, "cannot read standard input; nothing more is read of it"),
+            None => {}
+        }
+        ended.cancel();
+    }
+
     /// Reads to the end of what it writes.
-    async fn read(&self, stdout: &mut ChildStdout) -> io::Result<Result<(), Closed>> {
+    async fn read(&self, stdout: &mut (impl AsyncRead + Unpin)) -> io::Result<Result<(), Closed>> {
         let mut buffer = BytesMut::new();
         let mut mid_line = false;
         loop {

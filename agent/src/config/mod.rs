@@ -24,6 +24,7 @@ mod command;
 mod journald;
 mod multiline;
 mod rate_limit;
+mod stdin;
 mod syslog;
 mod topic;
 mod transform;
@@ -33,6 +34,7 @@ pub use command::CommandConfig;
 pub use journald::JournaldConfig;
 pub use multiline::MultilineConfig;
 pub use rate_limit::RateLimitConfig;
+pub use stdin::StdinConfig;
 pub use syslog::SyslogConfig;
 pub use topic::TopicConfig;
 pub use transform::TransformConfig;
@@ -74,6 +76,9 @@ pub struct AgentConfig {
     /// What is run to read what it writes.
     #[serde(default, deserialize_with = "command::inputs")]
     pub command: Vec<CommandConfig>,
+    /// What is made of standard input, if that is read.
+    #[serde(default, deserialize_with = "stdin::input")]
+    pub stdin: Option<StdinConfig>,
 }
 
 /// `[collector]`
@@ -293,22 +298,28 @@ impl AgentConfig {
             syslog: Vec::new(),
             journald: Vec::new(),
             command: Vec::new(),
+            stdin: None,
         }
+    }
+
+    /// Whether nothing else is collected.
+    #[must_use]
+    pub fn collects_only_stdin(&self) -> bool {
+        self.files.is_empty() && self.syslog.is_empty() && self.journald.is_empty() && self.command.is_empty()
     }
 
     /// Reads the file.
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
         let config: Self = tailrace_shared::config::load(path)?;
-        let received = config.syslog.len() + config.journald.len() + config.command.len();
-        if config.files.is_empty() && received == 0 {
+        if config.collects_only_stdin() && config.stdin.is_none() {
             return Err(ConfigError {
                 file: path.to_owned(),
                 position: None,
                 key: String::new(),
                 problem: "nothing is collected".to_owned(),
                 remedy: Some(
-                    "add [[files]] with a topic and what to include, [[journald]] with a topic, or [[syslog]] with a topic and a \
-                     port"
+                    "add [[files]] with a topic and what to include, [[journald]] or [stdin] with a topic, or [[syslog]] with a topic \
+                     and a port"
                         .to_owned(),
                 ),
             });

@@ -120,7 +120,7 @@ impl DryRun<'_> {
     /// # Errors
     /// When the sample cannot be read, or nothing can be written.
     pub fn of_command(self, input: &command::Input, sample: impl Read) -> Result<(), DryRunError> {
-        let origin = command::origin(&input.records, self.host, &input.name);
+        let origin = input.source.origin(&input.records, self.host, &input.name);
         self.show(&input.records, &origin, sample, |bytes, take| {
             input.framing().cut(bytes, None, false, End::Final, take);
         })

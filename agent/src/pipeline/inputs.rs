@@ -8,7 +8,8 @@ use tailrace_shared::tls::TlsServer;
 use super::StartError;
 use crate::command;
 use crate::config::{
-    AgentConfig, CommandConfig, FilesConfig, Glob, JournaldConfig, RateLimitConfig, SyslogConfig, TransformConfig,
+    AgentConfig, CommandConfig, FilesConfig, Glob, JournaldConfig, RateLimitConfig, StdinConfig, SyslogConfig,
+    TransformConfig,
 };
 use crate::discover::{Pattern, PatternError, Selection, exclusions};
 use crate::frame::{Framing, Multiline};
@@ -16,6 +17,9 @@ use crate::journald;
 use crate::reader::Input;
 use crate::receive;
 use crate::records::Template;
+
+/// How standard input is called in logs.
+const STDIN: &str = "stdin";
 
 /// What of a configuration works, and is hardly meant, at this moment. `check` fails for it; a start only says it, because
 /// what is a directory now may be a file later.
@@ -70,23 +74,50 @@ pub fn journald_inputs(config: &AgentConfig) -> Vec<journald::Input> {
     config.journald.iter().map(input).collect()
 }
 
-/// The inputs of a configuration that run commands.
+/// The inputs of a configuration that run commands, and the one that reads standard input behind them.
 #[must_use]
 pub fn command_inputs(config: &AgentConfig) -> Vec<command::Input> {
     let input = |command: &CommandConfig| command::Input {
         name: command.name().into(),
         records: template_of_command(command),
-        command: command.command.clone(),
-        every: command.every.map(|every| every.0),
+        source: command::Source::Program {
+            words: command.command.clone(),
+            every: command.every.map(|every| every.0),
+        },
         max_len: command.max_line_bytes.as_usize(),
         partial_line_timeout: config.read.partial_line_timeout.0,
     };
-    config.command.iter().map(input).collect()
+    let of_stdin = |stdin: &StdinConfig| command::Input {
+        name: STDIN.into(),
+        records: template_of_stdin(stdin),
+        source: command::Source::StandardInput,
+        max_len: stdin.max_line_bytes.as_usize(),
+        partial_line_timeout: config.read.partial_line_timeout.0,
+    };
+    let programs = config.command.iter().map(input);
+    programs.chain(config.stdin.as_ref().map(of_stdin)).collect()
+}
+
+/// What becomes of the lines of each of these.
+#[must_use]
+pub fn templates_of_commands(config: &AgentConfig) -> Vec<Template> {
+    let programs = config.command.iter().map(template_of_command);
+    programs.chain(config.stdin.as_ref().map(template_of_stdin)).collect()
+}
+
+fn template_of_stdin(stdin: &StdinConfig) -> Template {
+    Template {
+        topic: stdin.topic.as_str().into(),
+        routing: stdin.topic.routing(),
+        labels: stdin.labels.clone(),
+        limit: Arc::new(RateLimitConfig::limit(stdin.rate_limit)),
+        format: stdin.format,
+        transform: stdin.transform.as_ref().map(TransformConfig::compiled),
+    }
 }
 
 /// What becomes of the lines of a command.
-#[must_use]
-pub fn template_of_command(command: &CommandConfig) -> Template {
+fn template_of_command(command: &CommandConfig) -> Template {
     Template {
         topic: command.topic.as_str().into(),
         routing: command.topic.routing(),

@@ -42,11 +42,12 @@ impl Metrics {
             self.journald.start_at_zero(TOPIC_LABEL, topic.as_str());
         }
         let commands = config.command.iter().map(|command| &command.topic);
+        let stdin = config.stdin.iter().map(|stdin| &stdin.topic);
         for topic in commands.clone() {
             self.command.start_at_zero(TOPIC_LABEL, topic.as_str());
         }
         let read = config.files.iter().map(|files| &files.topic);
-        for topic in read.chain(received).chain(journals).chain(commands) {
+        for topic in read.chain(received).chain(journals).chain(commands).chain(stdin) {
             self.read.start_at_zero(TOPIC_LABEL, topic.as_str());
             for why in Dropped::ALL {
                 self.read.events_dropped.with([topic.as_str(), why.name()]).inc_by(0);
