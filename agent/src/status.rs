@@ -86,6 +86,7 @@ tailrace_shared::metrics! {
         batches_split: Counter[] = "tailrace_agent_batches_split_total", "Batches that were too large for their topic, and were sent in parts.";
         batches_dead_lettered: Counter[] = "tailrace_agent_batches_dead_lettered_total", "Batches that no broker would take, put into the dead-letter directory.";
         records_dead_lettered: Counter[] = "tailrace_agent_records_dead_lettered_total", "Records in those batches.";
+        spool_dropped_records: Counter[] = "tailrace_agent_spool_dropped_records_total", "Records given up for newer ones, because the spool was full.";
         spool_waiting_bytes: Gauge[] = "tailrace_agent_spool_waiting_bytes", "Bytes in the spool that are not acknowledged.";
         spool_file_bytes: Gauge[] = "tailrace_agent_spool_file_bytes", "What the spool takes on the disk.";
         spool_full: Gauge[] = "tailrace_agent_spool_full", "1 while the spool takes no more, so that reading waits.";
@@ -103,6 +104,7 @@ impl DeliveryMetrics {
             (&self.batches_split, delivery.batches_split),
             (&self.batches_dead_lettered, delivery.batches_dead_lettered),
             (&self.records_dead_lettered, delivery.records_dead_lettered),
+            (&self.spool_dropped_records, delivery.records_dropped),
         ];
         for (counter, total) in counters {
             let counter = counter.with([]);

@@ -17,7 +17,7 @@ use self::values::{brokers, labels, some, within};
 use crate::batch::Format;
 use crate::discover::CONTAINER_FIELDS;
 use crate::frame::STREAM;
-use crate::spool::SpoolOptions;
+use crate::spool::{SpoolOptions, WhenFull};
 use crate::tail::StartAt;
 
 mod command;
@@ -155,18 +155,26 @@ impl Default for HttpConfig {
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct SpoolConfig {
-    /// How much disk it may take; when it is used up, reading waits, and the log files are the buffer. Default 256 MiB.
+    /// How much disk it may take. Default 256 MiB.
     pub max_bytes: ByteSize,
     /// Size of one of its files, of which there are at least five. Default 16 MiB.
     pub file_bytes: ByteSize,
+    /// `wait`: when it is used up reading waits, and the log files are the buffer. `drop_oldest`: what has waited for longest is given
+    /// up, and counted. Default `wait`.
+    pub when_full: WhenFull,
 }
 
 impl Default for SpoolConfig {
     fn default() -> Self {
-        let SpoolOptions { max_bytes, file_bytes } = SpoolOptions::default();
+        let SpoolOptions {
+            max_bytes,
+            file_bytes,
+            when_full,
+        } = SpoolOptions::default();
         Self {
             max_bytes: ByteSize(max_bytes),
             file_bytes: ByteSize(file_bytes),
+            when_full,
         }
     }
 }
@@ -335,6 +343,7 @@ impl SpoolConfig {
         SpoolOptions {
             max_bytes: self.max_bytes.0,
             file_bytes: self.file_bytes.0,
+            when_full: self.when_full,
         }
     }
 }

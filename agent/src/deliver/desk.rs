@@ -187,6 +187,10 @@ impl Binder for Desk {
         controls
     }
 
+    fn drop_oldest(&self, bytes: u64) -> Vec<Control> {
+        self.machine.lock().drop_oldest(bytes)
+    }
+
     fn committed(&self, committed: Committed) {
         // What is kept has the new numbers before anything is asked for by them.
         self.fresh.lock().follow(&committed);

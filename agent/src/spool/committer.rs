@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::WhenFull;
 use super::control::{BatchNumber, Control};
 use super::format::FRAME_HEADER;
 use super::journal::{FullReason, Journal, Pending};
@@ -52,6 +53,12 @@ pub trait Binder: Send + Sync {
     /// into the next one otherwise.
     fn bind(&self, batches: Vec<NewBatch>) -> Vec<Control>;
 
+    /// There is no room, and newer lines are worth more: what is given up of the oldest, of so many bytes or of as many as
+    /// may go.
+    fn drop_oldest(&self, _bytes: u64) -> Vec<Control> {
+        Vec::new()
+    }
+
     /// The commit is on stable storage.
     fn committed(&self, committed: Committed);
 }
@@ -68,7 +75,8 @@ pub(super) struct Step {
 pub(super) struct Committer {
     pub(super) journal: Journal,
     binder: Arc<dyn Binder>,
-    /// Bindings that found no room in the commit of their batches.
+    when_full: WhenFull,
+    /// Bindings that found no room in the commit of their batches, and what is given up.
     deferred: Vec<Control>,
     /// Batches in parts that wait for room. Unlike other controls they take about as much of it as the batch.
     splits: VecDeque<Control>,
@@ -78,10 +86,11 @@ pub(super) struct Committer {
 }
 
 impl Committer {
-    pub(super) fn new(journal: Journal, binder: Arc<dyn Binder>) -> Self {
+    pub(super) fn new(journal: Journal, binder: Arc<dyn Binder>, when_full: WhenFull) -> Self {
         Self {
             journal,
             binder,
+            when_full,
             deferred: Vec::new(),
             splits: VecDeque::new(),
             moved: BTreeMap::new(),
@@ -130,7 +139,19 @@ impl Committer {
         self.bind(controls_size + entries_size, &mut pending);
 
         self.commit(pending)?;
+        let full = full.filter(|_| !self.give_up_oldest());
         Ok(Step { taken, full })
+    }
+
+    /// Whether there will be room for that after the next commit.
+    fn give_up_oldest(&mut self) -> bool {
+        if self.when_full == WhenFull::Wait {
+            return false;
+        }
+        let given_up = self.binder.drop_oldest(self.journal.file_bytes());
+        let any = !given_up.is_empty();
+        self.deferred.extend(given_up);
+        any
     }
 
     fn commit(&mut self, pending: Pending) -> io::Result<()> {

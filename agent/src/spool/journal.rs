@@ -96,6 +96,11 @@ impl Journal {
         journal
     }
 
+    /// The size of one file.
+    pub(super) fn file_bytes(&self) -> u64 {
+        self.file_bytes
+    }
+
     /// Begins a new file. Everything that counts is durable in it, or in the files kept, on return.
     pub(super) fn roll(&mut self, commit_bytes: usize) -> io::Result<()> {
         let life = Life {

@@ -16,6 +16,7 @@ use std::thread::JoinHandle;
 
 use bytes::Bytes;
 use parking_lot::Mutex;
+use serde::Deserialize;
 use tailrace_shared::disk::{Disk, DiskLock};
 use tokio::sync::{Semaphore, oneshot};
 use uuid::Uuid;
@@ -61,6 +62,19 @@ pub struct SpoolOptions {
     pub max_bytes: u64,
     /// Size of one file, `spool.file_bytes`: a multiple of 4096, and larger than the largest stretch.
     pub file_bytes: u64,
+    /// What to do when that is used up, `spool.when_full`.
+    pub when_full: WhenFull,
+}
+
+/// What a spool does that is full.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum WhenFull {
+    /// It takes no more until there is room, and nothing is lost.
+    #[default]
+    Wait,
+    /// It gives up what it has had for longest.
+    DropOldest,
 }
 
 impl Default for SpoolOptions {
@@ -68,6 +82,7 @@ impl Default for SpoolOptions {
         Self {
             max_bytes: 256 << 20,
             file_bytes: 16 << 20,
+            when_full: WhenFull::Wait,
         }
     }
 }
@@ -173,6 +188,7 @@ pub struct SpoolStats {
 #[derive(Debug)]
 pub struct Opened {
     journal: Journal,
+    when_full: WhenFull,
     lock: DiskLock,
 }
 
@@ -223,7 +239,12 @@ impl Spool {
             },
             _ => io_error(&dir, source),
         })?;
-        Ok((Opened { journal, lock }, recovered))
+        let opened = Opened {
+            journal,
+            when_full: options.when_full,
+            lock,
+        };
+        Ok((opened, recovered))
     }
 
     /// Makes a stretch durable, and returns once it is. Waits while the spool is full. Stretches become durable in the
@@ -277,7 +298,7 @@ impl Opened {
         let stats = Arc::new(Mutex::new(SpoolStats::default()));
         let shelf = Arc::clone(&self.journal.shelf);
         let run = CommitThread {
-            committer: Committer::new(self.journal, binder),
+            committer: Committer::new(self.journal, binder, self.when_full),
             inbox: Arc::clone(&inbox),
             stats: Arc::clone(&stats),
             full: None,
@@ -368,7 +389,9 @@ impl CommitThread {
 }
 
 fn check_sizes(options: &SpoolOptions) -> Result<Sizes, OpenError> {
-    let SpoolOptions { max_bytes, file_bytes } = *options;
+    let SpoolOptions {
+        max_bytes, file_bytes, ..
+    } = *options;
     let is_sound = (65536..=1 << 30).contains(&file_bytes)
         && file_bytes.is_multiple_of(4096)
         && max_bytes / file_bytes >= MIN_FILES;

@@ -81,7 +81,7 @@ pub(crate) struct Stepper {
 impl Stepper {
     pub(crate) fn new(opened: Opened, binder: Arc<dyn Binder>) -> Self {
         Self {
-            committer: Committer::new(opened.journal, binder),
+            committer: Committer::new(opened.journal, binder, opened.when_full),
             _lock: opened.lock,
         }
     }

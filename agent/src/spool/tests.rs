@@ -24,6 +24,7 @@ fn options() -> SpoolOptions {
     SpoolOptions {
         max_bytes: 7 * 65536,
         file_bytes: 65536,
+        ..SpoolOptions::default()
     }
 }
 
@@ -67,7 +68,11 @@ fn open(disk: &SimDisk) -> Result<(Committer, Arc<Recorder>, Recovered), OpenErr
     let (opened, recovered) = Spool::open(Arc::new(disk.clone()), Path::new(DATA), &options())?;
     let recorder = Arc::new(Recorder::default());
     // The lock goes with `opened`, which a test that steps by hand does without.
-    Ok((Committer::new(opened.journal, recorder.clone()), recorder, recovered))
+    Ok((
+        Committer::new(opened.journal, recorder.clone(), opened.when_full),
+        recorder,
+        recovered,
+    ))
 }
 
 /// An entry of about 8 KiB that moves file 1 to `offset`.

@@ -22,6 +22,7 @@ use crate::stretch::Route;
 
 mod effect;
 mod lanes;
+mod make_room;
 mod moves;
 mod sizes;
 mod spooled;

@@ -27,6 +27,8 @@ pub struct DeliverStats {
     pub batches_dead_lettered: u64,
     /// Records in them.
     pub records_dead_lettered: u64,
+    /// Records given up for newer ones, because the spool was full.
+    pub records_dropped: u64,
     /// How long the oldest batch that is not acknowledged has waited (since the start, if it is older).
     pub oldest_unacked: Option<Duration>,
     /// Set while no broker can be reached.

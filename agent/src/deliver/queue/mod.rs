@@ -23,6 +23,7 @@ mod doubt;
 mod identity;
 mod item;
 mod leave;
+mod leave_out;
 mod refused;
 
 pub(super) use doubt::{Findings, Question};

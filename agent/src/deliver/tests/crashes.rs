@@ -23,6 +23,8 @@ struct Faults {
     small_batches: bool,
     /// The topic is deleted and made anew, with fewer partitions or more.
     recreates: bool,
+    /// The oldest batches are given up for newer ones.
+    drops: bool,
 }
 
 fn world(seed: u64, kind: Kind, faults: Faults) -> World {
@@ -93,6 +95,9 @@ fn history(seed: u64, kind: Kind, faults: Faults) -> World {
             for _ in 0..400 {
                 if faults.recreates && rng.random_ratio(1, 150) {
                     recreate(&mut world, &mut rng);
+                }
+                if faults.drops && rng.random_ratio(1, 30) {
+                    world.drop_oldest(rng.random_range(1..600));
                 }
                 if !step(&mut world, &mut rng) {
                     break;
@@ -216,6 +221,30 @@ fn topics_that_are_made_anew() {
         };
         histories(kind, faults);
     }
+}
+
+#[test]
+fn a_full_spool_that_gives_up_its_oldest() {
+    let any = Faults {
+        drops: true,
+        ..Faults::default()
+    };
+    for kind in [Kind::Kafka, Kind::Strict] {
+        histories(kind, any);
+        histories(kind, Faults { forgets: true, ..any });
+        let poison = true;
+        histories(kind, Faults { poison, ..any });
+        let (small_batches, starts_without_broker) = (true, true);
+        histories(
+            kind,
+            Faults {
+                small_batches,
+                starts_without_broker,
+                ..any
+            },
+        );
+    }
+    histories(Kind::Strict, Faults { recreates: true, ..any });
 }
 
 /// A batch of eight lines goes out in parts, down to one line that no broker takes: each write of that is cut once by a

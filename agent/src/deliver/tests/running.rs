@@ -122,6 +122,7 @@ fn start(dir: &Path, brokers: &Arc<Flaky>, memory_bytes: u64) -> (Arc<Spool>, De
     let options = SpoolOptions {
         max_bytes: 8 * 65536,
         file_bytes: 65536,
+        ..SpoolOptions::default()
     };
     let (opened, recovered) = Spool::open(disk.clone(), dir, &options).unwrap();
     let read = recovered.positions.first().map_or(0, |position| position.offset);

@@ -285,6 +285,7 @@ fn start(dir: &Path, server: &Server) -> (Arc<Spool>, Deliver) {
     let sizes = SpoolOptions {
         max_bytes: 8 * 65536,
         file_bytes: 65536,
+        ..SpoolOptions::default()
     };
     let (opened, recovered) = Spool::open(disk.clone(), dir, &sizes).unwrap();
     let options = DeliverOptions::new(disk, dir.to_owned(), Arc::new(SystemClock::new()), 0);

@@ -70,6 +70,8 @@ pub(super) struct World {
     pub(super) files: BTreeMap<u64, u64>,
     pub(super) poison: Vec<(u64, u64)>,
     pub(super) dead: Vec<String>,
+    /// Given up for newer ones, if the write of that was durable.
+    pub(super) dropped: BTreeSet<String>,
 }
 
 impl World {
@@ -82,6 +84,7 @@ impl World {
             files: BTreeMap::new(),
             poison: Vec::new(),
             dead: Vec::new(),
+            dropped: BTreeSet::new(),
         }
     }
 
@@ -96,6 +99,7 @@ impl World {
         let options = SpoolOptions {
             max_bytes: 8 * 65536,
             file_bytes: 65536,
+            ..SpoolOptions::default()
         };
         let Ok((opened, recovered)) = Spool::open(Arc::new(self.disk.clone()), Path::new("/data"), &options) else {
             assert!(self.disk.is_dead());
@@ -340,6 +344,27 @@ impl World {
         self.take(effects);
     }
 
+    /// The spool is as good as full.
+    pub(super) fn drop_oldest(&mut self, bytes: u64) {
+        let agent = self.agent.as_mut().unwrap();
+        let given_up = agent.desk.machine.lock().drop_oldest(bytes);
+        for control in &given_up {
+            let Control::DeadLetter { batch, .. } = control else {
+                panic!("{control:?}");
+            };
+            assert!(
+                agent.wire.iter().all(|request| request.number != *batch),
+                "it is on its way"
+            );
+            let view = Batches::split(agent.stepper.read(*batch), usize::MAX)
+                .next()
+                .unwrap()
+                .unwrap();
+            self.dropped.extend(lines_of(&view));
+        }
+        agent.controls.extend(given_up);
+    }
+
     // Everything at once.
 
     /// One round of everything, without faults.
@@ -389,17 +414,16 @@ impl World {
             return self.check_what_is_left(&seen);
         }
         for (file, end) in &self.files {
-            let dead = |line: &u64| {
-                self.dead
-                    .iter()
-                    .any(|dead| dead.starts_with(&format!("{file}:{line}:")))
-            };
-            let expected: Vec<u64> = (0..*end).filter(|line| !dead(line)).collect();
-            assert_eq!(seen.get(file).cloned().unwrap_or_default(), expected, "file {file}");
+            let here = seen.get(file).cloned().unwrap_or_default();
+            let is = |line: &u64, other: &String| other.starts_with(&format!("{file}:{line}:"));
+            let dead = |line: &u64| self.dead.iter().any(|dead| is(line, dead));
+            let missing = |line: &u64| !here.contains(line) && self.dropped.iter().any(|dropped| is(line, dropped));
+            let expected: Vec<u64> = (0..*end).filter(|line| !dead(line) && !missing(line)).collect();
+            assert_eq!(here, expected, "file {file}");
         }
     }
 
-    /// Each line once and in order, or lost with a topic.
+    /// Each line once and in order, or lost with a topic or given up.
     fn check_what_is_left(&self, seen: &BTreeMap<u64, Vec<u64>>) {
         let mut lost = BTreeMap::<u64, BTreeSet<u64>>::new();
         for (file, lines) in self.broker.deleted.iter().flat_map(seen_in) {
@@ -407,7 +431,9 @@ impl World {
         }
         for (file, end) in &self.files {
             let lines = seen.get(file).cloned().unwrap_or_default();
-            let lost = lost.remove(file).unwrap_or_default();
+            let mut lost = lost.remove(file).unwrap_or_default();
+            let dropped = self.dropped.iter().map(|line| number_of(line));
+            lost.extend(dropped.filter(|(other, _)| other == file).map(|(_, line)| line));
             let left = (0..*end).filter(|line| lines.contains(line) || !lost.contains(line));
             assert_eq!(lines, left.collect::<Vec<_>>(), "file {file}");
         }
@@ -418,11 +444,16 @@ impl World {
 fn seen_in(topic: &Topic) -> BTreeMap<u64, Vec<u64>> {
     let mut seen: BTreeMap<u64, Vec<u64>> = BTreeMap::new();
     for line in topic.partitions.iter().flat_map(Partition::lines) {
-        let mut parts = line.split(':').map(|part| part.parse::<u64>());
-        let (file, number) = (parts.next().unwrap().unwrap(), parts.next().unwrap().unwrap());
+        let (file, number) = number_of(&line);
         seen.entry(file).or_default().push(number);
     }
     seen
+}
+
+/// The file of a line, and which of its lines it is.
+fn number_of(line: &str) -> (u64, u64) {
+    let mut parts = line.split(':').map(|part| part.parse::<u64>());
+    (parts.next().unwrap().unwrap(), parts.next().unwrap().unwrap())
 }
 
 impl Agent {
