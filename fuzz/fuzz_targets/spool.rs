@@ -40,6 +40,7 @@ fn open(disk: &SimDisk) -> Recovered {
     let options = SpoolOptions {
         file_bytes: FILE_BYTES as u64,
         max_bytes: 16 * FILE_BYTES as u64,
+        ..SpoolOptions::default()
     };
     let opened = Spool::open(Arc::new(disk.clone()), Path::new("/data"), &options);
     opened.expect("damage is set aside").1

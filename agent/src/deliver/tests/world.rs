@@ -444,7 +444,7 @@ impl World {
 fn seen_in(topic: &Topic) -> BTreeMap<u64, Vec<u64>> {
     let mut seen: BTreeMap<u64, Vec<u64>> = BTreeMap::new();
     for line in topic.partitions.iter().flat_map(Partition::lines) {
-        let (file, number) = number_of(&line);
+        let (file, number) = number_of(line);
         seen.entry(file).or_default().push(number);
     }
     seen
