@@ -196,6 +196,9 @@ pub struct ReadConfig {
     /// How long a deleted file is kept open after it last grew. Default 10 s.
     #[serde(deserialize_with = "within::<0, 86_400_000, _, _>")]
     pub drain_for: HumanDuration,
+    /// How long a deleted file is kept open although not all of it was read, as while the collector is away and the spool is full. After that its
+    /// space is free, and what was not read of it is lost, and counted. Default: until it is read.
+    pub close_deleted_after: Option<HumanDuration>,
     /// Files kept open, if the process may open so many. Of those that are not, what is written between the last look
     /// and their deletion is lost. Default 8192.
     #[serde(deserialize_with = "within::<1, 10_000_000, _, _>")]
@@ -215,6 +218,7 @@ impl Default for ReadConfig {
             linger: HumanDuration(Duration::from_millis(20)),
             partial_line_timeout: HumanDuration(Duration::from_secs(5)),
             drain_for: HumanDuration(Duration::from_secs(10)),
+            close_deleted_after: None,
             open_files: 8192,
             watch: WatchMode::default(),
             batch_bytes: ByteSize(1_000_000),

@@ -28,6 +28,7 @@ pub(super) fn settings(config: &AgentConfig, seams: &Seams) -> Settings {
             open_files: read.open_files.min(descriptors_for_files(config)),
             partial_line_timeout: read.partial_line_timeout.0,
             drain_for: read.drain_for.0,
+            close_deleted_after: read.close_deleted_after.map(|after| after.0),
             poll_interval: poll_interval(read.linger.0),
             ..Limits::default()
         },

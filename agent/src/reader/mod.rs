@@ -220,7 +220,9 @@ impl Reader {
             .finder
             .look(&mut self.tail, &mut self.seams.watch, &self.seams.signal, times);
         self.gone.extend(lost);
-        self.refresh_gauges(now);
+        if self.refresh_gauges(now) {
+            self.close_overdue(now)?;
+        }
         match self.hand_over() {
             Some(Next::Now) => {}
             Some(next) => return Ok(self.sooner(next, now)),
@@ -322,6 +324,16 @@ impl Reader {
         }
         if !unread.event.is_empty() {
             self.gathered(now);
+        }
+        Ok(())
+    }
+
+    /// Files that were deleted long ago take their space until they are closed.
+    fn close_overdue(&mut self, now: Duration) -> Result<(), StretchError> {
+        for file in self.tail.overdue(now) {
+            let unread = self.tail.abandon(file);
+            self.give_up(file, &unread, now)?;
+            self.forget(file);
         }
         Ok(())
     }

@@ -29,15 +29,16 @@ impl Reader {
             tracing::warn!(
                 path = %followed.path.display(),
                 lost_bytes = unread,
-                "a file was deleted or cut before it was read to its end"
+                "a file was deleted or cut, and is given up before it was read to its end"
             );
             self.count(file, |metrics, topic| metrics.lost_bytes.with([topic]).inc_by(unread));
         }
     }
 
-    pub(super) fn refresh_gauges(&mut self, now: Duration) {
+    /// Whether it was time to.
+    pub(super) fn refresh_gauges(&mut self, now: Duration) -> bool {
         if now < self.gauges_at {
-            return;
+            return false;
         }
         self.gauges_at = now + GAUGE_INTERVAL;
         let mut sums: BTreeMap<&str, (i64, i64)> = BTreeMap::new();
@@ -58,6 +59,7 @@ impl Reader {
             self.seams.metrics.files_followed.with([topic]).set(files);
             self.seams.metrics.unread_bytes.with([topic]).set(unread);
         }
+        true
     }
 
     /// Answers questions for the state of the files.

@@ -50,6 +50,8 @@ pub struct Limits {
     pub partial_line_timeout: Duration,
     /// How long a file without a name is kept after it last grew: who wrote it may not be done.
     pub drain_for: Duration,
+    /// How long a file without a name is kept although not all of it was read.
+    pub close_deleted_after: Option<Duration>,
 }
 
 impl Default for Limits {
@@ -61,6 +63,7 @@ impl Default for Limits {
             hot_for: Duration::from_secs(2),
             partial_line_timeout: Duration::from_secs(5),
             drain_for: Duration::from_secs(10),
+            close_deleted_after: None,
         }
     }
 }
@@ -171,6 +174,22 @@ impl Tail {
             self.open.rank(file, followed);
         }
         self.wake(file);
+    }
+
+    /// Open files without a name that were kept for as long as they may be, and are not read to their end.
+    #[must_use]
+    pub fn overdue(&self, now: Duration) -> Vec<FileNo> {
+        let Some(longest) = self.limits.close_deleted_after else {
+            return Vec::new();
+        };
+        let is_overdue = |followed: &Followed| {
+            let since = followed.nameless_since.filter(|_| followed.nameless_for_sure);
+            followed.handle.is_some() && since.is_some_and(|since| now.saturating_sub(since) >= longest)
+        };
+        self.iter()
+            .filter(|(_, followed)| is_overdue(followed))
+            .map(|(file, _)| file)
+            .collect()
     }
 
     /// Follows a file no longer.

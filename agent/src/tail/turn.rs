@@ -303,6 +303,16 @@ impl Tail {
         held
     }
 
+    /// Gives up what was not read of an open file, so that its space is free once it is forgotten.
+    pub fn abandon(&mut self, file: FileNo) -> Unread {
+        let unread = self.files.get(&file).map_or(0, |followed| {
+            let len = followed.handle.as_ref().and_then(|handle| handle.metadata().ok());
+            let len = len.map_or(followed.high, |metadata| metadata.len);
+            len.saturating_sub(followed.mark.offset)
+        });
+        self.give_up(file, unread)
+    }
+
     /// What is left of `unread` bytes that are in the file no longer, and the event in earlier files that goes on in it.
     fn give_up(&mut self, file: FileNo, unread: u64) -> Unread {
         let held = self.release_held(file);

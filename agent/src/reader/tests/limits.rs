@@ -1,4 +1,4 @@
-//! An input that may have so much in a second: what is beyond waits in its file, or is not sent.
+//! What may be had at most: so much of an input in a second, and so long of a file that was deleted.
 
 use super::*;
 use crate::rate_limit::{Exceeded, Rate, RateLimit};
@@ -62,4 +62,26 @@ fn what_is_beyond_the_rate_is_not_sent_if_that_is_wanted() {
     assert_eq!(sent + rig.metrics.events_dropped.with(["t", "rate_limit"]).get(), 100);
     assert!((10..=20).contains(&sent), "{sent}");
     assert_eq!(rig.positions[0].offset, lines(100).len() as u64);
+}
+
+#[test]
+fn a_deleted_file_is_kept_no_longer_than_it_may_be_and_what_is_lost_is_counted() {
+    let (disk, programs) = machine();
+    write(&programs, LOG, &lines(100));
+    let mut settings = settings();
+    settings.tail.close_deleted_after = Some(SECOND * 60);
+    // A line in a second.
+    let mut rig = Rig::with(Arc::new(disk), limited(1.0, Exceeded::Wait), settings, Vec::new());
+    rig.run(SECOND * 5);
+    programs.remove(Path::new(LOG)).unwrap();
+    rig.run(SECOND * 25);
+    assert_eq!(rig.metrics.files_followed.with(["t"]).get(), 1, "it goes on");
+    rig.run(SECOND * 20);
+    rig.run(SECOND * 60);
+    let read = rig.take();
+    assert!(read.len() < 100, "{}", read.len());
+    assert_eq!(rig.metrics.files_followed.with(["t"]).get(), 0);
+    let unread: String = (read.len()..100).map(|line| format!("{line}\n")).collect();
+    assert_eq!(rig.metrics.lost_bytes.with(["t"]).get(), unread.len() as u64);
+    assert!(rig.positions.is_empty());
 }
