@@ -12,6 +12,7 @@ use mimalloc::MiMalloc;
 use tailrace_agent::config::AgentConfig;
 use tailrace_agent::import::{self, Tool};
 use tailrace_agent::inspect::{self, DryRun, Rates, Running};
+use tailrace_agent::landlock::{self, Confined};
 use tailrace_agent::pipeline::{self, Agent, Reloaded, Seams};
 use tailrace_shared::clock::{Clock, SystemClock};
 use tailrace_shared::service::{self, Progress, explain};
@@ -395,6 +396,12 @@ fn import_positions(file: &Path, args: &ImportPositionsArgs) -> anyhow::Result<(
 fn run(file: &Path, watch_config: bool) -> anyhow::Result<()> {
     let config = AgentConfig::load(file)?;
     logging::init(&config.log)?;
+    // Before there is another thread.
+    match landlock::confine(&config, file).context("cannot confine the agent to read.roots")? {
+        Confined::ByTheKernel => tracing::info!("confined to read.roots by the kernel (Landlock)"),
+        Confined::ByItself => tracing::info!("confined to read.roots; this kernel has no Landlock to make sure of it"),
+        Confined::No => {}
+    }
     let runtime = runtime().context("cannot start threads")?;
     let ended = runtime.block_on(async {
         let asked_to_stop = service::asked_to_stop()?;

@@ -34,6 +34,7 @@ use crate::position::checksum;
 use crate::reader::{self, Reader, Reload};
 use crate::receive::{Bound, Receiver};
 use crate::reload::apart;
+use crate::roots::Within;
 use crate::spool::{Opened, Recovered, Spool, SpoolStats};
 use crate::status::{self, FileStatus, FilesQuery};
 use crate::stretch::QUEUE_DEPTH;
@@ -156,7 +157,7 @@ impl Agent {
             settings(config, &seams),
             recovered.positions,
             reader::Seams {
-                disk: Arc::clone(&seams.disk),
+                disk: Within::some(Arc::clone(&seams.disk), &config.read.roots),
                 clock: Arc::clone(&seams.clock),
                 routes: delivery.routes(),
                 stretches,

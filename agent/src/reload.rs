@@ -24,6 +24,7 @@ pub fn apart(running: &AgentConfig, new: AgentConfig) -> (AgentConfig, Vec<&'sta
         ("[log]", running.log != new.log),
         ("[spool]", running.spool != new.spool),
         ("read.watch", running.read.watch != new.read.watch),
+        ("read.roots", running.read.roots != new.read.roots),
         ("[[syslog]]", !listens_alike),
         ("[[journald]]", !reads_alike),
         ("[[command]]", !runs_alike),
@@ -52,6 +53,7 @@ pub fn apart(running: &AgentConfig, new: AgentConfig) -> (AgentConfig, Vec<&'sta
         now.journald = new.journald;
     }
     now.read.watch = running.read.watch;
+    now.read.roots.clone_from(&running.read.roots);
     (now, waiting)
 }
 

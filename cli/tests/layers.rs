@@ -34,6 +34,7 @@ const AGENT: Layers = &[
     ("frame", &["line_regex"]),
     ("position", &[]),
     ("rate_limit", &[]),
+    ("roots", &[]),
     ("stretch", &["position"]),
     ("watch", &["discover"]),
     ("transform", &["frame", "line_regex", "position"]),
@@ -133,12 +134,13 @@ const AGENT: Layers = &[
             "batch", "discover", "frame", "position", "records", "routing", "status", "stretch", "tail", "watch",
         ],
     ),
+    ("landlock", &["config"]),
     ("reload", &["config"]),
     (
         "inspect",
         &[
-            "batch", "command", "config", "discover", "frame", "journald", "reader", "receive", "records", "routing",
-            "status", "stretch",
+            "batch", "command", "config", "discover", "frame", "journald", "reader", "receive", "records", "roots",
+            "routing", "status", "stretch",
         ],
     ),
 ];

@@ -120,9 +120,17 @@ impl ClientTls {
     /// # Errors
     /// When one cannot be used.
     pub fn load(&self) -> Result<Reloading<Arc<ClientConfig>>, TlsError> {
-        let files = [&self.ca, &self.cert, &self.key].into_iter().flatten().cloned();
         let own = self.clone();
-        Reloading::new(files.collect(), move || own.read())
+        let files = self.files().map(Path::to_owned).collect();
+        Reloading::new(files, move || own.read())
+    }
+
+    /// What is read again when it changes.
+    pub fn files(&self) -> impl Iterator<Item = &Path> {
+        [&self.ca, &self.cert, &self.key]
+            .into_iter()
+            .flatten()
+            .map(PathBuf::as_path)
     }
 
     fn read(&self) -> Result<Arc<ClientConfig>, TlsError> {

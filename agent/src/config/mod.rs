@@ -13,7 +13,7 @@ use tailrace_shared::sasl::Mechanism;
 use tailrace_shared::telemetry::logging::LogConfig;
 use tailrace_shared::tls::{ClientTls, TlsError};
 
-use self::values::{brokers, labels, some, within};
+use self::values::{absolute, brokers, labels, some, within};
 use crate::batch::Format;
 use crate::discover::CONTAINER_FIELDS;
 use crate::frame::STREAM;
@@ -206,6 +206,10 @@ pub struct ReadConfig {
     /// `events`, or `poll` where the system's events do not tell what other machines write: NFS and the like. Then quiet
     /// directories are looked at every second, or less often if they hold many names. Default `events`.
     pub watch: WatchMode,
+    /// Directories that files have to lie in, wherever links lead; where the kernel has Landlock, the process can open nothing but these and
+    /// what it needs itself. Default: any file that is selected and may be read.
+    #[serde(deserialize_with = "absolute")]
+    pub roots: Vec<PathBuf>,
     /// The largest batch, unless one record is larger. Default 1 MB, which is just below Kafka's `message.max.bytes`.
     #[serde(deserialize_with = "within::<1024, 16_777_216, _, _>")]
     pub batch_bytes: ByteSize,
@@ -221,6 +225,7 @@ impl Default for ReadConfig {
             close_deleted_after: None,
             open_files: 8192,
             watch: WatchMode::default(),
+            roots: Vec::new(),
             batch_bytes: ByteSize(1_000_000),
         }
     }

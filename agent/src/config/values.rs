@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::fmt::{self, Display};
 use std::marker::PhantomData;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::Deserialize;
@@ -207,6 +207,18 @@ where
     }
 
     deserializer.deserialize_any(Either::<N, T, V>(expecting, PhantomData))
+}
+
+/// Directories by their whole names.
+pub(super) fn absolute<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<PathBuf>, D::Error> {
+    let paths = Vec::<PathBuf>::deserialize(deserializer)?;
+    match paths.iter().find(|path| !path.is_absolute()) {
+        Some(path) => Err(D::Error::custom(format!(
+            "`{}` is not the whole name of a directory, such as \"/var/log\"",
+            path.display()
+        ))),
+        None => Ok(paths),
+    }
 }
 
 pub(super) fn brokers<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {

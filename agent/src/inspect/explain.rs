@@ -1,12 +1,16 @@
 //! What becomes of one file: which input takes it or why none does, and how far it is.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io;
 use std::path::Path;
+use std::sync::Arc;
+
+use tailrace_shared::disk::{Disk, OpenMode, RealDisk};
 
 use super::running::Running;
 use crate::config::{AgentConfig, FilesConfig};
 use crate::discover::{Pattern, PatternError, exclusions};
+use crate::roots::Within;
 
 /// In words, a line for each finding.
 ///
@@ -14,7 +18,7 @@ use crate::discover::{Pattern, PatternError, exclusions};
 /// When a glob of the configuration cannot be used.
 pub fn explain(config: &AgentConfig, path: &Path, base: &Path) -> Result<String, PatternError> {
     let mut findings = Vec::new();
-    findings.extend(look(path));
+    findings.extend(look(path, &*Within::some(Arc::new(RealDisk), &config.read.roots)));
     if path.starts_with(&config.data_dir) {
         findings.push("it lies below data_dir, which is never followed".to_owned());
     }
@@ -49,7 +53,7 @@ pub fn explain(config: &AgentConfig, path: &Path, base: &Path) -> Result<String,
 }
 
 /// What speaks against its being read, and how large it is.
-fn look(path: &Path) -> Vec<String> {
+fn look(path: &Path, disk: &dyn Disk) -> Vec<String> {
     let metadata = match fs::metadata(path) {
         Ok(metadata) => metadata,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return vec!["it is not there".to_owned()],
@@ -63,8 +67,8 @@ fn look(path: &Path) -> Vec<String> {
     }
     if !metadata.is_file() {
         findings.push("it is no regular file, and only these are followed".to_owned());
-    } else if let Err(error) = File::open(path) {
-        findings.push(format!("this user cannot read it: {error}"));
+    } else if let Err(error) = disk.open(path, OpenMode::Read) {
+        findings.push(format!("it cannot be read: {error}"));
     } else {
         findings.push(format!("it has {} bytes", metadata.len()));
     }

@@ -1,17 +1,17 @@
 //! What the globs of a configuration match at this moment, and what of that cannot be read.
 
 use std::fmt;
-use std::fs::File;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use bytesize::ByteSize;
-use tailrace_shared::disk::RealDisk;
+use tailrace_shared::disk::{OpenMode, RealDisk};
 
 use crate::config::AgentConfig;
 use crate::discover::Walker;
 use crate::reader::Input;
+use crate::roots::Within;
 
 /// Names that are shown of an input.
 const SHOWN: usize = 3;
@@ -35,11 +35,12 @@ pub fn matched(config: &AgentConfig, inputs: Vec<Input>) -> (Vec<Matched>, Vec<(
             files: Vec::new(),
         })
         .collect();
+    let disk = Within::some(Arc::new(RealDisk), &config.read.roots);
     let selections = inputs.into_iter().map(|input| input.selection).collect();
-    let scan = Walker::new(Arc::new(RealDisk), selections, vec![config.data_dir.clone()]).scan_all();
+    let scan = Walker::new(Arc::clone(&disk), selections, vec![config.data_dir.clone()]).scan_all();
     let mut unreadable = scan.unreadable;
     for found in scan.files {
-        if let Err(error) = File::open(&found.path)
+        if let Err(error) = disk.open(&found.path, OpenMode::Read)
             && error.kind() != io::ErrorKind::NotFound
         {
             unreadable.push((found.path.clone(), error));

@@ -85,6 +85,14 @@ pub trait Disk: Send + Sync + std::fmt::Debug + 'static {
     /// Opens a file. A new file's name is durable only after [`Disk::sync_dir`] of its directory.
     fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Arc<dyn DiskFile>>;
 
+    /// Opens an existing file for reading, if no part of its path is a symbolic link.
+    fn open_without_links(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
+        match self.canonicalize(path)? == path {
+            true => self.open(path, OpenMode::Read),
+            false => Err(io::Error::other("a part of its path is a symbolic link")),
+        }
+    }
+
     /// Creates a directory and its parents, each name durable on return.
     fn create_dir_all(&self, path: &Path) -> io::Result<()>;
 

@@ -8,7 +8,9 @@ use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
-use rustix::fs::{Advice, CWD, FallocateFlags, OFlags, RenameFlags, fadvise, fallocate, renameat_with};
+use rustix::fs::{
+    Advice, CWD, FallocateFlags, Mode, OFlags, RenameFlags, ResolveFlags, fadvise, fallocate, openat2, renameat_with,
+};
 use rustix::io::Errno;
 
 use super::{ALIGN, direct, stable};
@@ -41,6 +43,15 @@ impl Disk for RealDisk {
             .create_new(mode == OpenMode::CreateNew);
         Ok(Arc::new(RealFile {
             file: options.open(path)?,
+            direct: OnceLock::new(),
+        }))
+    }
+
+    fn open_without_links(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK;
+        let file = openat2(CWD, path, flags, Mode::empty(), ResolveFlags::NO_SYMLINKS)?;
+        Ok(Arc::new(RealFile {
+            file: file.into(),
             direct: OnceLock::new(),
         }))
     }

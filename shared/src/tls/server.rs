@@ -1,7 +1,7 @@
 //! TLS of a listener. Its files are read again when they change; a new set that cannot be used leaves the old one.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -51,6 +51,12 @@ pub struct TlsFiles {
 }
 
 impl TlsFiles {
+    /// What is read again when it changes.
+    pub fn paths(&self) -> impl Iterator<Item = &Path> {
+        let always = [&self.cert, &self.key];
+        always.into_iter().chain(&self.client_ca).map(PathBuf::as_path)
+    }
+
     /// Whether clients are to be verified, and nothing says by whom.
     #[must_use]
     pub fn lacks_authority(&self) -> bool {
@@ -87,8 +93,7 @@ impl TlsServer {
     /// # Errors
     /// When one of them cannot be used.
     pub fn load(files: TlsFiles) -> Result<Self, TlsError> {
-        let paths = [Some(&files.cert), Some(&files.key), files.client_ca.as_ref()];
-        let paths = paths.into_iter().flatten().cloned().collect();
+        let paths = files.paths().map(Path::to_owned).collect();
         Ok(Self {
             loaded: Reloading::new(paths, move || files.load())?,
         })
