@@ -120,6 +120,13 @@ impl Known {
         self.entries.get(&file).map(|entry| (entry.id, &entry.path))
     }
 
+    /// Whether a file has this name, as far as was seen.
+    #[must_use]
+    pub fn is_called(&self, file: FileNo, path: &Path) -> bool {
+        let entry = self.entries.get(&file);
+        entry.is_some_and(|entry| !entry.nameless && *entry.path == *path)
+    }
+
     /// The file with this identity.
     #[must_use]
     pub fn by_id(&self, id: FileId) -> Option<FileNo> {

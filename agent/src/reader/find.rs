@@ -390,8 +390,8 @@ impl Finder {
 
     /// Whether the file that last had a name has it still, as far as is known.
     fn has_its_name(&self, name: &Path) -> bool {
-        let latest = self.latest.get(name).and_then(|file| self.known.get(*file));
-        latest.is_some_and(|(_, path)| **path == *name)
+        let latest = self.latest.get(name);
+        latest.is_some_and(|file| self.known.is_called(*file, name))
     }
 
     /// Opens a file where it was found.

@@ -244,3 +244,18 @@ fn the_pieces_of_a_containers_line_are_joined_across_rotation_and_restart() {
     rig.run(moment());
     assert_eq!(rig.take(), ["two and two", "three"]);
 }
+
+#[test]
+fn what_came_after_a_file_that_vanished_unseen_is_read_before_what_has_its_name_now() {
+    let (disk, programs) = machine();
+    write(&programs, LOG, "zero\n");
+    let mut rig = rig(disk);
+    rig.run(SECOND);
+    // Nobody looks while the first is removed, and the second renamed.
+    programs.remove(Path::new(LOG)).unwrap();
+    write(&programs, LOG, "one\n");
+    rename(&programs, LOG, "/log/app.log.1");
+    write(&programs, LOG, "  and the last\ntwo\n");
+    rig.run(SECOND * 40);
+    assert_eq!(rig.take(), ["zero", "one\n  and the last", "two"]);
+}
