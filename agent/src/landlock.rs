@@ -16,14 +16,17 @@ use tailrace_shared::tls::{ClientTls, TlsFiles};
 use crate::config::AgentConfig;
 
 /// What every process needs of the system: programs and libraries, names and certificates, what the kernel says of it.
-const SYSTEM: [&str; 10] = [
+const SYSTEM: [&str; 13] = [
     "/bin",
     "/dev/urandom",
     "/etc",
     "/lib",
     "/lib64",
+    "/nix/store",
     "/proc",
     "/run/NetworkManager",
+    "/run/netconfig",
+    "/run/resolvconf",
     "/run/systemd/resolve",
     "/sys/fs/cgroup",
     "/usr",

@@ -417,7 +417,10 @@ fn run(file: &Path, watch_config: bool) -> anyhow::Result<()> {
             tokio::select! {
                 () = &mut asked_to_stop => break None,
                 failure = agent.failed() => break Some(failure),
-                () = agent.collected() => return finish(agent, asked_to_stop).await,
+                collected = agent.collected() => match collected {
+                    Ok(()) => return finish(agent, asked_to_stop).await,
+                    Err(failure) => break Some(failure),
+                },
                 _ = asked_to_reload.recv() => reload(&mut agent, file).await,
                 () = changes.next() => reload(&mut agent, file).await,
                 () = well(&agent) => service::tell_systemd(Progress::Alive),
@@ -425,7 +428,11 @@ fn run(file: &Path, watch_config: bool) -> anyhow::Result<()> {
         };
         service::tell_systemd(Progress::Stopping);
         agent.stop().await;
-        failure.map_or(Ok(()), |failure| Err(failure.into()))
+        match failure {
+            Some(failure) => Err(failure.into()),
+            None if config.collects_only_stdin() => bail!("stopped before standard input has ended"),
+            None => Ok(()),
+        }
     });
     // Whoever has the other end of standard input may keep it open.
     runtime.shutdown_background();
@@ -434,22 +441,30 @@ fn run(file: &Path, watch_config: bool) -> anyhow::Result<()> {
 
 /// Standard input has ended, and there is nothing else to wait for.
 async fn finish(agent: Agent, asked_to_stop: impl Future<Output = ()>) -> anyhow::Result<()> {
+    let finished = agent.finish(asked_to_stop);
+    tokio::pin!(finished);
+    let finished = loop {
+        tokio::select! {
+            finished = &mut finished => break finished,
+            () = pause_of_watchdog() => service::tell_systemd(Progress::Alive),
+        }
+    };
     service::tell_systemd(Progress::Stopping);
-    tokio::select! {
-        finished = agent.finish() => Ok(finished?),
-        () = asked_to_stop => bail!("stopped before everything was acknowledged; the next start sends what is in the spool"),
+    Ok(finished?)
+}
+
+/// Never if nobody wants to hear that the agent is well.
+async fn pause_of_watchdog() {
+    match service::watchdog_interval() {
+        None => std::future::pending().await,
+        Some(interval) => tokio::time::sleep(interval).await,
     }
 }
 
 /// Completes when systemd should hear that the agent is well; never if nobody asks, or it is not.
 async fn well(agent: &Agent) {
-    match service::watchdog_interval() {
-        None => std::future::pending().await,
-        Some(interval) => {
-            tokio::time::sleep(interval).await;
-            agent.alive().await;
-        }
-    }
+    pause_of_watchdog().await;
+    agent.alive().await;
 }
 
 /// Whatever is wrong with the file, the agent goes on as it was.

@@ -238,7 +238,7 @@ impl Agent {
     }
 
     /// Takes on what can be of a new configuration without a restart: `[[files]]` and `[read]`, and what becomes of the
-    /// messages of `[[syslog]]`. No position is lost, and what is open stays open.
+    /// messages of `[[syslog]]`, of entries of `[[journald]]`, and of lines of `[[command]]` and `[stdin]`. No position is lost, and what is open stays open.
     ///
     /// # Errors
     /// When it cannot be used; then nothing has changed.
@@ -296,9 +296,14 @@ impl Agent {
     }
 
     /// Completes once standard input has ended, if nothing else is collected; otherwise never.
-    pub async fn collected(&self) {
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub async fn collected(&self) -> Result<(), Failure> {
         match &self.commands {
-            Some(commands) if self.config.collects_only_stdin() => commands.standard_input_ended().await,
+            Some(commands) if self.config.collects_only_stdin() => {
+                commands.standard_input_ended().await.map_err(Failure::StandardInput)
+            }
             _ => std::future::pending().await,
         }
     }
@@ -306,6 +311,12 @@ impl Agent {
     /// Stops reading and receiving, spools what was read, and gives what was spooled a moment to be acknowledged.
     pub async fn stop(mut self) {
         self.close();
+        self.spool_rest().await;
+        self.end().await;
+    }
+
+    /// Gives what was read a moment to be spooled.
+    async fn spool_rest(&mut self) {
         let is_full = self.spool.stats().full.is_some();
         let grace = if is_full { Duration::ZERO } else { SPOOL_GRACE };
         if tokio::time::timeout(grace, &mut self.pump).await.is_err() {
@@ -315,17 +326,17 @@ impl Agent {
             }
             self.pump.abort();
         }
-        self.end().await;
     }
 
-    /// Stops reading and receiving, and waits until all that was read is acknowledged, however long that takes.
+    /// Stops reading and receiving, and waits until all that was read is acknowledged, however long that takes, or until
+    /// `asked_to_stop`.
     ///
     /// # Errors
-    /// When the agent would stop by itself meanwhile.
-    pub async fn finish(mut self) -> Result<(), Failure> {
+    /// When not all of it is in a topic.
+    pub async fn finish(mut self, asked_to_stop: impl Future<Output = ()>) -> Result<(), Failure> {
         const LOOK_EVERY: Duration = Duration::from_millis(20);
         self.close();
-        let failure = first(self.failure.clone());
+        let failure = self.failure.clone();
         let acknowledged = async {
             if let Err(error) = (&mut self.pump).await {
                 tracing::error!(%error, "spooling panicked");
@@ -334,12 +345,24 @@ impl Agent {
                 tokio::time::sleep(LOOK_EVERY).await;
             }
         };
-        tokio::select! {
-            failure = failure => return Err(failure),
-            () = acknowledged => {}
+        let is_complete = tokio::select! {
+            biased;
+            failure = first(failure.clone()) => return Err(failure),
+            () = acknowledged => true,
+            () = asked_to_stop => false,
+        };
+        if !is_complete {
+            self.spool_rest().await;
         }
+        let stats = self.delivery.stats();
         self.end().await;
-        Ok(())
+        let failure = failure.borrow().clone();
+        match (failure, stats.records_dead_lettered + stats.records_dropped) {
+            (Some(failure), _) => Err(failure),
+            _ if !is_complete => Err(Failure::Unacknowledged),
+            (None, 0) => Ok(()),
+            (None, records) => Err(Failure::Undelivered(records)),
+        }
     }
 
     /// Nothing more is read.

@@ -85,7 +85,7 @@ impl Template {
     /// How the events of one file, sender, journal or command become records.
     #[must_use]
     pub fn origin(&self, constants: &[(&str, &str)], lane: u16) -> Origin {
-        Origin::new(&self.routing, self.format, constants, &self.labels, lane)
+        Origin::new(&self.routing, self.format, constants, &self.labels, &[], lane)
     }
 
     /// Appends an event as a record, if it is to be sent. `settled` is where all of its origin go, if that is the same for all.
@@ -95,20 +95,28 @@ impl Template {
         batcher: &mut Batcher,
         origin: &Origin,
         settled: Option<Settled<'_>>,
+        exceeded: Option<Exceeded>,
         event: &Event<'_>,
         now_ms: i64,
     ) -> Result<Sent, StretchError> {
+        let is_too_much = || exceeded == Some(Exceeded::Drop) && !self.limit.admits(event.bytes.len(), now_ms);
         if let (None, Some(Settled { slot, to })) = (&self.transform, settled) {
+            if is_too_much() {
+                return Ok(Sent::Not(Dropped::RateLimit));
+            }
             let key = to.key.as_deref().map(str::as_bytes);
             batcher.append(slot, now_ms, &origin.encoding, (key, event.bytes))?;
             return Ok(Sent::record(None, to));
         }
         let send = |outcome: Outcome<'_>| {
+            if is_too_much() {
+                return Ok(Sent::Not(Dropped::RateLimit));
+            }
             let own;
             let Settled { slot, to } = match settled {
                 Some(settled) => settled,
                 None => {
-                    own = origin.destination(&outcome.fields);
+                    own = origin.destination(&outcome.fields, outcome.said);
                     Settled::new(batcher, &own)
                 }
             };
@@ -186,17 +194,17 @@ impl<'a> Records<'a> {
     pub fn take(&mut self, event: Event<'_>) -> ControlFlow<()> {
         let (batcher, origin) = (&mut *self.batcher, self.origin);
         let count = &mut self.count;
-        let (limit, len) = (&self.template.limit, event.bytes.len());
-        let is_too_much = self.exceeded == Some(Exceeded::Drop) && !limit.admits(len, self.now_ms);
-        let sent = match is_too_much {
-            true => Ok(Sent::Not(Dropped::RateLimit)),
-            false => self.template.append(batcher, origin, self.settled, &event, self.now_ms),
-        };
+        let sent = self
+            .template
+            .append(batcher, origin, self.settled, self.exceeded, &event, self.now_ms);
         match sent {
             Ok(Sent::Record {
                 has_problem,
                 is_otherwise,
             }) => {
+                if self.exceeded == Some(Exceeded::Wait) {
+                    self.exhausted = self.template.limit.spend(event.bytes.len(), self.now_ms);
+                }
                 count.problems += u64::from(has_problem);
                 count.otherwise += u64::from(is_otherwise);
             }
@@ -215,9 +223,6 @@ impl<'a> Records<'a> {
             Cut::TooLong => count.split += 1,
             Cut::Unfinished => count.unfinished += 1,
             Cut::TooManyLines => count.too_many_lines += 1,
-        }
-        if self.exceeded == Some(Exceeded::Wait) {
-            self.exhausted = limit.spend(len, self.now_ms);
         }
         match self.batcher.is_full() || self.exhausted {
             true => ControlFlow::Break(()),

@@ -1,7 +1,7 @@
 //! Where records go: to which topic, under which key, and how a partition is found. What is the same for all events of one origin
 //! (a file, a sender, a journal, a command) is settled once; the rest is asked of each event.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
@@ -93,23 +93,35 @@ impl FieldText {
     }
 
     /// The text for an event. `None` if it has not all of the fields, or one of them is empty or null.
-    fn fill(&self, fields: &Fields<'_>) -> Option<String> {
+    fn fill(&self, event: &EventFields<'_>) -> Option<String> {
         let mut filled = String::new();
         for part in &self.0 {
             match part {
                 Part::Text(text) if text.is_empty() => return None,
                 Part::Text(text) => filled.push_str(text),
-                Part::Field(name) => {
-                    let field = fields.get(name).filter(|field| *field != Field::Json("null"))?;
-                    let text = field.text();
-                    if text.is_empty() {
-                        return None;
-                    }
-                    filled.push_str(&text);
-                }
+                Part::Field(name) => match event.text(name)? {
+                    text if text.is_empty() => return None,
+                    text => filled.push_str(&text),
+                },
             }
         }
         Some(filled)
+    }
+}
+
+/// What an event says itself, and what is said of it where it comes from, which comes first.
+struct EventFields<'a> {
+    fields: &'a Fields<'a>,
+    said: &'a [(&'a str, &'a str)],
+}
+
+impl EventFields<'_> {
+    fn text(&self, name: &str) -> Option<String> {
+        if let Some((_, text)) = self.said.iter().find(|(said, _)| *said == name) {
+            return Some((*text).to_owned());
+        }
+        let field = self.fields.get(name).filter(|field| *field != Field::Json("null"))?;
+        Some(field.text().into_owned())
     }
 }
 
@@ -119,8 +131,8 @@ pub struct Topics {
     text: FieldText,
     otherwise: Arc<str>,
     max: usize,
-    /// All that were used, for they may not become too many.
-    known: Arc<Mutex<HashSet<Arc<str>>>>,
+    /// All that were used, for they may not become too many, under what brokers take for the same name.
+    known: Arc<Mutex<HashMap<String, Arc<str>>>>,
 }
 
 impl Topics {
@@ -136,17 +148,19 @@ impl Topics {
     }
 
     /// `None` for the other one.
-    fn of(&self, fields: &Fields<'_>) -> Option<Arc<str>> {
-        let name = sanitised(&self.text.fill(fields)?)?;
+    fn of(&self, event: &EventFields<'_>) -> Option<Arc<str>> {
+        let name = sanitised(&self.text.fill(event)?)?;
+        // Kafka refuses a topic that differs from another in these only.
+        let same = name.replace('.', "_");
         let mut known = self.known.lock();
-        if let Some(known) = known.get(&*name) {
-            return Some(Arc::clone(known));
+        if let Some(known) = known.get(&same) {
+            return Some(Arc::clone(known)).filter(|known| **known == *name);
         }
         if known.len() >= self.max {
             return None;
         }
         let name: Arc<str> = name.into();
-        known.insert(Arc::clone(&name));
+        known.insert(same, Arc::clone(&name));
         Some(name)
     }
 }
@@ -225,15 +239,15 @@ impl Routing {
         topic && self.key.as_ref().is_none_or(FieldText::is_settled)
     }
 
-    fn destination(&self, fields: &Fields<'_>, lane: u16) -> Destination {
+    fn destination(&self, event: &EventFields<'_>, lane: u16) -> Destination {
         let (topic, is_otherwise) = match &self.topic {
             Topic::One(topic) => (Arc::clone(topic), false),
-            Topic::Of(topics) => match topics.of(fields) {
+            Topic::Of(topics) => match topics.of(event) {
                 Some(topic) => (topic, false),
                 None => (Arc::clone(&topics.otherwise), true),
             },
         };
-        let key = self.key.as_ref().and_then(|key| key.fill(fields));
+        let key = self.key.as_ref().and_then(|key| key.fill(event));
         let lane = match (self.partition, &key) {
             (PartitionBy::RoundRobin, _) => None,
             (PartitionBy::Key, Some(key)) => Some(lane_of_key(key.as_bytes())),
@@ -280,21 +294,37 @@ pub struct Origin {
 }
 
 impl Origin {
-    /// One of which the agent knows `constants`, and the configuration says `labels`; its order is kept in `lane`.
+    /// One of which the agent knows `constants`, and the configuration says `labels`; its order is kept in `lane`. Where neither says
+    /// one of `withheld`, no event may.
     #[must_use]
-    pub fn new(routing: &Routing, format: Format, constants: &[(&str, &str)], labels: &Labels, lane: u16) -> Self {
+    pub fn new(
+        routing: &Routing,
+        format: Format,
+        constants: &[(&str, &str)],
+        labels: &Labels,
+        withheld: &[&str],
+        lane: u16,
+    ) -> Self {
         let constant = |name: &str| {
             constants
                 .iter()
                 .find(|(other, _)| *other == name)
                 .map(|(_, value)| *value)
         };
-        let known = |name: &str| constant(name).map(str::to_owned).or_else(|| labels.get(name).cloned());
+        let withheld = |name: &str| withheld.contains(&name).then(String::new);
+        let known = |name: &str| {
+            let known = constant(name).map(str::to_owned);
+            known.or_else(|| labels.get(name).cloned()).or_else(|| withheld(name))
+        };
         let routing = routing.with(known);
         let settled = routing.is_settled();
+        let nothing = EventFields {
+            fields: &Fields::default(),
+            said: &[],
+        };
         Self {
             encoding: Encoding::new(format, constants, labels),
-            settled: settled.then(|| routing.destination(&Fields::default(), lane)),
+            settled: settled.then(|| routing.destination(&nothing, lane)),
             routing,
             lane,
         }
@@ -306,10 +336,10 @@ impl Origin {
         self.settled.as_ref()
     }
 
-    /// Where an event with these fields goes.
+    /// Where an event with these fields goes, of which that is said.
     #[must_use]
-    pub fn destination(&self, fields: &Fields<'_>) -> Destination {
-        self.routing.destination(fields, self.lane)
+    pub fn destination(&self, fields: &Fields<'_>, said: &[(&str, &str)]) -> Destination {
+        self.routing.destination(&EventFields { fields, said }, self.lane)
     }
 }
 

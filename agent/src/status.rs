@@ -29,7 +29,7 @@ tailrace_shared::metrics! {
         topic_otherwise: Counter["topic"] = "tailrace_agent_topic_otherwise_total", "Records that went to topic.otherwise, because a field in the name of their topic was missing or there are topic.max_topics already.";
         rate_limit_waits: Counter["topic"] = "tailrace_agent_rate_limit_waits_total", "How often reading has waited because of rate_limit.";
         parse_errors: Counter["topic"] = "tailrace_agent_parse_errors_total", "Events sent as they are, with the reason, because they could not be parsed or their time not be told.";
-        events_dropped: Counter["topic", "reason"] = "tailrace_agent_events_dropped_total", "Events that were not sent because of drop, keep or sample.";
+        events_dropped: Counter["topic", "reason"] = "tailrace_agent_events_dropped_total", "Events that were not sent because of drop, keep, sample or rate_limit.";
         unread_bytes: Gauge["topic"] = "tailrace_agent_unread_bytes", "Bytes known to be in followed files that were not read yet.";
         lost_bytes: Counter["topic"] = "tailrace_agent_lost_bytes_total", "Bytes known to have been in files that were deleted or cut before they were read.";
         files_followed: Gauge["topic"] = "tailrace_agent_files_followed", "Files that are followed.";
@@ -169,6 +169,7 @@ fn delivery_stuck(delivery: &DeliverStats) -> Option<String> {
 fn reading_blocked(full: FullReason) -> String {
     let reason = match full {
         FullReason::Limit => "spool.max_bytes is used up by what is not acknowledged",
+        FullReason::Batches => "it holds as many batches that are not acknowledged as it can list",
         FullReason::DiskFull => "the disk has no room for it",
     };
     format!("the spool takes no more: {reason}")

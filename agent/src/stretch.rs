@@ -27,9 +27,9 @@ pub fn lane_of(host: &str, path: &Path) -> u16 {
 }
 
 /// How many lanes keys have beside those. The partition of a key is this lane's number among them modulo the partitions there
-/// are: the same on every host, and where it divides this number (1 to 6, 8, 9, 10, 12, 15, 16, 18, 20, 24, 30, 32, 36, 40, 48,
-/// 60, 64, 96, …) the one that Kafka's own clients choose.
-const KEY_LANES: u16 = 2880;
+/// are: the same on every host, and where it divides this number (1 to 6, 8, 10, 12, 15, 16, 20, 24, 30, 32, 40, 48, 60, 64, 80, 96,
+/// …) the one that Kafka's own clients choose.
+pub const KEY_LANES: u16 = 960;
 
 /// The lane of all records with this key.
 #[must_use]

@@ -72,3 +72,20 @@ def test_other_inputs_go_on_when_standard_input_has_ended(collector: Collector, 
             file.write("after\n")
         assert consume({"bootstrap.servers": collector.bootstrap}, 2, "app") == [b"before", b"after"]
         assert agent.stop() == 0
+
+
+def test_one_that_ends_before_its_input_or_cannot_read_it_has_failed(
+    collector: Collector, tmp_path: pathlib.Path
+) -> None:
+    agent = agent_for(collector, tmp_path)
+    with subprocess.Popen(agent.command, stdin=subprocess.PIPE, stderr=subprocess.PIPE) as child:
+        assert child.stdin is not None and child.stderr is not None
+        child.stdin.write(b"first\n")
+        child.stdin.flush()
+        assert consume({"bootstrap.servers": collector.bootstrap}, 1, "piped") == [b"first"]
+        child.send_signal(signal.SIGTERM)
+        assert child.wait(60) == 1
+        assert b"before standard input has ended" in child.stderr.read()
+    with open("/proc/self/mem", "rb") as unreadable:
+        ended = subprocess.run(agent.command, stdin=unreadable, stderr=subprocess.PIPE, timeout=60, check=False)
+    assert (ended.returncode, b"cannot read standard input" in ended.stderr) == (1, True)

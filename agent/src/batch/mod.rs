@@ -16,7 +16,7 @@ use tailrace_shared::record::{
     BatchError, BatchWriter, Batches, BuildError, Compression, GatheredRecords, HEADER_LEN, RecordHeaders,
 };
 
-use crate::stretch::{LANES, Route, RoutedBatch, Routes};
+use crate::stretch::{KEY_LANES, LANES, Route, RoutedBatch, Routes};
 use crate::transform::{Fields, Outcome, PROBLEM};
 
 use encoding::write_object;
@@ -97,7 +97,7 @@ pub struct Batcher {
     ratios: HashMap<Arc<str>, Ratio>,
     gathered: usize,
     full: bool,
-    /// How many stretches were finished.
+    /// Counts up with each stretch.
     finished: usize,
     value: Vec<u8>,
 }
@@ -129,7 +129,8 @@ impl Batcher {
             ratios: HashMap::new(),
             gathered: 0,
             full: false,
-            finished: 0,
+            // Not all agents at the same partition.
+            finished: rand::random_range(0..usize::from(KEY_LANES)),
             value: Vec::new(),
         }
     }
@@ -137,7 +138,8 @@ impl Batcher {
     /// A lane for what may go anywhere: another one in each stretch.
     #[must_use]
     pub fn lane_in_turn(&self) -> u16 {
-        u16::try_from(self.finished % usize::from(LANES)).unwrap_or(0)
+        // Those of keys are spread evenly over all partitions there are.
+        LANES + u16::try_from(self.finished % usize::from(KEY_LANES)).unwrap_or(0)
     }
 
     /// The batch for a topic and a lane. Where the lane goes is asked once per stretch.

@@ -1,5 +1,5 @@
-//! Reads lines that programs write: those that the agent runs, and the one whose output is its standard input. They cannot be read again, so they go to the spool as they come; until it takes more,
-//! they wait in a pipe, and then the program does.
+//! Reads lines that programs write: those that the agent runs, and the one whose output is its standard input. They cannot
+//! be read again, so they go to the spool as they come; until it takes more, they wait in a pipe, and then the program does.
 //!
 //! ```text
 //! program (process) -- bytes --> run (task) -- Piece --> gather (thread) -- Stretch --> pump (task) --> spool
@@ -76,12 +76,14 @@ impl Input {
     }
 }
 
+/// How standard input has ended.
+pub type StdinEnd = Result<(), Arc<io::Error>>;
+
 /// Commands that are run, until they are stopped.
 pub struct Commands {
     stop: CancellationToken,
     templates: watch::Sender<Vec<Template>>,
-    /// Cancelled once standard input has ended.
-    ended: CancellationToken,
+    ended: watch::Receiver<Option<StdinEnd>>,
 }
 
 impl Source {
@@ -126,7 +128,8 @@ impl Commands {
         };
         let clock = Arc::clone(&seams.clock);
         let gather = Gatherer::new(lines, written, SOURCE, settings, seams).on_a_thread()?;
-        let (stop, ended) = (CancellationToken::new(), CancellationToken::new());
+        let stop = CancellationToken::new();
+        let (tell_end, ended) = watch::channel(None);
         for (number, input) in inputs.into_iter().enumerate() {
             let runner = Runner {
                 number,
@@ -137,7 +140,7 @@ impl Commands {
             };
             match runner.input.source {
                 Source::Program { .. } => tokio::spawn(runner.run(stop.clone())),
-                Source::StandardInput => tokio::spawn(runner.read_standard_input(stop.clone(), ended.clone())),
+                Source::StandardInput => tokio::spawn(runner.read_standard_input(stop.clone(), tell_end.clone())),
             };
         }
         let commands = Self { stop, templates, ended };
@@ -151,8 +154,14 @@ impl Commands {
     }
 
     /// Completes once there is nothing more on standard input, if that is read.
-    pub async fn standard_input_ended(&self) {
-        self.ended.cancelled().await;
+    pub async fn standard_input_ended(&self) -> StdinEnd {
+        let mut ended = self.ended.clone();
+        let told = ended.wait_for(Option::is_some).await.ok().and_then(|end| end.clone());
+        match told {
+            Some(end) => end,
+            // It was stopped before.
+            None => std::future::pending().await,
+        }
     }
 
     /// Ends them. What they have written goes on its way to the spool.

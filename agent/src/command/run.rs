@@ -8,11 +8,11 @@ use bytes::{Bytes, BytesMut};
 use tailrace_shared::clock::Clock;
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::process::Command;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::{Input, Source};
+use super::{Input, Source, StdinEnd};
 use crate::child::{CannotRun, Ended, Running};
 use crate::status::CommandMetrics;
 
@@ -125,8 +125,8 @@ impl Runner {
         }
     }
 
-    /// Reads standard input until `stop`, and then what is there already; if it ends before, `ended` is cancelled.
-    pub(super) async fn read_standard_input(self, stop: CancellationToken, ended: CancellationToken) {
+    /// Reads standard input until `stop`, and then what is there already; if it ends before, `ended` is told how.
+    pub(super) async fn read_standard_input(self, stop: CancellationToken, ended: watch::Sender<Option<StdinEnd>>) {
         let mut stdin = tokio::io::stdin();
         let reading = self.read(&mut stdin);
         tokio::pin!(reading);
@@ -135,11 +135,16 @@ impl Runner {
             () = after(&stop) => None,
         };
         match read {
-            Some(Ok(_)) => tracing::info!("standard input has ended"),
-            Some(Err(error)) => tracing::error!(%error, "cannot read standard input; nothing more is read of it"),
+            Some(Ok(_)) => {
+                tracing::info!("standard input has ended");
+                ended.send_replace(Some(Ok(())));
+            }
+            Some(Err(error)) => {
+                tracing::error!(%error, "cannot read standard input; nothing more is read of it");
+                ended.send_replace(Some(Err(Arc::new(error))));
+            }
             None => {}
         }
-        ended.cancel();
     }
 
     /// Reads to the end of what it writes.

@@ -192,10 +192,10 @@ impl<'de> Deserialize<'de> for TopicConfig {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let topic =
             name_or_table::<Plain, Table, Self, D>(deserializer, "the name of a topic, or a table with a `name`")?;
-        if topic.name.starts_with("__") {
+        let names = [topic.name.as_str(), topic.surely()];
+        if let Some(name) = names.iter().find(|name| name.starts_with("__")) {
             return Err(D::Error::custom(format!(
-                "\"{}\": topics that begin with __ belong to the brokers",
-                topic.name
+                "\"{name}\": topics that begin with __ belong to the brokers"
             )));
         }
         Ok(topic)
@@ -236,6 +236,7 @@ mod tests {
             ("\"logs-{host}\"", "topic = { name = \"logs-{host}\", otherwise ="),
             ("\"a b\"", "no topic name"),
             ("\"__consumer_offsets\"", "belong to the brokers"),
+            ("{ name = \"{host}\", otherwise = \"__x\" }", "belong to the brokers"),
             ("{ name = \"a b\" }", "no topic name"),
             ("{ name = \"{host}\" }", "topic.otherwise is missing"),
             ("{ name = \"a\", otherwise = \"b\" }", "no use"),

@@ -211,7 +211,7 @@ where
 
 /// Directories by their whole names.
 pub(super) fn absolute<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<PathBuf>, D::Error> {
-    let paths = Vec::<PathBuf>::deserialize(deserializer)?;
+    let paths: Vec<PathBuf> = some(deserializer)?;
     match paths.iter().find(|path| !path.is_absolute()) {
         Some(path) => Err(D::Error::custom(format!(
             "`{}` is not the whole name of a directory, such as \"/var/log\"",

@@ -16,7 +16,7 @@ use super::answer::Answer;
 use super::brokers::Stamped;
 use super::machine::{ClusterView, DeliverStats, Effect, Machine, Outgoing};
 use super::queue::Findings;
-use crate::spool::{BatchNumber, Binder, Committed, Control, NewBatch, Producer, ReadError, Spool};
+use crate::spool::{BatchNumber, Binder, Committed, Control, Enough, NewBatch, Producer, ReadError, Spool};
 use crate::stretch::{Route, Routes};
 
 pub(super) struct Desk {
@@ -187,8 +187,8 @@ impl Binder for Desk {
         controls
     }
 
-    fn drop_oldest(&self, bytes: u64) -> Vec<Control> {
-        self.machine.lock().drop_oldest(bytes)
+    fn drop_oldest(&self, enough: Enough) -> Vec<Control> {
+        self.machine.lock().drop_oldest(enough)
     }
 
     fn committed(&self, committed: Committed) {

@@ -160,7 +160,7 @@ fn show(
     out: &mut dyn Write,
 ) -> Result<(), DryRunError> {
     let settled = origin.settled().map(|to| Settled::new(batcher, to));
-    if let Sent::Not(dropped) = template.append(batcher, origin, settled, event, now_ms)? {
+    if let Sent::Not(dropped) = template.append(batcher, origin, settled, None, event, now_ms)? {
         let not_sent = NotSent {
             not_sent_because_of: dropped.name(),
             event: &String::from_utf8_lossy(event.bytes),

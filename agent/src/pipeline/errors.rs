@@ -65,6 +65,17 @@ pub enum Failure {
     /// A thread that makes records of a journal ended.
     #[error("reading the journal stopped: {0}")]
     Journal(Arc<StretchError>),
+    /// Nothing more can be read of standard input.
+    #[error("cannot read standard input: {0}; what came before is sent")]
+    StandardInput(Arc<io::Error>),
+    /// It was stopped before.
+    #[error("stopped before everything was acknowledged; the next start sends what is in the spool")]
+    Unacknowledged,
+    /// Some records are in no topic.
+    #[error(
+        "{0} lines were not delivered: no broker takes them, and they are in the dead-letter directory, or the spool was full and gave them up"
+    )]
+    Undelivered(u64),
     /// A defect.
     #[error("a thread panicked; the log says where")]
     Panic,

@@ -23,7 +23,7 @@ use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::mpsc::{Receiver, Sender};
 
 use crate::batch::{Batcher, Size, StretchError};
-use crate::discover::{FileNo, Selection, Walker, container_of};
+use crate::discover::{CONTAINER_FIELDS, FileNo, Selection, Walker, container_of};
 use crate::frame::{End, Event, Framing};
 use crate::position::FilePosition;
 use crate::records::{Records, Template};
@@ -63,7 +63,15 @@ impl Input {
             }
         }
         let constants = [("host", host), ("path", &path.to_string_lossy())];
-        Origin::new(&self.records.routing, self.records.format, &constants, &labels, lane)
+        let withheld: &[&str] = if self.framing.container { &CONTAINER_FIELDS } else { &[] };
+        Origin::new(
+            &self.records.routing,
+            self.records.format,
+            &constants,
+            &labels,
+            withheld,
+            lane,
+        )
     }
 }
 

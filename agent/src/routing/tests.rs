@@ -1,7 +1,7 @@
 //! What becomes of fields in the name of a topic, and in a key.
 
 use super::*;
-use crate::stretch::{LANES, partition_of_key_lane};
+use crate::stretch::partition_of_key_lane;
 
 fn text(text: &str) -> FieldText {
     FieldText::parse(text).unwrap()
@@ -15,7 +15,7 @@ fn topics(name: &str, max: usize) -> Routing {
 }
 
 fn origin(routing: &Routing, constants: &[(&str, &str)], lane: u16) -> Origin {
-    Origin::new(routing, Format::Raw, constants, &Labels::default(), lane)
+    Origin::new(routing, Format::Raw, constants, &Labels::default(), &[], lane)
 }
 
 fn fields<'a>(pairs: &[(&'a str, &'a str)]) -> Fields<'a> {
@@ -27,7 +27,7 @@ fn fields<'a>(pairs: &[(&'a str, &'a str)]) -> Fields<'a> {
 }
 
 fn topic(origin: &Origin, pairs: &[(&str, &str)]) -> String {
-    let destination = origin.destination(&fields(pairs));
+    let destination = origin.destination(&fields(pairs), &[]);
     assert_eq!(destination.is_otherwise, &*destination.topic == "rest");
     destination.topic.to_string()
 }
@@ -40,6 +40,25 @@ fn what_the_agent_knows_settles_a_topic_and_an_event_cannot_change_it() {
     let by_event = origin(&topics("logs-{namespace}", 9), &[], 0);
     assert!(by_event.settled().is_none());
     assert_eq!(topic(&by_event, &[("namespace", "bank")]), "logs-bank");
+}
+
+#[test]
+fn what_is_said_of_an_event_comes_before_what_it_says_itself() {
+    let by_unit = origin(&topics("logs-{unit}", 9), &[], 0);
+    let said = [("unit", "sshd.service")];
+    let destination = by_unit.destination(&fields(&[("unit", "nginx.service")]), &said);
+    assert_eq!(&*destination.topic, "logs-sshd.service");
+    let routing = topics("logs-{namespace}", 9);
+    let withheld = Origin::new(&routing, Format::Raw, &[], &Labels::default(), &["namespace"], 0);
+    assert!(withheld.settled().unwrap().is_otherwise, "a path that does not tell it");
+}
+
+#[test]
+fn of_names_that_brokers_take_for_one_only_the_first_is_used() {
+    let any = origin(&topics("{a}", 9), &[], 0);
+    assert_eq!(topic(&any, &[("a", "x.y")]), "x.y");
+    assert_eq!(topic(&any, &[("a", "x_y")]), "rest");
+    assert_eq!(topic(&any, &[("a", "x.y")]), "x.y");
 }
 
 #[test]
@@ -87,7 +106,7 @@ fn records_of_one_key_have_one_lane_whatever_their_origin() {
         ..Routing::to("t".into())
     };
     let (one, other) = (origin(&routing, &[], 3), origin(&routing, &[], 4));
-    let lane = |origin: &Origin, pairs: &[(&str, &str)]| origin.destination(&fields(pairs)).lane.unwrap();
+    let lane = |origin: &Origin, pairs: &[(&str, &str)]| origin.destination(&fields(pairs), &[]).lane.unwrap();
     assert_eq!(lane(&one, &[("user", "ann")]), lane(&other, &[("user", "ann")]));
     assert_ne!(lane(&one, &[("user", "ann")]), lane(&one, &[("user", "bob")]));
     assert_eq!((lane(&one, &[]), lane(&other, &[])), (3, 4), "without a key");
@@ -102,12 +121,12 @@ fn a_key_need_not_say_where_a_record_goes() {
         ..Routing::to("t".into())
     };
     let of_host = origin(&routing, &[("host", "web-1")], 5);
-    let destination = of_host.destination(&fields(&[("user", "ann")]));
+    let destination = of_host.destination(&fields(&[("user", "ann")]), &[]);
     assert_eq!(
         (destination.key.as_deref(), destination.lane),
         (Some("web-1/ann"), Some(5))
     );
-    assert_eq!(of_host.destination(&fields(&[])).key, None);
+    assert_eq!(of_host.destination(&fields(&[]), &[]).key, None);
 }
 
 #[test]
@@ -124,15 +143,21 @@ fn what_goes_in_turn_has_another_lane_in_each_stretch() {
     };
     let origin = origin(&routing, &[], 5);
     let mut batcher = Batcher::new(Arc::new(Everywhere), crate::batch::Size::default());
-    let mut lanes = std::collections::BTreeSet::new();
-    for _ in 0..LANES {
+    let mut partitions = std::collections::BTreeMap::new();
+    for _ in 0..240 {
         for _ in 0..3 {
             let slot = origin.settled().unwrap().slot(&mut batcher);
             batcher.append(slot, 0, &origin.encoding, (None, b"x")).unwrap();
         }
         let batches = batcher.finish().unwrap();
         assert_eq!(batches.len(), 1, "one batch of a stretch");
-        lanes.insert(batches[0].route);
+        let crate::stretch::Route::Lane(lane) = batches[0].route else {
+            panic!("{:?}", batches[0].route);
+        };
+        *partitions.entry(partition_of_key_lane(lane, 48)).or_insert(0) += 1;
     }
-    assert_eq!(lanes.len(), usize::from(LANES));
+    assert!(
+        partitions.len() == 48 && partitions.values().all(|batches| *batches == 5),
+        "{partitions:?}"
+    );
 }

@@ -46,6 +46,15 @@ pub struct Committed {
     pub renumbered: Vec<(BatchNumber, BatchNumber)>,
 }
 
+/// How much is given up at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Enough {
+    /// Of all batches together.
+    Bytes(u64),
+    /// So many.
+    Batches(u64),
+}
+
 /// The other side of the spool: gives batches their identity, and hears what is durable. Called on the commit thread,
 /// one commit after the other; must not block.
 pub trait Binder: Send + Sync {
@@ -53,9 +62,9 @@ pub trait Binder: Send + Sync {
     /// into the next one otherwise.
     fn bind(&self, batches: Vec<NewBatch>) -> Vec<Control>;
 
-    /// There is no room, and newer lines are worth more: what is given up of the oldest, of so many bytes or of as many as
-    /// may go.
-    fn drop_oldest(&self, _bytes: u64) -> Vec<Control> {
+    /// There is no room, and newer lines are worth more: what is given up of the oldest, until it is so much, or all that may
+    /// go.
+    fn drop_oldest(&self, _enough: Enough) -> Vec<Control> {
         Vec::new()
     }
 
@@ -76,7 +85,7 @@ pub(super) struct Committer {
     pub(super) journal: Journal,
     binder: Arc<dyn Binder>,
     when_full: WhenFull,
-    /// Bindings that found no room in the commit of their batches, and what is given up.
+    /// Bindings that found no room in the commit of their batches.
     deferred: Vec<Control>,
     /// Batches in parts that wait for room. Unlike other controls they take about as much of it as the batch.
     splits: VecDeque<Control>,
@@ -129,7 +138,12 @@ impl Committer {
             // The other side has to know where batches go before it is given more of them.
             stretches.clear();
         }
-        let (entries, full) = self.admit(controls_size, stretches)?;
+        let (mut entries, mut full) = self.admit(controls_size, stretches.clone())?;
+        while let Some(reason) = full
+            && self.give_up_oldest(reason)?
+        {
+            (entries, full) = self.admit(controls_size, stretches.clone())?;
+        }
         if entries.is_empty() {
             self.journal.make_room(controls_size)?;
         }
@@ -139,19 +153,28 @@ impl Committer {
         self.bind(controls_size + entries_size, &mut pending);
 
         self.commit(pending)?;
-        let full = full.filter(|_| !self.give_up_oldest());
         Ok(Step { taken, full })
     }
 
-    /// Whether there will be room for that after the next commit.
-    fn give_up_oldest(&mut self) -> bool {
-        if self.when_full == WhenFull::Wait {
-            return false;
+    /// Gives up the oldest batches if that is wanted, in a commit of their own. Whether there were any.
+    fn give_up_oldest(&mut self, reason: FullReason) -> io::Result<bool> {
+        let enough = match (self.when_full, reason) {
+            (WhenFull::DropOldest, FullReason::Limit) => Enough::Bytes(self.journal.file_bytes()),
+            (WhenFull::DropOldest, FullReason::Batches) => {
+                Enough::Batches(self.journal.ledger.live_count() as u64 / 8 + 1)
+            }
+            (WhenFull::Wait, _) | (_, FullReason::DiskFull) => return Ok(false),
+        };
+        let controls = self.binder.drop_oldest(enough);
+        if controls.is_empty() {
+            return Ok(false);
         }
-        let given_up = self.binder.drop_oldest(self.journal.file_bytes());
-        let any = !given_up.is_empty();
-        self.deferred.extend(given_up);
-        any
+        self.journal.make_room(size_of_controls(&controls))?;
+        self.commit(Pending {
+            controls,
+            ..Pending::default()
+        })?;
+        Ok(true)
     }
 
     fn commit(&mut self, pending: Pending) -> io::Result<()> {

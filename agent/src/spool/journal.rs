@@ -27,6 +27,8 @@ const SNAPSHOT_BYTES_PER_BATCH: u64 = 256;
 pub enum FullReason {
     /// `spool.max_bytes` is used up by batches that wait for their acknowledgement.
     Limit,
+    /// So many batches wait for it that they take half a file to list, however small they are.
+    Batches,
     /// The file system has no room for another file of the spool.
     DiskFull,
 }
@@ -132,7 +134,7 @@ impl Journal {
     /// Whether a commit of that size with an entry in it may be written now.
     pub(super) fn make_room_for_entry(&mut self, bytes: usize) -> io::Result<Result<(), FullReason>> {
         if self.ledger.live_count() as u64 >= self.file_bytes / 2 / SNAPSHOT_BYTES_PER_BATCH {
-            return Ok(Err(FullReason::Limit));
+            return Ok(Err(FullReason::Batches));
         }
         self.files.fill_reserve()?;
         if !self.fits(bytes) {

@@ -47,7 +47,7 @@ pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
 
-pub use committer::{Binder, Committed, NewBatch};
+pub use committer::{Binder, Committed, Enough, NewBatch};
 pub use control::{BatchNumber, Bind, Control, Part, Producer, Stamp};
 pub use journal::FullReason;
 pub use shelf::ReadError;
@@ -348,8 +348,8 @@ impl CommitThread {
                     }
                 }
                 Err(error) => {
-                    self.inbox.abandon();
                     on_fatal(error);
+                    self.inbox.abandon();
                     return;
                 }
             }
@@ -367,6 +367,10 @@ impl CommitThread {
             match step.full {
                 Some(FullReason::Limit) => tracing::warn!(
                     "the spool has reached spool.max_bytes: reading pauses until the collector acknowledges more"
+                ),
+                Some(FullReason::Batches) => tracing::warn!(
+                    "the spool holds as many batches as it can list, though they are small: reading pauses until the collector \
+                     acknowledges more; a longer read.linger, or a larger spool.file_bytes, makes room for more lines"
                 ),
                 Some(FullReason::DiskFull) => tracing::error!(
                     "the disk has no room for the spool: reading pauses until there is room or the collector acknowledges more"

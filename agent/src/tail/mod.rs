@@ -83,6 +83,8 @@ pub struct Tail {
     /// May hold files that are not hot any more: a file's own word counts.
     hot: BTreeSet<FileNo>,
     polled_at: Duration,
+    /// The file that was read last: those behind it come first in the next round.
+    served: FileNo,
     open: OpenFiles,
     window: Window,
     touched: Vec<FileNo>,
@@ -100,6 +102,7 @@ impl Tail {
             ready: VecDeque::new(),
             hot: BTreeSet::new(),
             polled_at: Duration::ZERO,
+            served: FileNo(0),
             open: OpenFiles::default(),
             window: Window::new(limits.chunk_len),
             touched: Vec::new(),
@@ -176,7 +179,7 @@ impl Tail {
         self.wake(file);
     }
 
-    /// Open files without a name that were kept for as long as they may be, and are not read to their end.
+    /// Open files without a name that were kept for as long as they may be although they are not read to their end.
     #[must_use]
     pub fn overdue(&self, now: Duration) -> Vec<FileNo> {
         let Some(longest) = self.limits.close_deleted_after else {
@@ -184,7 +187,9 @@ impl Tail {
         };
         let is_overdue = |followed: &Followed| {
             let since = followed.nameless_since.filter(|_| followed.nameless_for_sure);
-            followed.handle.is_some() && since.is_some_and(|since| now.saturating_sub(since) >= longest)
+            let is_late = since.is_some_and(|since| now.saturating_sub(since) >= longest);
+            let len = || followed.handle.as_ref()?.metadata().ok().map(|metadata| metadata.len);
+            is_late && len().is_some_and(|len| len > followed.mark.offset)
         };
         self.iter()
             .filter(|(_, followed)| is_overdue(followed))
@@ -246,7 +251,10 @@ impl Tail {
     pub fn poll(&mut self, now: Duration) {
         if self.next_poll().is_some_and(|due| due <= now) {
             self.polled_at = now;
-            for file in std::mem::take(&mut self.hot) {
+            let mut round = std::mem::take(&mut self.hot);
+            // Who has just been read may have used up what its input may have in a second.
+            let behind = round.split_off(&FileNo(self.served.0.saturating_add(1)));
+            for file in behind.into_iter().chain(round) {
                 if let Some(followed) = self.files.get_mut(&file)
                     && followed.turn == Turn::Hot
                 {

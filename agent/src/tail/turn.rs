@@ -81,7 +81,10 @@ impl Tail {
                 return Turned::Misplaced(file);
             }
             match self.read(file, framing, now) {
-                Ok(Some(turned)) => return turned,
+                Ok(Some(turned)) => {
+                    self.served = file;
+                    return turned;
+                }
                 Ok(None) => {}
                 Err(error) => {
                     self.sleep(file);

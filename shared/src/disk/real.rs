@@ -49,11 +49,15 @@ impl Disk for RealDisk {
 
     fn open_without_links(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
         let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK;
-        let file = openat2(CWD, path, flags, Mode::empty(), ResolveFlags::NO_SYMLINKS)?;
-        Ok(Arc::new(RealFile {
-            file: file.into(),
-            direct: OnceLock::new(),
-        }))
+        match openat2(CWD, path, flags, Mode::empty(), ResolveFlags::NO_SYMLINKS) {
+            Ok(file) => Ok(Arc::new(RealFile {
+                file: file.into(),
+                direct: OnceLock::new(),
+            })),
+            // Linux before 5.6, or a container that forbids it: whoever is quick enough may put a link there in between.
+            Err(Errno::NOSYS | Errno::PERM) if self.canonicalize(path)? == path => self.open(path, OpenMode::Read),
+            Err(error) => Err(error.into()),
+        }
     }
 
     fn create_dir_all(&self, path: &Path) -> io::Result<()> {

@@ -17,7 +17,7 @@ use crate::deliver::queue::{Findings, Question};
 use crate::deliver::split::split;
 use crate::spool::testing::{Stepper, batch, position};
 use crate::spool::{
-    BatchNumber, Binder, Committed, Control, NewBatch, Producer, Recovered, Spool, SpoolOptions, Stamp,
+    BatchNumber, Binder, Committed, Control, Enough, NewBatch, Producer, Recovered, Spool, SpoolOptions, Stamp,
 };
 use crate::stretch::{Route, Stretch};
 
@@ -347,7 +347,7 @@ impl World {
     /// The spool is as good as full.
     pub(super) fn drop_oldest(&mut self, bytes: u64) {
         let agent = self.agent.as_mut().unwrap();
-        let given_up = agent.desk.machine.lock().drop_oldest(bytes);
+        let given_up = agent.desk.machine.lock().drop_oldest(Enough::Bytes(bytes));
         for control in &given_up {
             let Control::DeadLetter { batch, .. } = control else {
                 panic!("{control:?}");

@@ -85,3 +85,16 @@ fn a_deleted_file_is_kept_no_longer_than_it_may_be_and_what_is_lost_is_counted()
     assert_eq!(rig.metrics.lost_bytes.with(["t"]).get(), unread.len() as u64);
     assert!(rig.positions.is_empty());
 }
+
+#[test]
+fn the_files_of_an_input_share_what_it_may_have() {
+    let (disk, programs) = machine();
+    let paths = ["/log/a.log", "/log/b.log", "/log/c.log"];
+    paths.iter().for_each(|path| write(&programs, path, &lines(1000)));
+    let mut inputs = limited(30.0, Exceeded::Wait);
+    inputs[0].selection = input("/log/*.log").selection;
+    let mut rig = Rig::with(Arc::new(disk), inputs, settings(), Vec::new());
+    rig.run(SECOND * 20);
+    let read = paths.map(|path| rig.lines.iter().filter(|(of, _)| of == path).count());
+    assert!(read.iter().all(|count| (100..400).contains(count)), "{read:?}");
+}
