@@ -317,6 +317,9 @@ impl Agent {
 
     /// Gives what was read a moment to be spooled.
     async fn spool_rest(&mut self) {
+        if self.pump.is_finished() {
+            return;
+        }
         let is_full = self.spool.stats().full.is_some();
         let grace = if is_full { Duration::ZERO } else { SPOOL_GRACE };
         if tokio::time::timeout(grace, &mut self.pump).await.is_err() {
