@@ -343,15 +343,17 @@ impl Agent {
         let acknowledged = async {
             if let Err(error) = (&mut self.pump).await {
                 tracing::error!(%error, "spooling panicked");
+                return Err(Failure::Panic);
             }
             while self.delivery.stats().batches_waiting > 0 {
                 tokio::time::sleep(LOOK_EVERY).await;
             }
+            Ok(())
         };
         let is_complete = tokio::select! {
             biased;
             failure = first(failure.clone()) => return Err(failure),
-            () = acknowledged => true,
+            acknowledged = acknowledged => acknowledged.map(|()| true)?,
             () = asked_to_stop => false,
         };
         if !is_complete {
